@@ -1,0 +1,2 @@
+//! zt-audit
+fn main() {}

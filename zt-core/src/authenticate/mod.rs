@@ -1,0 +1,168 @@
+//! From a credential to a [`Principal`]: what every authenticator does alike.
+//!
+//! A request passes when
+//!
+//! 1. it presents exactly one credential that the authenticator knows (several:
+//!    `credential-ambiguous`, none: `credential-missing`, only others: `credential-invalid`);
+//! 2. that credential proves who asks; one that was refused never falls through to another
+//!    authenticator.
+//!
+//! On a public route (see [`Routes`](crate::state::Routes)) nothing is asked and nobody is named.
+//! The first authenticator of a request names the caller; later ones only add what they proved,
+//! and the earliest expiry holds.
+
+mod combine;
+
+use std::{fmt, sync::Arc};
+
+use http::request::Parts;
+
+pub use self::combine::{AllOf, AnyOf, Optional, all_of, any_of};
+use crate::{
+    context::{SecurityContext, Stage},
+    decision::{Challenge, Code, Denial},
+    gate::{Check, Step},
+    identity::Principal,
+};
+
+/// What a request presents to one authenticator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presented {
+    /// No credential.
+    Absent,
+    /// A credential, but of another kind: a service token under `Bearer` is not a JWT.
+    Foreign,
+    /// A credential of this authenticator's kind, good or not.
+    Mine,
+}
+
+/// Proves who asks.
+pub trait Authenticate: Clone + Send + Sync + 'static {
+    /// What it is called in the stack's `Display` and in details.
+    const NAME: &'static str;
+
+    /// What the request presents. Looks, does not verify.
+    fn presented(&self, parts: &Parts, cx: &SecurityContext) -> Presented;
+
+    /// Verifies a credential that is [`Presented::Mine`]; asked of no other.
+    fn authenticate(&self, parts: &mut Parts, cx: &mut SecurityContext) -> Step<Arc<Principal>>;
+
+    /// What a 401 asks for (RFC 9110 section 11.6.1).
+    fn challenges(&self) -> Vec<Challenge>;
+
+    /// Lets a request without any credential pass, as nobody in particular. One whose credential
+    /// is refused does not pass.
+    fn optional(self) -> Optional<Self> {
+        Optional(self)
+    }
+
+    /// Whether a request without a credential passes.
+    fn is_optional(&self) -> bool {
+        false
+    }
+}
+
+/// An authenticator as a check.
+#[derive(Debug, Clone)]
+pub struct Authenticated<A>(A);
+
+impl<A: Authenticate> Authenticated<A> {
+    /// The check over `authenticator`.
+    pub const fn new(authenticator: A) -> Self {
+        Self(authenticator)
+    }
+
+    fn refusal(&self, code: Code) -> Denial {
+        self.0
+            .challenges()
+            .into_iter()
+            .fold(Denial::new(code), Denial::challenge)
+    }
+}
+
+impl<A: Authenticate> Check for Authenticated<A> {
+    type Guard = ();
+
+    const NAME: &'static str = A::NAME;
+    const STAGE: Stage = Stage::Authenticate;
+
+    fn check(&self, parts: &mut Parts, cx: &mut SecurityContext) -> Step<()> {
+        if cx.is_public() {
+            return Step::pass(());
+        }
+        match self.0.presented(parts, cx) {
+            Presented::Mine => {
+                self.0
+                    .authenticate(parts, cx)
+                    .and_then(parts, cx, |principal, _, cx| {
+                        establish(&principal, cx);
+                        Ok(())
+                    })
+            }
+            Presented::Foreign => self.refusal(Code::CredentialInvalid).into(),
+            Presented::Absent if self.0.is_optional() => {
+                if cx.principal().is_none() {
+                    cx.set_principal(Arc::new(Principal::anonymous()));
+                }
+                Step::pass(())
+            }
+            Presented::Absent => self.refusal(Code::CredentialMissing).into(),
+        }
+    }
+}
+
+/// The first proof names the caller; a later one adds to it.
+fn establish(principal: &Arc<Principal>, cx: &mut SecurityContext) {
+    let merged = match cx.principal().filter(|first| !first.is_anonymous()) {
+        Some(first) => Arc::new(first.strengthened_by(principal)),
+        None => Arc::clone(principal),
+    };
+    cx.set_principal(merged);
+}
+
+/// Nobody is asked who they are: every caller is anonymous. The opt-out of a stack's mandatory
+/// authentication.
+#[derive(Debug, Clone, Copy)]
+pub struct InsecureAnonymous;
+
+impl Check for InsecureAnonymous {
+    type Guard = ();
+
+    const NAME: &'static str = "insecure_anonymous";
+    const STAGE: Stage = Stage::Authenticate;
+
+    fn check(&self, _: &mut Parts, cx: &mut SecurityContext) -> Step<()> {
+        cx.set_principal(Arc::new(Principal::anonymous()));
+        Step::pass(())
+    }
+}
+
+impl<A> fmt::Display for Authenticated<A>
+where
+    A: Authenticate,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(A::NAME)
+    }
+}
+
+/// Implements [`tower_layer::Layer`] for an [`Authenticate`]r: a gate over it alone.
+#[macro_export]
+macro_rules! impl_authenticate_layer {
+    ($(<$($generic:ident),*>)? $authenticator:ty $(where $($bound:tt)*)?) => {
+        impl<S $(, $($generic),*)?> ::tower_layer::Layer<S> for $authenticator $(where $($bound)*)? {
+            type Service = $crate::gate::Gate<
+                S,
+                $crate::gate::Link<$crate::gate::Root, $crate::authenticate::Authenticated<Self>>,
+            >;
+
+            fn layer(&self, inner: S) -> Self::Service {
+                let check = $crate::authenticate::Authenticated::new(::core::clone::Clone::clone(self));
+                $crate::gate::Gate::new(inner, $crate::gate::Link::new($crate::gate::Root, check))
+            }
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+
+use super::BoxError;
+use crate::{
+    clock::Clock,
+    context::Trail,
+    gate::{End, Settlement, Watch},
+};
+
+pin_project_lite::pin_project! {
+    /// The body of a gate's response: the inner service's own, with the stack's guards riding on
+    /// it, or a denial's.
+    ///
+    /// Its error is boxed, so that a stream whose permit ended can say so.
+    pub struct ZtBody<B> {
+        #[pin]
+        kind: Kind<B>,
+        tail: Option<Box<Tail<dyn Settle>>>,
+    }
+}
+
+pin_project_lite::pin_project! {
+    #[project = KindProj]
+    enum Kind<B> {
+        Inner { #[pin] body: B },
+        Denial { bytes: Option<Bytes> },
+    }
+}
+
+/// Settles what rides on a body.
+pub(crate) trait Settle: Send {
+    fn settle(&mut self, settlement: &Settlement<'_>);
+}
+
+/// What a response body carries: the guards, and the lease under which it flows.
+pub(crate) struct Tail<G: Settle + ?Sized> {
+    pub(crate) trail: Arc<Trail>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) status: StatusCode,
+    pub(crate) watch: Option<Watch>,
+    /// Bytes after which hyper stops polling: the response's Content-Length.
+    pub(crate) expected: Option<u64>,
+    pub(crate) bytes: u64,
+    pub(crate) settled: bool,
+    pub(crate) guards: G,
+}
+
+impl<G: Settle + ?Sized> Tail<G> {
+    pub(crate) fn settle(&mut self, end: End, trailers: Option<&HeaderMap>) {
+        if std::mem::replace(&mut self.settled, true) {
+            return;
+        }
+        self.guards.settle(&Settlement {
+            end,
+            handler: self.trail.handler(),
+            status: Some(self.status),
+            bytes: self.bytes,
+            trailers,
+            elapsed: self
+                .clock
+                .monotonic()
+                .saturating_sub(self.trail.opened_monotonic()),
+            trail: &self.trail,
+        });
+    }
+}
+
+impl<G: Settle + ?Sized> Drop for Tail<G> {
+    fn drop(&mut self) {
+        // Polled to its end, or not: a body that nobody finished was abandoned.
+        self.settle(End::Abandoned, None);
+    }
+}
+
+impl<B> ZtBody<B> {
+    pub(crate) const fn inner(body: B, tail: Option<Box<Tail<dyn Settle>>>) -> Self {
+        Self {
+            kind: Kind::Inner { body },
+            tail,
+        }
+    }
+
+    pub(crate) const fn denial(bytes: Bytes, tail: Option<Box<Tail<dyn Settle>>>) -> Self {
+        Self {
+            kind: Kind::Denial { bytes: Some(bytes) },
+            tail,
+        }
+    }
+}
+
+impl<B> fmt::Debug for ZtBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            Kind::Inner { .. } => "ZtBody(inner)",
+            Kind::Denial { .. } => "ZtBody(denial)",
+        })
+    }
+}
+
+impl<B> Body for ZtBody<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.project();
+        let mut body = match this.kind.project() {
+            KindProj::Denial { bytes } => {
+                let bytes = bytes.take().filter(|bytes| !bytes.is_empty());
+                if let Some(tail) = this.tail {
+                    tail.bytes += bytes.as_ref().map_or(0, Bytes::len) as u64;
+                    tail.settle(End::Complete, None);
+                }
+                return Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))));
+            }
+            KindProj::Inner { body } => body,
+        };
+        let Some(tail) = this.tail else {
+            return body.poll_frame(task).map_err(Into::into);
+        };
+
+        if let Some(Err(denial)) = tail.watch.as_mut().map(Watch::check) {
+            tail.settle(End::Cut, None);
+            return Poll::Ready(Some(Err(denial.into())));
+        }
+        let frame = match body.as_mut().poll_frame(task) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                let Some(watch) = tail.watch.as_mut().filter(|_| !tail.settled) else {
+                    return Poll::Pending;
+                };
+                return watch.poll_ended(task).map(|denial| {
+                    tail.settle(End::Cut, None);
+                    Some(Err(denial.into()))
+                });
+            }
+        };
+        match &frame {
+            None => tail.settle(End::Complete, None),
+            Some(Err(_)) => tail.settle(End::BodyError, None),
+            Some(Ok(frame)) => {
+                tail.bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+                // hyper polls no further once it has the trailers, all of Content-Length, or a
+                // body that reports its end.
+                if let Some(trailers) = frame.trailers_ref() {
+                    tail.settle(End::Complete, Some(trailers));
+                } else if tail.expected.is_some_and(|expected| tail.bytes >= expected)
+                    || body.is_end_stream()
+                {
+                    tail.settle(End::Complete, None);
+                }
+            }
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Inner { body } => body.is_end_stream(),
+            Kind::Denial { bytes } => bytes.as_ref().is_none_or(Bytes::is_empty),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Inner { body } => body.size_hint(),
+            Kind::Denial { bytes } => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
+            }
+        }
+    }
+}

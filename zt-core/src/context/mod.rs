@@ -1,0 +1,305 @@
+//! What zt knows about one request: the [`SecurityContext`] that checks receive, and the
+//! [`Trail`] of facts that guards share with it.
+//!
+//! The context opens once, before the first check, and holds the request's one `now`. The gate
+//! puts it into the request's extensions right before the handler.
+
+mod address;
+mod claimed;
+mod ids;
+mod stage;
+mod trail;
+
+use std::{
+    sync::{Arc, PoisonError, atomic::Ordering},
+    time::Duration,
+};
+
+use http::request::Parts;
+
+pub use self::{
+    address::{AddressSource, ClientAddress, ForwardedHeader, PeerAddr, TrustedProxies},
+    claimed::{Claimed, ClaimedNames},
+    ids::{RequestId, TraceParent},
+    stage::Stage,
+    trail::{HandlerRun, Trail},
+};
+use crate::{
+    clock::Timestamp,
+    decision::{Code, Denial, Permit},
+    gate::{Lease, Settings, Watch},
+    identity::{PeerIdentity, Principal},
+    state::Route,
+};
+
+/// One per request; checks receive it as `&mut`, handlers find it in the extensions.
+#[derive(Debug, Clone)]
+pub struct SecurityContext {
+    trail: Arc<Trail>,
+    settings: Arc<Settings>,
+    principal: Option<Arc<Principal>>,
+}
+
+impl SecurityContext {
+    /// Opens the context of a request. Gates do this; call it to test a check by itself.
+    #[must_use]
+    pub fn open(parts: &Parts, settings: &Arc<Settings>) -> Self {
+        let clock = settings.clock();
+        let trail = Trail::open(
+            parts,
+            clock.now(),
+            clock.monotonic(),
+            ClientAddress::of(parts, settings.proxies()),
+            settings.claimed_names().capture(&parts.headers),
+        );
+        Self {
+            trail: Arc::new(trail),
+            settings: Arc::clone(settings),
+            principal: None,
+        }
+    }
+
+    /// The facts, shared.
+    #[must_use]
+    pub const fn trail(&self) -> &Arc<Trail> {
+        &self.trail
+    }
+
+    /// What the gate that opened the context was set to.
+    #[must_use]
+    pub const fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    /// The request's one `now`.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.trail.opened_at()
+    }
+
+    /// The monotonic clock at that moment; rates count on it.
+    #[must_use]
+    pub fn monotonic(&self) -> Duration {
+        self.trail.opened_monotonic()
+    }
+
+    /// The request's id.
+    #[must_use]
+    pub fn request_id(&self) -> RequestId {
+        self.trail.request_id()
+    }
+
+    /// Where the request comes from.
+    #[must_use]
+    pub fn client(&self) -> &ClientAddress {
+        self.trail.client()
+    }
+
+    /// The workload on the connection.
+    #[must_use]
+    pub fn peer(&self) -> Option<&Arc<PeerIdentity>> {
+        self.trail.peer()
+    }
+
+    /// Who asks, once that was proved.
+    #[must_use]
+    pub const fn principal(&self) -> Option<&Arc<Principal>> {
+        self.principal.as_ref()
+    }
+
+    /// Says who asks. An authenticator that adds to a principal passes one made with
+    /// [`Principal::and_also`].
+    pub fn set_principal(&mut self, principal: Arc<Principal>) {
+        *self
+            .trail
+            .principal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&principal));
+        self.principal = Some(principal);
+    }
+
+    /// The evidence that authorization ran.
+    #[must_use]
+    pub fn permit(&self) -> Option<&Permit> {
+        self.trail.permit()
+    }
+
+    /// Records the permit.
+    ///
+    /// # Errors
+    ///
+    /// `stack-misordered` where there is one already: one request is authorized once.
+    pub fn set_permit(&mut self, permit: Permit) -> Result<(), Denial> {
+        self.trail
+            .permit
+            .set(permit)
+            .map_err(|_| Denial::misordered("authorization ran twice"))
+    }
+
+    /// The route, once `ValidateRequest` has resolved it.
+    #[must_use]
+    pub fn route(&self) -> Option<&Route> {
+        self.trail.route()
+    }
+
+    /// Records the route; the first one stays.
+    pub fn set_route(&mut self, route: Route) {
+        let _ = self.trail.route.set(route);
+    }
+
+    /// Whether the route was declared public: no credential and no authorization is asked for.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        self.trail.route().is_some_and(Route::is_public)
+    }
+
+    /// Asks that a check of `stage` has run before.
+    ///
+    /// # Errors
+    ///
+    /// `stack-misordered`, with a detail that names both.
+    pub fn require(&self, stage: Stage, by: &'static str) -> Result<(), Denial> {
+        if self.trail.has_reached(stage) {
+            return Ok(());
+        }
+        Err(Denial::misordered(format!(
+            "{by} needs {} before it, and there was none",
+            stage.name()
+        )))
+    }
+
+    /// Notes that a check of `stage` begins.
+    ///
+    /// # Errors
+    ///
+    /// `stack-misordered` where a check of a later stage ran before; `clock-unavailable` where the
+    /// request has no `now`, as soon as headers and audit record are in place.
+    pub(crate) fn enter(&self, stage: Stage, name: &'static str) -> Result<(), Denial> {
+        let seen = self.trail.stages.fetch_or(stage.bit(), Ordering::AcqRel);
+        let ordered = seen & !Stage::Anywhere.bit();
+        if stage != Stage::Anywhere && ordered >= stage.bit() << 1 {
+            return Err(Denial::misordered(format!(
+                "{name} belongs to {} and ran after a later stage",
+                stage.name()
+            )));
+        }
+        match &self.trail.opened_at {
+            Err(error) if stage > Stage::Record => {
+                Err(Denial::new(Code::ClockUnavailable).detail(error.to_string()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets a denial pass where the stack was told to observe only, and notes it.
+    pub(crate) fn waive(&self, denial: Denial) -> Result<(), Denial> {
+        let stands = matches!(
+            denial.code(),
+            Code::StackMisordered
+                | Code::AuditUnavailable
+                | Code::ClockUnavailable
+                | Code::HandlerPanicked
+        );
+        if stands || !self.is_observing() {
+            return Err(denial);
+        }
+        tracing::warn!(request_id = %self.request_id(), code = denial.code().as_str(), "would deny");
+        let _ = self.trail.would_deny.set(denial);
+        Ok(())
+    }
+
+    /// Whether the stack observes only, at this request's `now`.
+    #[must_use]
+    pub fn is_observing(&self) -> bool {
+        self.settings
+            .observe_until()
+            .is_some_and(|until| self.now() < until)
+    }
+
+    /// The watch over the response's stream, once a request, where anything can end it.
+    pub(crate) fn watch(&self) -> Option<Watch> {
+        if self.principal.is_none() && self.permit().is_none() {
+            return None;
+        }
+        let lease = Lease::of(self);
+        (lease.is_limited() && self.trail.take_watch()).then(|| Watch::new(lease))
+    }
+
+    /// The right to go on, for a handler that upgrades its connection.
+    #[must_use]
+    pub fn lease(&self) -> Lease {
+        Lease::of(self)
+    }
+
+    pub(crate) fn time(&self, name: &'static str, took: Duration) {
+        self.trail
+            .timings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((name, took));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    fn context(settings: Settings) -> SecurityContext {
+        let (parts, ()) = http::Request::new(()).into_parts();
+        SecurityContext::open(&parts, &Arc::new(settings))
+    }
+
+    #[test]
+    fn a_stage_cannot_follow_a_later_one() {
+        let cx = context(Settings::default());
+        cx.enter(Stage::Headers, "a").unwrap();
+        cx.enter(Stage::Authenticate, "b").unwrap();
+        cx.enter(Stage::Anywhere, "c").unwrap();
+        cx.enter(Stage::Authenticate, "d").unwrap();
+        assert_eq!(
+            cx.enter(Stage::Validate, "e").unwrap_err().code(),
+            Code::StackMisordered
+        );
+    }
+
+    #[test]
+    fn a_clock_that_cannot_answer_refuses_once_the_record_is_open() {
+        let clock = ManualClock::default();
+        clock.fail();
+        let cx = context(Settings::default().with_clock(clock));
+        cx.enter(Stage::Headers, "a").unwrap();
+        cx.enter(Stage::Record, "b").unwrap();
+        assert_eq!(
+            cx.enter(Stage::Validate, "c").unwrap_err().code(),
+            Code::ClockUnavailable
+        );
+        assert_eq!(
+            cx.enter(Stage::Anywhere, "d").unwrap_err().code(),
+            Code::ClockUnavailable
+        );
+    }
+
+    #[test]
+    fn observing_ends_at_its_date() {
+        let clock = ManualClock::default();
+        let until = crate::clock::Clock::now(&clock).unwrap() + Duration::from_secs(60);
+        let settings = || {
+            Settings::default()
+                .with_clock(clock.clone())
+                .insecure_observe_only(until)
+        };
+        assert!(context(settings()).waive(Code::PolicyDenied.into()).is_ok());
+        assert!(
+            context(settings())
+                .waive(Code::AuditUnavailable.into())
+                .is_err()
+        );
+        clock.advance(Duration::from_secs(60));
+        assert!(
+            context(settings())
+                .waive(Code::PolicyDenied.into())
+                .is_err()
+        );
+    }
+}

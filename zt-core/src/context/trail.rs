@@ -1,0 +1,271 @@
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU8, AtomicU16, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{HeaderValue, Method, Uri, header, request::Parts};
+
+use super::{Claimed, ClientAddress, RequestId, Stage, TraceParent};
+use crate::{
+    clock::{ClockError, Timestamp},
+    decision::{Denial, Permit},
+    identity::{PeerIdentity, Principal},
+    state::Route,
+};
+
+/// How far the handler came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HandlerRun {
+    /// It was never called: no effect can have happened.
+    NotReached,
+    /// It was called.
+    Reached,
+    /// It was called and panicked.
+    Panicked,
+}
+
+/// What is known about one request, shared between its context and the guards that outlive it.
+///
+/// Extensions do not survive an abandoned request; this does, because every guard holds a handle.
+pub struct Trail {
+    pub(super) request_id: RequestId,
+    pub(super) opened_at: Result<Timestamp, ClockError>,
+    pub(super) opened_monotonic: Duration,
+    pub(super) traceparent: Option<TraceParent>,
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    pub(super) user_agent: Option<HeaderValue>,
+    pub(super) grpc: bool,
+    pub(super) client: ClientAddress,
+    pub(super) claimed: Claimed,
+    pub(super) peer: Option<Arc<PeerIdentity>>,
+    pub(super) route: OnceLock<Route>,
+    pub(super) principal: Mutex<Option<Arc<Principal>>>,
+    pub(super) permit: OnceLock<Permit>,
+    pub(super) denial: OnceLock<Denial>,
+    pub(super) would_deny: OnceLock<Denial>,
+    pub(super) timings: Mutex<Vec<(&'static str, Duration)>>,
+    pub(super) stages: AtomicU16,
+    pub(super) handler: AtomicU8,
+    pub(super) decided: AtomicBool,
+    pub(super) body_exceeded: AtomicBool,
+    pub(super) watched: AtomicBool,
+}
+
+impl Trail {
+    pub(super) fn open(
+        parts: &Parts,
+        opened_at: Result<Timestamp, ClockError>,
+        opened_monotonic: Duration,
+        client: ClientAddress,
+        claimed: Claimed,
+    ) -> Self {
+        Self {
+            request_id: RequestId::next(),
+            opened_at,
+            opened_monotonic,
+            traceparent: TraceParent::from_headers(&parts.headers),
+            method: parts.method.clone(),
+            uri: parts.uri.clone(),
+            user_agent: parts.headers.get(header::USER_AGENT).cloned(),
+            grpc: is_grpc(parts),
+            client,
+            claimed,
+            peer: parts.extensions.get::<Arc<PeerIdentity>>().cloned(),
+            route: OnceLock::new(),
+            principal: Mutex::new(None),
+            permit: OnceLock::new(),
+            denial: OnceLock::new(),
+            would_deny: OnceLock::new(),
+            timings: Mutex::new(Vec::new()),
+            stages: AtomicU16::new(0),
+            handler: AtomicU8::new(0),
+            decided: AtomicBool::new(false),
+            body_exceeded: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
+        }
+    }
+
+    /// The request's id.
+    #[must_use]
+    pub const fn request_id(&self) -> RequestId {
+        self.request_id
+    }
+
+    /// The request's `now`; the epoch where the clock could not answer (such a request is refused).
+    #[must_use]
+    pub fn opened_at(&self) -> Timestamp {
+        self.opened_at.unwrap_or(Timestamp::EPOCH)
+    }
+
+    /// The monotonic clock at that moment.
+    #[must_use]
+    pub const fn opened_monotonic(&self) -> Duration {
+        self.opened_monotonic
+    }
+
+    /// The caller's trace, where it is valid.
+    #[must_use]
+    pub const fn traceparent(&self) -> Option<TraceParent> {
+        self.traceparent
+    }
+
+    /// The method as it came.
+    #[must_use]
+    pub const fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The target as it was first seen, before any router took a prefix away.
+    #[must_use]
+    pub const fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// What the client calls itself.
+    #[must_use]
+    pub const fn user_agent(&self) -> Option<&HeaderValue> {
+        self.user_agent.as_ref()
+    }
+
+    /// Whether the request is gRPC.
+    #[must_use]
+    pub const fn is_grpc(&self) -> bool {
+        self.grpc
+    }
+
+    /// Where it comes from.
+    #[must_use]
+    pub const fn client(&self) -> &ClientAddress {
+        &self.client
+    }
+
+    /// The identity headers as they came.
+    #[must_use]
+    pub const fn claimed(&self) -> &Claimed {
+        &self.claimed
+    }
+
+    /// The workload on the connection.
+    #[must_use]
+    pub const fn peer(&self) -> Option<&Arc<PeerIdentity>> {
+        self.peer.as_ref()
+    }
+
+    /// The route, once it was resolved.
+    #[must_use]
+    pub fn route(&self) -> Option<&Route> {
+        self.route.get()
+    }
+
+    /// Who asks, once that was proved.
+    #[must_use]
+    pub fn principal(&self) -> Option<Arc<Principal>> {
+        self.principal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The permit, once there is one.
+    #[must_use]
+    pub fn permit(&self) -> Option<&Permit> {
+        self.permit.get()
+    }
+
+    /// The denial that the request was answered with.
+    #[must_use]
+    pub fn denial(&self) -> Option<&Denial> {
+        self.denial.get()
+    }
+
+    /// The first denial that a stack which only observes let pass.
+    #[must_use]
+    pub fn would_deny(&self) -> Option<&Denial> {
+        self.would_deny.get()
+    }
+
+    /// How long each check took, where the stack was told to measure.
+    #[must_use]
+    pub fn timings(&self) -> Vec<(&'static str, Duration)> {
+        self.timings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// How far the handler came.
+    #[must_use]
+    pub fn handler(&self) -> HandlerRun {
+        match self.handler.load(Ordering::Acquire) {
+            0 => HandlerRun::NotReached,
+            1 => HandlerRun::Reached,
+            _ => HandlerRun::Panicked,
+        }
+    }
+
+    /// Whether a check of `stage` has begun.
+    #[must_use]
+    pub fn has_reached(&self, stage: Stage) -> bool {
+        self.stages.load(Ordering::Acquire) & stage.bit() != 0
+    }
+
+    /// Takes the right to record the request's decision: `true` once, whoever asks first.
+    #[must_use]
+    pub fn take_decision(&self) -> bool {
+        !self.decided.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether the request's body was longer than its limit.
+    #[must_use]
+    pub fn has_exceeded_body(&self) -> bool {
+        self.body_exceeded.load(Ordering::Acquire)
+    }
+
+    pub(super) fn take_watch(&self) -> bool {
+        !self.watched.swap(true, Ordering::AcqRel)
+    }
+
+    pub(crate) fn body_exceeded(&self) {
+        self.body_exceeded.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn deny(&self, denial: &Denial) {
+        // The first denial is the answer's reason; a later one (an audit log that cannot write
+        // after the handler panicked) stands in the outcome through the response's status.
+        let _ = self.denial.set(denial.clone());
+    }
+
+    pub(crate) fn set_handler(&self, run: HandlerRun) {
+        self.handler.store(run as u8, Ordering::Release);
+    }
+}
+
+/// The id; everything else may be personal.
+impl fmt::Debug for Trail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trail")
+            .field("request_id", &self.request_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `application/grpc`, alone or with a suffix such as `+proto` (gRPC over HTTP/2, "Requests").
+fn is_grpc(parts: &Parts) -> bool {
+    parts
+        .headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| {
+            value
+                .as_bytes()
+                .strip_prefix(b"application/grpc")
+                .is_some_and(|rest| {
+                    rest.is_empty() || rest.starts_with(b"+") || rest.starts_with(b";")
+                })
+        })
+}

@@ -1,0 +1,190 @@
+use std::{
+    fmt,
+    marker::PhantomData,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use super::{Chain, Exchange, Progress, ResponseFuture, Settings};
+use crate::{
+    body::{BoxError, RequestBody, ZtBody},
+    context::{HandlerRun, SecurityContext},
+    decision::Code,
+};
+
+/// Which body the inner service of a gate gets.
+pub trait BodyMode<B> {
+    /// The body that the chain hands on.
+    type Out;
+
+    /// What the body that came becomes.
+    fn enter(body: B) -> Self::Out;
+}
+
+/// The inner service gets the body that came.
+#[derive(Debug, Clone, Copy)]
+pub struct Keep;
+
+/// The inner service gets a [`RequestBody`]; for chains with checks that look at bodies.
+#[derive(Debug, Clone, Copy)]
+pub struct Replace;
+
+impl<B> BodyMode<B> for Keep {
+    type Out = B;
+
+    fn enter(body: B) -> B {
+        body
+    }
+}
+
+impl<B> BodyMode<B> for Replace {
+    type Out = RequestBody<B>;
+
+    fn enter(body: B) -> RequestBody<B> {
+        RequestBody::new(body)
+    }
+}
+
+pub(super) struct Shared<C> {
+    pub(super) chain: C,
+    pub(super) settings: Arc<Settings>,
+}
+
+/// A service behind a chain of checks; see the [module](self).
+pub struct Gate<S, C, M = Keep> {
+    inner: S,
+    shared: Arc<Shared<C>>,
+    mode: PhantomData<fn() -> M>,
+}
+
+impl<S, C> Gate<S, C> {
+    /// `inner` behind `chain`, with the default settings.
+    pub fn new(inner: S, chain: C) -> Self {
+        Self::with_settings(inner, chain, Settings::shared_default())
+    }
+}
+
+impl<S, C, M> Gate<S, C, M> {
+    /// `inner` behind `chain`.
+    pub fn with_settings(inner: S, chain: C, settings: Arc<Settings>) -> Self {
+        Self {
+            inner,
+            shared: Arc::new(Shared { chain, settings }),
+            mode: PhantomData,
+        }
+    }
+
+    pub(super) const fn from_shared(inner: S, shared: Arc<Shared<C>>) -> Self {
+        Self {
+            inner,
+            shared,
+            mode: PhantomData,
+        }
+    }
+
+    /// The service behind the gate.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+}
+
+impl<S: Clone, C, M> Clone for Gate<S, C, M> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            shared: Arc::clone(&self.shared),
+            mode: PhantomData,
+        }
+    }
+}
+
+impl<S: fmt::Debug, C, M> fmt::Debug for Gate<S, C, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, C, M, B, R> Service<Request<B>> for Gate<S, C, M>
+where
+    M: BodyMode<B>,
+    C: Chain<M::Out>,
+    S: Service<Request<M::Out>, Response = Response<R>> + Clone,
+    R: Body<Data = Bytes>,
+    R::Error: Into<BoxError>,
+{
+    type Response = Response<ZtBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, C, M::Out, R>;
+
+    fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        if self.shared.settings.is_ready_early() {
+            return Poll::Ready(Ok(()));
+        }
+        self.inner.poll_ready(task)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        let mut body = M::enter(body);
+        // A gate further out has opened the context; its settings hold.
+        let mut cx = match parts.extensions.get::<SecurityContext>() {
+            Some(cx) => cx.clone(),
+            None => SecurityContext::open(&parts, &self.shared.settings),
+        };
+        let mut slots = C::Slots::default();
+        let mut exchange = Exchange {
+            parts: &mut parts,
+            body: &mut body,
+            cx: &mut cx,
+        };
+        let progress = catch_unwind(AssertUnwindSafe(|| {
+            self.shared.chain.run(&mut slots, &mut exchange, None)
+        }))
+        .unwrap_or_else(|_| Progress::Refused(Code::HandlerPanicked.into()));
+
+        let future = ResponseFuture::new(Arc::clone(&self.shared), cx, slots);
+        match progress {
+            Progress::Refused(denial) => future.refused(&denial, &parts.method),
+            Progress::Passed
+                if !future.holds_handler() && !self.shared.settings.is_ready_early() =>
+            {
+                future.pass(&mut parts);
+                let method = parts.method.clone();
+                let call = AssertUnwindSafe(|| self.inner.call(Request::from_parts(parts, body)));
+                match catch_unwind(call) {
+                    Ok(running) => future.running(running, method),
+                    Err(_) => future.panicked(&method),
+                }
+            }
+            progress => {
+                // The service that is ready goes with the request; tower's contract.
+                let clone = self.inner.clone();
+                let ready = std::mem::replace(&mut self.inner, clone);
+                let ready_now = !self.shared.settings.is_ready_early();
+                future.waiting(
+                    Request::from_parts(parts, body),
+                    ready,
+                    ready_now,
+                    matches!(progress, Progress::Passed),
+                )
+            }
+        }
+    }
+}
+
+/// Hands the context to the inner service, and says that it was reached.
+pub(super) fn hand_over(cx: &SecurityContext, extensions: &mut http::Extensions) {
+    cx.trail().set_handler(HandlerRun::Reached);
+    match extensions.get_mut::<SecurityContext>() {
+        Some(place) => *place = cx.clone(),
+        None => drop(extensions.insert(cx.clone())),
+    }
+}

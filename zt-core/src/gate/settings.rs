@@ -1,0 +1,174 @@
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use crate::{
+    clock::{Clock, SystemClock, Timestamp},
+    context::{ClaimedNames, TrustedProxies},
+    problem::{ProblemJson, Render},
+    random::{Entropy, OsEntropy},
+    state::Sanctions,
+};
+
+/// What a gate and the contexts that it opens work with.
+///
+/// In a stack made by hand the outermost gate opens the context, so its settings hold for all.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    render: Arc<dyn Render>,
+    proxies: TrustedProxies,
+    claimed: ClaimedNames,
+    sanctions: Option<Sanctions>,
+    observe_until: Option<Timestamp>,
+    ready_early: bool,
+    measures: bool,
+}
+
+static DEFAULT: LazyLock<Arc<Settings>> = LazyLock::new(|| Arc::new(Settings::default()));
+
+impl Default for Settings {
+    /// The system's clock and randomness, [`ProblemJson`], no trusted proxy.
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(OsEntropy),
+            render: Arc::new(ProblemJson::default()),
+            proxies: TrustedProxies::default(),
+            claimed: ClaimedNames::default(),
+            sanctions: None,
+            observe_until: None,
+            ready_early: false,
+            measures: false,
+        }
+    }
+}
+
+impl Settings {
+    /// The defaults, shared.
+    #[must_use]
+    pub fn shared_default() -> Arc<Self> {
+        Arc::clone(&DEFAULT)
+    }
+
+    /// Another clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Another source of randomness.
+    #[must_use]
+    pub fn with_entropy(mut self, entropy: impl Entropy) -> Self {
+        self.entropy = Arc::new(entropy);
+        self
+    }
+
+    /// Another rendering of denials.
+    #[must_use]
+    pub fn with_render(mut self, render: impl Render) -> Self {
+        self.render = Arc::new(render);
+        self
+    }
+
+    /// Proxies that may say where a request came from.
+    #[must_use]
+    pub fn with_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.proxies = proxies;
+        self
+    }
+
+    /// Which headers claim an identity.
+    #[must_use]
+    pub fn with_claimed_names(mut self, names: ClaimedNames) -> Self {
+        self.claimed = names;
+        self
+    }
+
+    /// Sanctions that end streams and leases while they run.
+    #[must_use]
+    pub fn with_sanctions(mut self, sanctions: Sanctions) -> Self {
+        self.sanctions = Some(sanctions);
+        self
+    }
+
+    /// Until `until`, checks that refuse are recorded and the request goes on. From then on they
+    /// refuse. An audit log that cannot write, a clock that cannot answer and a misordered stack
+    /// refuse all the same.
+    #[must_use]
+    pub const fn insecure_observe_only(mut self, until: Timestamp) -> Self {
+        self.observe_until = Some(until);
+        self
+    }
+
+    /// The gate reports ready at once and waits for the inner service after the checks, so that
+    /// refusals do not wait behind an inner service that is full.
+    #[must_use]
+    pub const fn ready_early(mut self) -> Self {
+        self.ready_early = true;
+        self
+    }
+
+    /// Measures each check, for the audit record. Reading the clock costs as much as a check.
+    #[must_use]
+    pub const fn measuring(mut self) -> Self {
+        self.measures = true;
+        self
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The source of randomness.
+    #[must_use]
+    pub fn entropy(&self) -> &Arc<dyn Entropy> {
+        &self.entropy
+    }
+
+    /// The renderer.
+    #[must_use]
+    pub fn render(&self) -> &Arc<dyn Render> {
+        &self.render
+    }
+
+    /// The trusted proxies.
+    #[must_use]
+    pub const fn proxies(&self) -> &TrustedProxies {
+        &self.proxies
+    }
+
+    /// The headers that claim an identity.
+    #[must_use]
+    pub const fn claimed_names(&self) -> &ClaimedNames {
+        &self.claimed
+    }
+
+    /// The sanctions.
+    #[must_use]
+    pub const fn sanctions(&self) -> Option<&Sanctions> {
+        self.sanctions.as_ref()
+    }
+
+    /// When observing turns into enforcing.
+    #[must_use]
+    pub const fn observe_until(&self) -> Option<Timestamp> {
+        self.observe_until
+    }
+
+    pub(super) const fn is_ready_early(&self) -> bool {
+        self.ready_early
+    }
+
+    pub(super) const fn measures(&self) -> bool {
+        self.measures
+    }
+}
+
+/// How often a stream that waits looks whether it may go on; within a second of a sanction.
+pub(crate) const LIVENESS_INTERVAL: Duration = Duration::from_millis(500);

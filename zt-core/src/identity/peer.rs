@@ -1,0 +1,110 @@
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+
+/// How a peer identity was learned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PeerSource {
+    /// From the handshake on this very connection.
+    Tls,
+    /// From a verified, allow-listed proxy that forwarded the certificate.
+    Forwarded,
+}
+
+/// Which workload holds the connection, from its certificate.
+///
+/// A request may have a user's token over a workload's connection; policies can name both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerIdentity {
+    spiffe_id: Option<Arc<str>>,
+    dns_names: Vec<Arc<str>>,
+    uris: Vec<Arc<str>>,
+    thumbprint: [u8; 32],
+    not_after: Timestamp,
+    source: PeerSource,
+}
+
+impl PeerIdentity {
+    /// States that the holder of the certificate with this SHA-256 `thumbprint`, good until
+    /// `not_after`, is on the connection. Only verifiers of certificates call this.
+    pub const fn assertion(
+        thumbprint: [u8; 32],
+        not_after: Timestamp,
+        source: PeerSource,
+    ) -> PeerAssertion {
+        PeerAssertion(Self {
+            spiffe_id: None,
+            dns_names: Vec::new(),
+            uris: Vec::new(),
+            thumbprint,
+            not_after,
+            source,
+        })
+    }
+
+    /// `spiffe://trust-domain/path`.
+    #[must_use]
+    pub fn spiffe_id(&self) -> Option<&str> {
+        self.spiffe_id.as_deref()
+    }
+
+    /// DNS names among the subject alternative names.
+    pub fn dns_names(&self) -> impl Iterator<Item = &str> {
+        self.dns_names.iter().map(|name| &**name)
+    }
+
+    /// URIs among the subject alternative names.
+    pub fn uris(&self) -> impl Iterator<Item = &str> {
+        self.uris.iter().map(|uri| &**uri)
+    }
+
+    /// SHA-256 of the certificate's DER (RFC 8705 section 3.1).
+    #[must_use]
+    pub const fn thumbprint(&self) -> &[u8; 32] {
+        &self.thumbprint
+    }
+
+    /// When the certificate ends; answers that outlive it are cut.
+    #[must_use]
+    pub const fn not_after(&self) -> Timestamp {
+        self.not_after
+    }
+
+    /// How it was learned.
+    #[must_use]
+    pub const fn source(&self) -> PeerSource {
+        self.source
+    }
+}
+
+/// A [`PeerIdentity`] in the making; see [`PeerIdentity::assertion`].
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct PeerAssertion(PeerIdentity);
+
+impl PeerAssertion {
+    /// The identity as asserted so far.
+    #[must_use]
+    pub fn finish(self) -> PeerIdentity {
+        self.0
+    }
+
+    /// The workload's name.
+    pub fn spiffe_id(mut self, id: impl Into<Arc<str>>) -> Self {
+        self.0.spiffe_id = Some(id.into());
+        self
+    }
+
+    /// Adds DNS names.
+    pub fn dns_names<S: Into<Arc<str>>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.0.dns_names.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds URIs.
+    pub fn uris<S: Into<Arc<str>>>(mut self, uris: impl IntoIterator<Item = S>) -> Self {
+        self.0.uris.extend(uris.into_iter().map(Into::into));
+        self
+    }
+}

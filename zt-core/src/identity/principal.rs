@@ -1,0 +1,424 @@
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::clock::Timestamp;
+
+/// What kind of caller a principal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PrincipalKind {
+    /// A person.
+    User,
+    /// A program.
+    Service,
+    /// Nobody in particular: the route is public, or the authenticator optional.
+    Anonymous,
+}
+
+impl PrincipalKind {
+    /// As it stands in records: `user`, `service`, `anonymous`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Service => "service",
+            Self::Anonymous => "anonymous",
+        }
+    }
+}
+
+/// How an identity was proved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum AuthMethod {
+    /// Not at all.
+    Anonymous,
+    /// A JSON Web Token (RFC 7519).
+    Jwt,
+    /// A service token.
+    ServiceToken,
+    /// A client certificate (RFC 8446, RFC 8705).
+    ClientCertificate,
+    /// A signed request (RFC 9421).
+    Signature,
+    /// The printed token of a development stack.
+    Development,
+}
+
+impl AuthMethod {
+    /// As it stands in records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::Jwt => "jwt",
+            Self::ServiceToken => "service-token",
+            Self::ClientCertificate => "client-certificate",
+            Self::Signature => "signature",
+            Self::Development => "development",
+        }
+    }
+}
+
+/// What a credential is bound to (RFC 7800 `cnf`): it is good only with proof of that key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Binding {
+    /// SHA-256 of the client's certificate (RFC 8705 section 3.1, `x5t#S256`).
+    CertificateThumbprint([u8; 32]),
+    /// SHA-256 thumbprint of a proof key (RFC 9449 section 6, `jkt`).
+    KeyThumbprint([u8; 32]),
+}
+
+/// Who asks, whatever the credential was: the same type from a JWT, a service token, a client
+/// certificate or a signature.
+///
+/// Shared as `Arc<Principal>`. `Debug` shows the names, not the claims.
+#[derive(Clone)]
+pub struct Principal(Inner);
+
+#[derive(Clone)]
+struct Inner {
+    kind: PrincipalKind,
+    subject: Arc<str>,
+    methods: BTreeSet<AuthMethod>,
+    issuer: Option<Arc<str>>,
+    scopes: BTreeSet<Arc<str>>,
+    roles: BTreeSet<Arc<str>>,
+    tenant: Option<Arc<str>>,
+    session: Option<Arc<str>>,
+    token: Option<Arc<str>>,
+    key: Option<Arc<str>>,
+    context_class: Option<Arc<str>>,
+    authenticated_at: Option<Timestamp>,
+    issued_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+    binding: Option<Binding>,
+    claims: Option<Arc<RawValue>>,
+}
+
+impl Principal {
+    /// States that `subject` was proved by `method`. Only authenticators call this.
+    #[must_use]
+    pub fn assertion(
+        kind: PrincipalKind,
+        subject: impl Into<Arc<str>>,
+        method: AuthMethod,
+    ) -> Assertion {
+        Assertion(Inner {
+            kind,
+            subject: subject.into(),
+            methods: BTreeSet::from([method]),
+            issuer: None,
+            scopes: BTreeSet::new(),
+            roles: BTreeSet::new(),
+            tenant: None,
+            session: None,
+            token: None,
+            key: None,
+            context_class: None,
+            authenticated_at: None,
+            issued_at: None,
+            expires_at: None,
+            binding: None,
+            claims: None,
+        })
+    }
+
+    /// What the anonymous caller of a public route is.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self::assertion(PrincipalKind::Anonymous, "anonymous", AuthMethod::Anonymous).finish()
+    }
+
+    /// An assertion that starts from this one: how a second authenticator adds what it proved.
+    #[must_use]
+    pub fn and_also(&self, method: AuthMethod) -> Assertion {
+        let mut inner = self.0.clone();
+        inner.methods.insert(method);
+        Assertion(inner)
+    }
+
+    /// This principal with `other`'s proofs added: same name and rights, every method of both, and
+    /// the earlier of two expiries.
+    #[must_use]
+    pub fn strengthened_by(&self, other: &Self) -> Self {
+        let mut inner = self.0.clone();
+        inner.methods.extend(
+            other
+                .methods()
+                .filter(|method| *method != AuthMethod::Anonymous),
+        );
+        inner.expires_at = inner.expires_at.into_iter().chain(other.expires_at()).min();
+        Self(inner)
+    }
+
+    /// Person, program or nobody.
+    #[must_use]
+    pub const fn kind(&self) -> PrincipalKind {
+        self.0.kind
+    }
+
+    /// Whether nobody in particular asks.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        self.0.kind == PrincipalKind::Anonymous
+    }
+
+    /// The caller's name; unique within its issuer.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.0.subject
+    }
+
+    /// Who vouched for it (`iss`, a token registry, a trust domain).
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.0.issuer.as_deref()
+    }
+
+    /// Everything that was proved about this request's caller.
+    pub fn methods(&self) -> impl Iterator<Item = AuthMethod> {
+        self.0.methods.iter().copied()
+    }
+
+    /// Whether `method` is among the proofs.
+    #[must_use]
+    pub fn proved_by(&self, method: AuthMethod) -> bool {
+        self.0.methods.contains(&method)
+    }
+
+    /// The scopes that the credential carries, in order.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.0.scopes.iter().map(|scope| &**scope)
+    }
+
+    /// Whether the credential carries `scope`, to the letter.
+    #[must_use]
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.0.scopes.contains(scope)
+    }
+
+    /// The caller's roles, in order.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        self.0.roles.iter().map(|role| &**role)
+    }
+
+    /// Whether the caller has `role`, to the letter.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.0.roles.contains(role)
+    }
+
+    /// The organisation the caller acts for.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.0.tenant.as_deref()
+    }
+
+    /// The session (`sid`).
+    #[must_use]
+    pub fn session(&self) -> Option<&str> {
+        self.0.session.as_deref()
+    }
+
+    /// The credential's own id (`jti`, a service token's id); not secret.
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        self.0.token.as_deref()
+    }
+
+    /// The id of the key that vouched (`kid`, `keyid`).
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.0.key.as_deref()
+    }
+
+    /// How strongly the caller was authenticated (`acr`, RFC 9470).
+    #[must_use]
+    pub fn context_class(&self) -> Option<&str> {
+        self.0.context_class.as_deref()
+    }
+
+    /// When the caller last proved itself in person (`auth_time`).
+    #[must_use]
+    pub const fn authenticated_at(&self) -> Option<Timestamp> {
+        self.0.authenticated_at
+    }
+
+    /// When the credential was made (`iat`).
+    #[must_use]
+    pub const fn issued_at(&self) -> Option<Timestamp> {
+        self.0.issued_at
+    }
+
+    /// When the credential ends; answers that outlive it are cut.
+    #[must_use]
+    pub const fn expires_at(&self) -> Option<Timestamp> {
+        self.0.expires_at
+    }
+
+    /// What the credential is bound to.
+    #[must_use]
+    pub const fn binding(&self) -> Option<Binding> {
+        self.0.binding
+    }
+
+    /// The credential's claims as `T`, parsed now.
+    ///
+    /// # Errors
+    ///
+    /// When there are no claims (`null` is parsed then), or they are not a `T`.
+    pub fn claims<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.0.claims.as_deref().map_or("null", RawValue::get))
+    }
+}
+
+impl fmt::Debug for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Principal")
+            .field("kind", &self.0.kind)
+            .field("subject", &self.0.subject)
+            .field("issuer", &self.0.issuer)
+            .field("methods", &self.0.methods)
+            .field("scopes", &self.0.scopes)
+            .field("roles", &self.0.roles)
+            .field("tenant", &self.0.tenant)
+            .field("expires_at", &self.0.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A [`Principal`] in the making; see [`Principal::assertion`].
+#[derive(Clone)]
+#[must_use]
+pub struct Assertion(Inner);
+
+impl fmt::Debug for Assertion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Assertion").field(&self.0.subject).finish()
+    }
+}
+
+impl Assertion {
+    /// The principal as asserted so far.
+    #[must_use]
+    pub fn finish(self) -> Principal {
+        Principal(self.0)
+    }
+
+    /// Who vouches.
+    pub fn issuer(mut self, issuer: impl Into<Arc<str>>) -> Self {
+        self.0.issuer = Some(issuer.into());
+        self
+    }
+
+    /// Adds scopes.
+    pub fn scopes<S: Into<Arc<str>>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.0.scopes.extend(scopes.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds roles.
+    pub fn roles<S: Into<Arc<str>>>(mut self, roles: impl IntoIterator<Item = S>) -> Self {
+        self.0.roles.extend(roles.into_iter().map(Into::into));
+        self
+    }
+
+    /// The organisation.
+    pub fn tenant(mut self, tenant: impl Into<Arc<str>>) -> Self {
+        self.0.tenant = Some(tenant.into());
+        self
+    }
+
+    /// The session's id.
+    pub fn session(mut self, session: impl Into<Arc<str>>) -> Self {
+        self.0.session = Some(session.into());
+        self
+    }
+
+    /// The credential's id, which is not a secret.
+    pub fn token(mut self, token: impl Into<Arc<str>>) -> Self {
+        self.0.token = Some(token.into());
+        self
+    }
+
+    /// The id of the key that vouched.
+    pub fn key(mut self, key: impl Into<Arc<str>>) -> Self {
+        self.0.key = Some(key.into());
+        self
+    }
+
+    /// The authentication context class.
+    pub fn context_class(mut self, class: impl Into<Arc<str>>) -> Self {
+        self.0.context_class = Some(class.into());
+        self
+    }
+
+    /// When the caller proved itself in person.
+    pub fn authenticated_at(mut self, at: Timestamp) -> Self {
+        self.0.authenticated_at = Some(at);
+        self
+    }
+
+    /// When the credential was made.
+    pub fn issued_at(mut self, at: Timestamp) -> Self {
+        self.0.issued_at = Some(at);
+        self
+    }
+
+    /// When the credential ends. The earlier of two ends holds.
+    pub fn expires_at(mut self, at: Timestamp) -> Self {
+        self.0.expires_at = Some(self.0.expires_at.map_or(at, |before| before.min(at)));
+        self
+    }
+
+    /// What the credential is bound to.
+    pub fn binding(mut self, binding: Binding) -> Self {
+        self.0.binding = Some(binding);
+        self
+    }
+
+    /// The claims, as they were signed.
+    pub fn claims(mut self, claims: Arc<RawValue>) -> Self {
+        self.0.claims = Some(claims);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_are_parsed_on_demand_and_not_shown() {
+        #[derive(serde::Deserialize)]
+        struct Claims {
+            plan: String,
+        }
+        let raw = RawValue::from_string(r#"{"plan":"gold","ssn":"123"}"#.to_owned()).unwrap();
+        let principal = Principal::assertion(PrincipalKind::User, "ada", AuthMethod::Jwt)
+            .claims(Arc::from(raw))
+            .scopes(["b", "a"])
+            .finish();
+        assert_eq!(principal.claims::<Claims>().unwrap().plan, "gold");
+        assert_eq!(principal.scopes().collect::<Vec<_>>(), ["a", "b"]);
+        assert!(!format!("{principal:?}").contains("123"));
+        assert!(Principal::anonymous().claims::<Claims>().is_err());
+    }
+
+    #[test]
+    fn a_second_proof_never_extends_the_first() {
+        let first = Principal::assertion(PrincipalKind::User, "ada", AuthMethod::Jwt)
+            .expires_at(Timestamp::from_secs(10))
+            .finish();
+        let both = first
+            .and_also(AuthMethod::Signature)
+            .expires_at(Timestamp::from_secs(20))
+            .finish();
+        assert_eq!(both.expires_at(), Some(Timestamp::from_secs(10)));
+        assert!(both.proved_by(AuthMethod::Jwt) && both.proved_by(AuthMethod::Signature));
+    }
+}

@@ -1,0 +1,3 @@
+//! The stack: every layer in its one place.
+
+pub mod slots;

@@ -1,0 +1,85 @@
+//! What may stand where in a stack. Layer crates implement these; applications only meet them in
+//! error messages.
+
+use http::request::Parts;
+
+use crate::{
+    context::{SecurityContext, Stage},
+    gate::{Check, Step},
+};
+
+/// Records decisions and outcomes: takes two places at once, the outer half and the commit point.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot stand in the `record` slot of a stack",
+    label = "not an audit layer",
+    note = "`.record(..)` takes `RecordAuditLayer`; a stack without an audit log says `.without_audit()`"
+)]
+pub trait Records {
+    /// Opens the record; stage [`Stage::Record`].
+    type Outer: Check;
+    /// Makes the permit durable; stage [`Stage::Commit`].
+    type Commit: Check;
+
+    /// Both halves.
+    fn split(self) -> (Self::Outer, Self::Commit);
+}
+
+/// Writes security headers; stage [`Stage::Headers`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot stand in the `headers` slot of a stack",
+    label = "does not set security headers",
+    note = "`.headers(..)` takes `SetSecurityHeadersLayer`"
+)]
+pub trait SetsHeaders: Check {}
+
+/// Limits by peer, before cryptography; stage [`Stage::LimitPeer`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot stand in the `limit_peer` slot of a stack",
+    label = "not a limit by peer",
+    note = "`.limit_peer(..)` takes `LimitRateLayer::by_peer(..)`; limits by principal go into `.limit(..)`"
+)]
+pub trait LimitsPeer: Check {}
+
+/// Narrows by sanction or asks for stronger authentication; stage [`Stage::Sanction`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot stand in the `sanction` slot of a stack",
+    label = "neither sanctions nor step-up"
+)]
+pub trait Sanctioning: Check {}
+
+/// Decides; stage [`Stage::Authorize`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot stand in the `authorize` slot of a stack",
+    label = "does not authorize",
+    note = "`.authorize(..)` takes `AuthorizeLayer`; a stack for whoever is authenticated says `.any_authenticated()`"
+)]
+pub trait Authorizes: Check {}
+
+/// Limits by principal or charges a budget; stage [`Stage::Spend`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot stand in the `limit` or `charge` slot of a stack",
+    label = "not a limit by principal",
+    note = "`.limit(..)` takes `LimitRateLayer::by_principal(..)`; limits by peer go into `.limit_peer(..)`"
+)]
+pub trait Spends: Check {}
+
+/// An optional slot in which nothing stands.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Nothing;
+
+impl Check for Nothing {
+    type Guard = ();
+
+    const NAME: &'static str = "nothing";
+    const STAGE: Stage = Stage::Anywhere;
+    const PRESENT: bool = false;
+
+    fn check(&self, _: &mut Parts, _: &mut SecurityContext) -> Step<()> {
+        Step::pass(())
+    }
+}
+
+impl SetsHeaders for Nothing {}
+impl LimitsPeer for Nothing {}
+impl Sanctioning for Nothing {}
+impl Spends for Nothing {}

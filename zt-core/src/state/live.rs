@@ -1,0 +1,1 @@
+//! Snapshots that are swapped whole, and whether they are fresh enough to serve by.

@@ -1,0 +1,98 @@
+//! One small trait for state that must survive: versioned compare-and-swap with expiry, over bytes.
+//!
+//! Nonces, revocations, service tokens, grants and refresh families are written once on top of it,
+//! so each works on every backend. [`MemoryStore`] is the default; a store of your own passes the
+//! [conformance suite](conformance).
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use bytes::Bytes;
+
+use crate::clock::Timestamp;
+
+/// A boxed future, as the traits of this crate return.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Which edition of a value this is. Never used twice by one store, so a value that was removed
+/// and put again is another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Version(pub u64);
+
+/// A value as it stands in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versioned {
+    /// The bytes.
+    pub value: Bytes,
+    /// Their edition.
+    pub version: Version,
+    /// When they go away by themselves.
+    pub expires: Option<Timestamp>,
+}
+
+/// What must be there for a write to happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// Nothing (a value that has expired is nothing).
+    Absent,
+    /// This edition.
+    Version(Version),
+}
+
+/// What a conditional write did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Swap {
+    /// It happened; this is the new edition (the removed one, for a removal).
+    Done(Version),
+    /// Something else was there; nothing happened.
+    Conflict,
+}
+
+/// The store cannot answer; whatever asked refuses with `store-unavailable`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// It cannot be reached, or failed.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(Arc<str>),
+    /// It has no place left, and forgets nothing that has not expired.
+    #[error("the store is full")]
+    Full,
+    /// The key or the value is larger than the store takes.
+    #[error("the entry is too large for the store")]
+    TooLarge,
+}
+
+/// Versioned compare-and-swap with expiry over bytes.
+///
+/// Each call is one atomic step. Keys are UTF-8 text without control characters, at most 512
+/// bytes; values are at most 64 KiB.
+pub trait Store: fmt::Debug + Send + Sync + 'static {
+    /// The value at `key`, unless it has expired.
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Versioned>, StoreError>>;
+
+    /// Puts `value` at `key` if `expect` holds; it goes away at `expires`.
+    fn put_if<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        expires: Option<Timestamp>,
+        expect: Expect,
+    ) -> BoxFuture<'a, Result<Swap, StoreError>>;
+
+    /// Removes what is at `key` if it is this edition.
+    fn remove<'a>(
+        &'a self,
+        key: &'a str,
+        version: Version,
+    ) -> BoxFuture<'a, Result<Swap, StoreError>>;
+
+    /// At most `limit` entries whose keys begin with `prefix` and come after `after`, in the order
+    /// of their keys. An empty answer is the end.
+    fn scan<'a>(
+        &'a self,
+        prefix: &'a str,
+        after: Option<&'a str>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<(String, Versioned)>, StoreError>>;
+}
