@@ -97,6 +97,23 @@ impl<B> ZtBody<B> {
     }
 }
 
+impl<B> ZtBody<B> {
+    /// The inner service's body, where nothing rides on it.
+    ///
+    /// # Errors
+    ///
+    /// Itself, where a guard or a lease does, or it is a denial's.
+    pub fn try_into_inner(self) -> Result<B, Self> {
+        match self {
+            Self {
+                kind: Kind::Inner { body },
+                tail: None,
+            } => Ok(body),
+            other => Err(other),
+        }
+    }
+}
+
 impl<B> fmt::Debug for ZtBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {

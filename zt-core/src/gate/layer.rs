@@ -29,8 +29,8 @@ impl<C, M> GateLayer<C, M> {
         }
     }
 
-    pub(crate) fn chain(&self) -> &C {
-        &self.shared.chain
+    pub(crate) fn settings(&self) -> &Arc<Settings> {
+        &self.shared.settings
     }
 }
 

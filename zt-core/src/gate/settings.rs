@@ -119,6 +119,13 @@ impl Settings {
         self
     }
 
+    /// These settings, with `other`'s sanctions and observing date where these have none.
+    pub(crate) fn inheriting(mut self, other: &Self) -> Self {
+        self.sanctions = self.sanctions.or_else(|| other.sanctions.clone());
+        self.observe_until = self.observe_until.or(other.observe_until);
+        self
+    }
+
     /// The clock.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {

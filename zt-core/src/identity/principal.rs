@@ -75,9 +75,9 @@ pub enum Binding {
 /// Who asks, whatever the credential was: the same type from a JWT, a service token, a client
 /// certificate or a signature.
 ///
-/// Shared as `Arc<Principal>`. `Debug` shows the names, not the claims.
+/// Cheap to clone; the context shares it as `Arc<Principal>`. `Debug` shows the names, not the claims.
 #[derive(Clone)]
-pub struct Principal(Inner);
+pub struct Principal(Arc<Inner>);
 
 #[derive(Clone)]
 struct Inner {
@@ -136,7 +136,7 @@ impl Principal {
     /// An assertion that starts from this one: how a second authenticator adds what it proved.
     #[must_use]
     pub fn and_also(&self, method: AuthMethod) -> Assertion {
-        let mut inner = self.0.clone();
+        let mut inner = (*self.0).clone();
         inner.methods.insert(method);
         Assertion(inner)
     }
@@ -145,19 +145,19 @@ impl Principal {
     /// the earlier of two expiries.
     #[must_use]
     pub fn strengthened_by(&self, other: &Self) -> Self {
-        let mut inner = self.0.clone();
+        let mut inner = (*self.0).clone();
         inner.methods.extend(
             other
                 .methods()
                 .filter(|method| *method != AuthMethod::Anonymous),
         );
         inner.expires_at = inner.expires_at.into_iter().chain(other.expires_at()).min();
-        Self(inner)
+        Self(Arc::new(inner))
     }
 
     /// Person, program or nobody.
     #[must_use]
-    pub const fn kind(&self) -> PrincipalKind {
+    pub fn kind(&self) -> PrincipalKind {
         self.0.kind
     }
 
@@ -244,25 +244,25 @@ impl Principal {
 
     /// When the caller last proved itself in person (`auth_time`).
     #[must_use]
-    pub const fn authenticated_at(&self) -> Option<Timestamp> {
+    pub fn authenticated_at(&self) -> Option<Timestamp> {
         self.0.authenticated_at
     }
 
     /// When the credential was made (`iat`).
     #[must_use]
-    pub const fn issued_at(&self) -> Option<Timestamp> {
+    pub fn issued_at(&self) -> Option<Timestamp> {
         self.0.issued_at
     }
 
     /// When the credential ends; answers that outlive it are cut.
     #[must_use]
-    pub const fn expires_at(&self) -> Option<Timestamp> {
+    pub fn expires_at(&self) -> Option<Timestamp> {
         self.0.expires_at
     }
 
     /// What the credential is bound to.
     #[must_use]
-    pub const fn binding(&self) -> Option<Binding> {
+    pub fn binding(&self) -> Option<Binding> {
         self.0.binding
     }
 
@@ -306,7 +306,7 @@ impl Assertion {
     /// The principal as asserted so far.
     #[must_use]
     pub fn finish(self) -> Principal {
-        Principal(self.0)
+        Principal(Arc::new(self.0))
     }
 
     /// Who vouches.

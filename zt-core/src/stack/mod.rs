@@ -1,3 +1,1 @@
-//! The stack: every layer in its one place.
-
 pub mod slots;

@@ -1,11 +1,14 @@
 //! What may stand where in a stack. Layer crates implement these; applications only meet them in
 //! error messages.
 
+use std::sync::Arc;
+
 use http::request::Parts;
 
 use crate::{
     context::{SecurityContext, Stage},
     gate::{Check, Step},
+    state::Recorder,
 };
 
 /// Records decisions and outcomes: takes two places at once, the outer half and the commit point.
@@ -22,6 +25,11 @@ pub trait Records {
 
     /// Both halves.
     fn split(self) -> (Self::Outer, Self::Commit);
+
+    /// Where the stack records what it is made of, and which doors stand open.
+    fn recorder(&self) -> Option<Arc<dyn Recorder>> {
+        None
+    }
 }
 
 /// Writes security headers; stage [`Stage::Headers`].
