@@ -1,10 +1,14 @@
 //! zt lets any axum, hyper or tonic application refuse by default.
 
+#[cfg(test)]
+mod architecture;
 pub mod authenticate;
 pub mod body;
 pub mod clock;
 pub mod context;
 pub mod decision;
+#[cfg(feature = "axum")]
+pub mod extract;
 pub mod gate;
 pub mod identity;
 pub mod problem;
