@@ -6,6 +6,7 @@ pub mod clock;
 pub mod context;
 pub mod decision;
 pub mod gate;
+pub mod headers;
 pub mod identity;
 pub mod problem;
 pub mod random;
