@@ -10,6 +10,7 @@ pub mod decision;
 #[cfg(feature = "axum")]
 pub mod extract;
 pub mod gate;
+pub mod headers;
 pub mod identity;
 pub mod problem;
 pub mod random;
