@@ -37,6 +37,11 @@ pub enum Presented {
 }
 
 /// Proves who asks.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot stand in the `authenticate` slot of a stack",
+    label = "proves nobody's identity",
+    note = "`.authenticate(..)` takes an authenticator such as `VerifyServiceTokenLayer`; a stack that asks nobody says `.insecure_anonymous()`"
+)]
 pub trait Authenticate: Clone + Send + Sync + 'static {
     /// What it is called in the stack's `Display` and in details.
     const NAME: &'static str;
