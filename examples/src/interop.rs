@@ -19,7 +19,7 @@ use zt_audit::{AuditLog, Options, RecordAuditLayer};
 use zt_core::{
     clock::SystemClock,
     headers::SetSecurityHeadersLayer,
-    service_token::{MintRequest, ServiceTokens, VerifyServiceTokenLayer},
+    service_token::{MintRequest, ServiceTokenConfig, ServiceTokens, VerifyServiceTokenLayer},
     stack::ZeroTrust,
     store::MemoryStore,
 };
@@ -42,8 +42,9 @@ pub async fn serve(listen: SocketAddr, keys: &Path) -> Result<()> {
     let address = listener.local_addr()?;
 
     let store = Arc::new(MemoryStore::new(SystemClock));
-    let tokens = ServiceTokens::builder("interop", store, SystemClock).open().await?;
-    let token = tokens.mint(MintRequest::new("interop-client").paths(["/token/ok"])).await?;
+    let tokens = ServiceTokens::open(store, SystemClock, ServiceTokenConfig::new("interop")).await?;
+    let request = MintRequest::new("interop-client", "interop").paths(["/token/ok"]);
+    let token = tokens.mint(request.insecure_never_expires()).await?;
 
     let burst = 5;
     let seconds = 60;
@@ -54,7 +55,7 @@ pub async fn serve(listen: SocketAddr, keys: &Path) -> Result<()> {
         "open": {"path": "/open", "presets": PRESETS},
         "service_token": {
             "header": "X-Service-Token",
-            "value": token.expose(),
+            "value": token.clear.expose(),
             "path": "/token/ok",
             "forbidden_path": "/token/no",
         },

@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::http::{HeaderValue, Method};
+use axum::http::HeaderValue;
 use zt_core::{
     clock::Clock,
-    service_token::{MintRequest, ServiceTokens, VerifyServiceTokenLayer},
+    service_token::{MintRequest, ServiceTokenConfig, ServiceTokens, VerifyServiceTokenLayer},
     store::MemoryStore,
 };
 
@@ -40,40 +40,43 @@ impl std::fmt::Debug for Keys {
 
 impl Keys {
     pub(super) async fn make(clock: impl Clock + Clone) -> Result<Self> {
-        let store = || Arc::new(MemoryStore::new(clock.clone()));
-        let registry = ServiceTokens::builder("prod", store(), clock.clone()).open().await?;
-        let staging = ServiceTokens::builder("staging", store(), clock.clone()).open().await?;
-        let elsewhere = ServiceTokens::builder("prod", store(), clock.clone()).open().await?;
+        let open = async |environment: &str| {
+            let store = Arc::new(MemoryStore::new(clock.clone()));
+            let config = ServiceTokenConfig::new(environment);
+            ServiceTokens::open(store, clock.clone(), config).await
+        };
+        let (registry, staging, elsewhere) = (open("prod").await?, open("staging").await?, open("prod").await?);
 
-        let mint = async |request: MintRequest| -> Result<String> {
-            Ok(registry.mint(request).await?.expose().to_owned())
+        let now = clock.now()?;
+        let request = |subject: &str| MintRequest::new(subject, "shop").expires(now + Duration::from_secs(86_400));
+        let analyst = || request("analyst").scopes(["reports:read"]).methods(["GET"]).paths(["/reports"]);
+        let mint = async |registry: &ServiceTokens, request: MintRequest| -> Result<String> {
+            Ok(registry.mint(request).await?.clear.expose().to_owned())
         };
         let read = || ["orders:read"];
         let rotated = registry.mint(analyst()).await?;
-        let rotated_new = registry.rotate(rotated.id(), Duration::from_secs(600)).await?;
-        let revoked = registry.mint(MintRequest::new("leaver").scopes(read())).await?;
-        registry.revoke(revoked.id(), "on-call", "left the company").await?;
-        let short_lived = analyst().expires(clock.now()? + Duration::from_secs(3_600));
-        let customer =
-            mint(MintRequest::new("customer").scopes(["orders:read", "orders:write"])).await?;
-        let reader = mint(MintRequest::new("reader").scopes(read()).methods([Method::GET, Method::HEAD])).await?;
-        let wrong_secret = with_secret_of(&customer, &reader);
+        let rotated_new = registry.rotate(&rotated.id, "on-call", Duration::from_secs(600)).await?;
+        let revoked = registry.mint(request("leaver").scopes(read())).await?;
+        registry.revoke(&revoked.id, "on-call", "left the company").await?;
+        let short_lived = analyst().expires(now + Duration::from_secs(3_600));
+        let customer = mint(&registry, request("customer").scopes(["orders:read", "orders:write"])).await?;
+        let reader = mint(&registry, request("reader").scopes(read()).methods(["GET", "HEAD"])).await?;
         Ok(Self {
+            wrong_secret: with_secret_of(&customer, &reader),
             reader,
-            wrong_secret,
             customer,
-            analyst: mint(analyst()).await?,
-            scopeless: mint(MintRequest::new("scopeless")).await?,
-            spender: mint(MintRequest::new("spender").scopes(read())).await?,
-            quarantined: mint(MintRequest::new("scraper").scopes(read())).await?,
-            short_lived: mint(short_lived).await?,
-            gateway: mint(MintRequest::new("gateway")).await?,
-            orders: mint(MintRequest::new("orders").scopes(["pay"])).await?,
-            rotated_old: rotated.expose().to_owned(),
-            rotated_new: rotated_new.expose().to_owned(),
-            revoked: revoked.expose().to_owned(),
-            staging: staging.mint(MintRequest::new("customer").scopes(read())).await?.expose().to_owned(),
-            unknown: elsewhere.mint(MintRequest::new("customer").scopes(read())).await?.expose().to_owned(),
+            analyst: mint(&registry, analyst()).await?,
+            scopeless: mint(&registry, request("scopeless")).await?,
+            spender: mint(&registry, request("spender").scopes(read())).await?,
+            quarantined: mint(&registry, request("scraper").scopes(read())).await?,
+            short_lived: mint(&registry, short_lived).await?,
+            gateway: mint(&registry, request("gateway")).await?,
+            orders: mint(&registry, request("orders").scopes(["pay"])).await?,
+            rotated_old: rotated.clear.expose().to_owned(),
+            rotated_new: rotated_new.clear.expose().to_owned(),
+            revoked: revoked.clear.expose().to_owned(),
+            staging: mint(&staging, request("customer").scopes(read())).await?,
+            unknown: mint(&elsewhere, request("customer").scopes(read())).await?,
             registry,
         })
     }
@@ -145,10 +148,6 @@ tokens! {
     gateway_token = gateway;
 }
 
-fn analyst() -> MintRequest {
-    MintRequest::new("analyst").scopes(["reports:read"]).methods([Method::GET]).paths(["/reports"])
-}
-
 fn header(token: &str) -> HeaderValue {
     HeaderValue::from_str(token).map_or_else(|_| HeaderValue::from_static(""), |mut value| {
         value.set_sensitive(true);
@@ -156,7 +155,25 @@ fn header(token: &str) -> HeaderValue {
     })
 }
 
-/// `token` with the secret of `other`: what someone tries who knows an id.
+/// `token` with the secret of `other` and a checksum that fits: what someone tries who knows an id.
+/// A token is `ztk_<environment>_<id>_<43 characters of secret><6 of CRC-32>`.
 fn with_secret_of(token: &str, other: &str) -> String {
-    zt_core::service_token::splice(token, other).unwrap_or_default()
+    let known = token.rsplit_once('_').map(|(known, _)| known).unwrap_or_default();
+    let secret = other.rsplit_once('_').and_then(|(_, tail)| tail.get(..43)).unwrap_or_default();
+    let body = format!("{known}_{secret}");
+    let mut rest = crc32fast::hash(body.as_bytes());
+    let mut checksum = [b'0'; 6];
+    for digit in checksum.iter_mut().rev() {
+        let value = u8::try_from(rest % 62).unwrap_or_default();
+        *digit = match value {
+            0..=9 => b'0' + value,
+            10..=35 => b'A' + value - 10,
+            _ => b'a' + value - 36,
+        };
+        rest /= 62;
+    }
+    checksum.iter().fold(body, |mut text, digit| {
+        text.push(char::from(*digit));
+        text
+    })
 }

@@ -25,7 +25,10 @@ use zt_core::{
     state::Sanctions,
     validate::ValidateRequestLayer,
 };
-use zt_ratelimit::{LimitRateLayer, Quota};
+use zt_ratelimit::{
+    LimitRateLayer, Quota,
+    limit_rate::{ByPeer, ByPrincipal},
+};
 
 pub use self::{gateway::Omit, keys::Keys};
 use crate::Result;
@@ -139,8 +142,8 @@ struct Part {
     settings: Settings,
     record: RecordAuditLayer,
     validate: ValidateRequestLayer,
-    by_peer: LimitRateLayer<zt_ratelimit::ByPeer>,
-    by_principal: LimitRateLayer<zt_ratelimit::ByPrincipal>,
+    by_peer: LimitRateLayer<ByPeer>,
+    by_principal: LimitRateLayer<ByPrincipal>,
     verify: zt_core::service_token::VerifyServiceTokenLayer,
     sanctions: Sanctions,
 }

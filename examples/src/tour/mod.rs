@@ -7,6 +7,7 @@ mod script;
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use serde_json::Value;
+use zt_audit::Finding;
 use zt_core::state::{Event, Events, Recorder};
 
 pub use self::report::{Line, Report};
@@ -104,8 +105,8 @@ fn tamper(log: &Path, report: &mut Report) -> Result<()> {
     report.fact(
         "a changed log does not verify",
         format!("record {line} or the one after it"),
-        found.bad_record().map_or_else(|| "verified".to_owned(), |bad| format!("record {bad}")),
-        found.bad_record().is_some_and(|bad| bad == line as u64 || bad == line as u64 + 1),
+        found.to_string(),
+        matches!(&found.finding, Finding::Bad(bad) if bad.index == line as u64 || bad.index == line as u64 + 1),
     );
     Ok(())
 }

@@ -138,12 +138,10 @@ impl Report {
 
     pub(super) fn check_log(&mut self, log: &Path) {
         let name = log.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
-        let found = std::fs::File::open(log)
-            .map_err(zt_audit::VerifyError::from)
-            .and_then(|file| zt_audit::verify(std::io::BufReader::new(file)));
+        let found = std::fs::File::open(log).and_then(zt_audit::verify);
         let (happened, good) = match found {
-            Ok(report) if report.is_good() => (format!("{} records verify", report.records()), true),
-            Ok(report) => (format!("record {:?} is bad", report.bad_record()), false),
+            Ok(report) if report.is_intact() => (format!("{} records verify", report.records), true),
+            Ok(report) => (report.to_string(), false),
             Err(error) => (error.to_string(), false),
         };
         self.fact(&format!("the {name} audit log"), "verifies".to_owned(), happened, good);

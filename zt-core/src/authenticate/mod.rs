@@ -154,8 +154,8 @@ where
 /// Implements [`tower_layer::Layer`] for an [`Authenticate`]r: a gate over it alone.
 #[macro_export]
 macro_rules! impl_authenticate_layer {
-    ($(<$($generic:ident),*>)? $authenticator:ty $(where $($bound:tt)*)?) => {
-        impl<S $(, $($generic),*)?> ::tower_layer::Layer<S> for $authenticator $(where $($bound)*)? {
+    ($([$($generic:ident),*])? $authenticator:ty $(where $($bound:tt)*)?) => {
+        impl<S $($(, $generic)*)?> ::tower_layer::Layer<S> for $authenticator $(where $($bound)*)? {
             type Service = $crate::gate::Gate<
                 S,
                 $crate::gate::Link<$crate::gate::Root, $crate::authenticate::Authenticated<Self>>,
