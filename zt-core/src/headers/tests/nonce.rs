@@ -164,7 +164,9 @@ async fn a_nonce_that_is_asked_for_too_late_is_none() {
 #[tokio::test]
 async fn clones_and_nested_layers_have_one_nonce() {
     let service = ServiceBuilder::new()
-        .layer(SetSecurityHeadersLayer::html_strict())
+        .layer(
+            SetSecurityHeadersLayer::empty().csp_report_only("script-src 'nonce'".parse().unwrap()),
+        )
         .layer(SetSecurityHeadersLayer::empty().csp("script-src 'nonce'".parse().unwrap()))
         .service(handler_fn(|request| {
             assert_eq!(
@@ -177,6 +179,10 @@ async fn clones_and_nested_layers_have_one_nonce() {
     let nonce = one(response.headers(), "x-nonce");
     let policy = one(response.headers(), "content-security-policy");
     assert_eq!(policy, format!("script-src 'nonce-{nonce}'"));
+    assert_eq!(
+        one(response.headers(), "content-security-policy-report-only"),
+        policy
+    );
 }
 
 #[tokio::test]
