@@ -41,7 +41,7 @@ impl Plan {
     fn apply(&self, head: &mut response::Parts, nonce: Option<&str>) {
         let change = head.extensions.get::<CspOverride>();
         let headers = &mut head.headers;
-        self.strip(headers);
+        strip(headers, |name| self.removes(name));
         // Growing once costs two allocations; growing header by header costs as many again. A map
         // that cannot grow has 24,000 headers, and no server would send them.
         let _ = headers.try_reserve(self.lines.len());
@@ -50,21 +50,16 @@ impl Plan {
                 if let Some(value) = line.value(nonce, change) {
                     let _ = headers.try_insert(&line.name, value);
                 }
-            } else if let Ok(Entry::Vacant(place)) = headers.try_entry(&line.name) {
-                if let Some(value) = line.value(nonce, change) {
-                    let _ = place.try_insert(value);
-                }
+            } else if let Ok(Entry::Vacant(place)) = headers.try_entry(&line.name)
+                && let Some(value) = line.value(nonce, change)
+            {
+                let _ = place.try_insert(value);
             }
         }
         if nonce.is_some() {
             // A stored page would show its nonce again and again (CSP3 section 7.1).
+            strip(headers, is_targeted);
             let _ = headers.try_insert(header::CACHE_CONTROL, NO_STORE);
-        }
-    }
-
-    fn strip(&self, headers: &mut HeaderMap) {
-        while let Some(name) = headers.keys().find(|name| self.removes(name)).cloned() {
-            headers.remove(&name);
         }
     }
 
@@ -165,6 +160,18 @@ impl Line {
             _ => Some(self.value.clone()),
         }
     }
+}
+
+fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+    while let Some(name) = headers.keys().find(|name| unwanted(name)).cloned() {
+        headers.remove(&name);
+    }
+}
+
+/// RFC 9213 section 2.1: shared caches read these and not `Cache-Control`. Vendors put their names
+/// before it.
+fn is_targeted(name: &HeaderName) -> bool {
+    name == "surrogate-control" || name.as_str().ends_with("cdn-cache-control")
 }
 
 fn initial(name: &HeaderName) -> u64 {

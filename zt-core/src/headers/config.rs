@@ -9,6 +9,7 @@ use serde::{
 use super::{
     HeadersError, PermissionsPolicy, SetSecurityHeadersLayer,
     csp::{Csp, CspOverride},
+    error::shown,
 };
 
 /// The layer as it stands in a configuration file; unknown keys are refused. A
@@ -122,8 +123,7 @@ impl<'de> Deserialize<'de> for SetSecurityHeadersLayer {
 }
 
 fn name(text: &str) -> Result<HeaderName, HeadersError> {
-    HeaderName::from_bytes(text.as_bytes())
-        .map_err(|_| HeadersError::Name(text.escape_debug().to_string()))
+    HeaderName::from_bytes(text.as_bytes()).map_err(|_| HeadersError::Name(shown(text)))
 }
 
 /// Headers that the configuration has said something about.

@@ -122,3 +122,15 @@ pub enum PermissionsError {
     #[error("the permissions policy names no feature")]
     Empty,
 }
+
+/// For messages: nothing in it moves a terminal or hides.
+pub(super) fn shown(text: &str) -> String {
+    text.chars().fold(String::new(), |mut out, char| {
+        if char == ' ' || char.is_ascii_graphic() {
+            out.push(char);
+        } else {
+            out.extend(char.escape_default());
+        }
+        out
+    })
+}

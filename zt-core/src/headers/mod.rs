@@ -22,7 +22,7 @@
 //! 4. the content security policy with the changes that the route left in the response's
 //!    extensions as a [`CspOverride`](csp::CspOverride), directive by directive;
 //! 5. the policy's nonce, if somebody asked the request's [`CspNonce`] for it, and then
-//!    `Cache-Control: no-store`.
+//!    `Cache-Control: no-store` and no header that tells a shared cache otherwise.
 //!
 //! Where nobody asked, the nonce sources are left out of the policy, and `'unsafe-inline'` from
 //! directives that had one, since a browser ignores it only beside a nonce. What remains is
@@ -90,6 +90,7 @@
 //! - Content Security Policy Level 3, sections 2.2 and 2.3 (syntax), 6.7.2 and 6.7.3 (matching),
 //!   6.8.3 (fallbacks), 7.1 (nonces); Trusted Types section 4.2.
 //! - Permissions Policy section 5.2, as a dictionary of RFC 9651 section 3.2.
+//! - RFC 9111 section 5.2.2.5 and RFC 9213 (pages with a nonce are not stored).
 //! - RFC 6797 section 6.1 (HSTS), RFC 7034 (X-Frame-Options), Referrer Policy section 8.1, Fetch
 //!   (`nosniff`, Cross-Origin-Resource-Policy), HTML (COOP, COEP, Origin-Agent-Cluster).
 //! - The presets follow helmet 8.3 (compared byte by byte in the tests), OWASP's Secure Headers
@@ -108,6 +109,7 @@ pub mod csp;
 mod error;
 #[cfg(feature = "axum")]
 mod extract;
+mod feature;
 mod layer;
 mod nonce;
 mod permissions;
@@ -119,9 +121,10 @@ pub use self::{
     check::HeadersGuard,
     config::SecurityHeadersConfig,
     error::{CspError, HeadersError, PermissionsError, SourceError},
+    feature::{Feature, FeatureName},
     layer::{SetSecurityHeaders, SetSecurityHeadersLayer},
     nonce::{CspNonce, NonceError},
-    permissions::{Allowlist, Feature, FeatureName, PermissionsPolicy, PermissionsPolicyBuilder},
+    permissions::{Allowlist, PermissionsPolicy, PermissionsPolicyBuilder},
 };
 
 #[cfg(test)]

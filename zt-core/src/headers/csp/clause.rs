@@ -1,9 +1,5 @@
-use super::{
-    Directive, Source,
-    directive::Kind,
-    source::{one_token, shown},
-};
-use crate::headers::{CspError, SourceError};
+use super::{Directive, Source, directive::Kind, source::one_token};
+use crate::headers::{CspError, SourceError, error::shown};
 
 /// One directive with its values.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr};
 
-use crate::headers::CspError;
+use crate::headers::{CspError, error::shown};
 
 /// What may be said in a directive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,6 +164,6 @@ impl FromStr for Directive {
             .iter()
             .find(|directive| directive.as_str().eq_ignore_ascii_case(text))
             .copied()
-            .ok_or_else(|| CspError::UnknownDirective(text.escape_debug().to_string()))
+            .ok_or_else(|| CspError::UnknownDirective(shown(text)))
     }
 }

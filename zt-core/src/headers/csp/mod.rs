@@ -19,6 +19,7 @@
 mod clause;
 mod config;
 mod directive;
+mod grammar;
 mod merge;
 mod presets;
 
@@ -48,7 +49,6 @@ pub struct Csp {
 
 impl Csp {
     /// Starts a policy.
-    #[must_use]
     pub fn builder() -> CspBuilder {
         CspBuilder {
             clauses: Ok(Vec::new()),
