@@ -132,7 +132,7 @@ where
     }
 
     pub(super) fn pass(&self, parts: &mut http::request::Parts) {
-        hand_over(&self.cx, &mut parts.extensions);
+        hand_over(&self.cx, &mut parts.extensions, C::HANDS_ON);
     }
 
     pub(super) fn refused(mut self, denial: &Denial, method: &Method) -> Self {
@@ -254,7 +254,7 @@ where
                     else {
                         continue;
                     };
-                    hand_over(this.cx, &mut parts.extensions);
+                    hand_over(this.cx, &mut parts.extensions, C::HANDS_ON);
                     let call = AssertUnwindSafe(|| inner.call(Request::from_parts(parts, body)));
                     match catch_unwind(call) {
                         Ok(future) => State::Running { future },

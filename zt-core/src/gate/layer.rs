@@ -2,7 +2,7 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 
 use tower_layer::Layer;
 
-use super::{Gate, Keep, Root, Settings, service::Shared};
+use super::{Gate, Keep, Opened, Settings, service::Shared};
 
 /// A chain as a tower layer.
 ///
@@ -72,10 +72,10 @@ impl OpenContextLayer {
 }
 
 impl<S> Layer<S> for OpenContextLayer {
-    type Service = Gate<S, Root>;
+    type Service = Gate<S, Opened>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Gate::with_settings(inner, Root, Arc::clone(&self.0))
+        Gate::with_settings(inner, Opened, Arc::clone(&self.0))
     }
 }
 

@@ -180,11 +180,12 @@ where
     }
 }
 
-/// Hands the context to the inner service, and says that it was reached.
-pub(super) fn hand_over(cx: &SecurityContext, extensions: &mut http::Extensions) {
+/// Hands the context to the inner service where it is of use there, and says that it was reached.
+pub(super) fn hand_over(cx: &SecurityContext, extensions: &mut http::Extensions, hands_on: bool) {
     cx.trail().set_handler(HandlerRun::Reached);
     match extensions.get_mut::<SecurityContext>() {
         Some(place) => *place = cx.clone(),
-        None => drop(extensions.insert(cx.clone())),
+        None if hands_on => drop(extensions.insert(cx.clone())),
+        None => {}
     }
 }

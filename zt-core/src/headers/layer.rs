@@ -176,6 +176,7 @@ impl Check for SetSecurityHeadersLayer {
 
     const NAME: &'static str = "SetSecurityHeaders";
     const STAGE: Stage = Stage::Headers;
+    const HANDS_ON: bool = false;
 
     fn check(&self, parts: &mut Parts, cx: &mut SecurityContext) -> Step<HeadersGuard> {
         let nonce = self.0.offers_nonce().then(|| offer(parts, cx));
