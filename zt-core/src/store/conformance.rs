@@ -460,11 +460,7 @@ pub async fn concurrent_increments_are_all_counted(harness: &dyn Harness) {
     let count = number(&read(&store, "counter").await.unwrap());
     assert_eq!(count, TASKS * EACH, "writes were lost");
     let distinct: BTreeSet<Version> = versions.into_iter().flatten().collect();
-    assert_eq!(
-        distinct.len(),
-        TASKS * EACH,
-        "a version was used twice"
-    );
+    assert_eq!(distinct.len(), TASKS * EACH, "a version was used twice");
 }
 
 /// Many tasks put the same key for the first time; one does.
