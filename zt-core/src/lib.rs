@@ -15,6 +15,7 @@ pub mod identity;
 pub mod problem;
 pub mod random;
 pub mod secret;
+pub mod service_token;
 pub mod stack;
 pub mod state;
 pub mod store;
