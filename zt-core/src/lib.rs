@@ -1,6 +1,7 @@
 //! zt lets any axum, hyper or tonic application refuse by default.
 
 pub mod authenticate;
+pub mod authorize;
 pub mod body;
 pub mod clock;
 pub mod context;
@@ -13,3 +14,4 @@ pub mod secret;
 pub mod stack;
 pub mod state;
 pub mod store;
+pub mod validate;
