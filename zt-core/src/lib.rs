@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod architecture;
 pub mod authenticate;
+pub mod authorize;
 pub mod body;
 pub mod clock;
 pub mod context;
@@ -19,3 +20,4 @@ pub mod service_token;
 pub mod stack;
 pub mod state;
 pub mod store;
+pub mod validate;
