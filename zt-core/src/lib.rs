@@ -9,6 +9,7 @@ pub mod gate;
 pub mod identity;
 pub mod problem;
 pub mod random;
+pub mod sanction;
 pub mod secret;
 pub mod stack;
 pub mod state;
