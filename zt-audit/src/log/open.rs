@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{OpenError, sink::FileSink};
+use super::{
+    OpenError,
+    sink::{FileSink, Locked},
+};
 use crate::{
     record::{Chain, Hash},
     verify::{Finding, verify},
@@ -29,7 +32,7 @@ pub(super) struct Torn {
 
 pub(super) fn open(path: &Path) -> Result<Opened, OpenError> {
     let fails = |action| move |source| file_error(action, path, source);
-    let mut file = OpenOptions::new()
+    let file = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
@@ -37,10 +40,10 @@ pub(super) fn open(path: &Path) -> Result<Opened, OpenError> {
         .mode(0o600)
         .open(path)
         .map_err(fails("open"))?;
-    lock(&file, path)?;
+    let mut file = lock(file, path)?;
     sync_folder(path).map_err(fails("create"))?;
 
-    let report = verify(&file).map_err(fails("read"))?;
+    let report = verify(&file.0).map_err(fails("read"))?;
     let torn = match report.finding {
         Finding::Intact | Finding::Empty => None,
         Finding::Bad(record) => {
@@ -54,7 +57,7 @@ pub(super) fn open(path: &Path) -> Result<Opened, OpenError> {
             bytes,
             sha256,
         } => {
-            let aside = move_aside(&mut file, path, offset)?;
+            let aside = move_aside(&mut file.0, path, offset)?;
             Some(Torn {
                 file: aside,
                 bytes,
@@ -70,22 +73,22 @@ pub(super) fn open(path: &Path) -> Result<Opened, OpenError> {
 }
 
 /// One writer a file; and the file is still the one that has the name.
-fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
+fn lock(file: File, path: &Path) -> Result<Locked, OpenError> {
     let fails = |source| file_error("lock", path, source);
-    match file.try_lock() {
-        Ok(()) => {}
+    let file = match file.try_lock() {
+        Ok(()) => Locked(file),
         Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(path.to_owned())),
         Err(TryLockError::Error(source)) => return Err(fails(source)),
-    }
+    };
     let named = fs::metadata(path).map_err(fails)?;
-    let held = file.metadata().map_err(fails)?;
+    let held = file.0.metadata().map_err(fails)?;
     if !held.is_file() {
         return Err(fails(io::Error::other("it is not a regular file")));
     }
     if (named.dev(), named.ino()) != (held.dev(), held.ino()) {
         return Err(fails(io::Error::other("it was exchanged just now")));
     }
-    Ok(())
+    Ok(file)
 }
 
 /// Copies what begins at `offset` into a file of its own, makes that durable, and only then cuts

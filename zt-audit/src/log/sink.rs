@@ -43,15 +43,27 @@ pub(super) fn commit(sink: &mut dyn Sink, bytes: &[u8]) -> io::Result<()> {
     sink.sync()
 }
 
-/// A locked file.
+/// A file that this process alone has locked.
+#[derive(Debug)]
+pub(super) struct Locked(pub(super) File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that was forked at this moment and has not yet called
+        // `exec` holds the file open too, and the lock with it. Where it fails, closing is left.
+        let _ = self.0.unlock();
+    }
+}
+
+/// A log's file.
 #[derive(Debug)]
 pub(super) struct FileSink {
-    file: File,
+    file: Locked,
     end: u64,
 }
 
 impl FileSink {
-    pub(super) const fn new(file: File, end: u64) -> Self {
+    pub(super) const fn new(file: Locked, end: u64) -> Self {
         Self { file, end }
     }
 }
@@ -60,19 +72,19 @@ impl Sink for FileSink {
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // What is written into a deleted file is evidence for nobody, and a file that somebody
         // else cut or wrote to is no longer this log.
-        let facts = self.file.metadata()?;
+        let facts = self.file.0.metadata()?;
         if facts.nlink() == 0 {
             return Err(io::Error::other("the file was deleted"));
         }
         if facts.len() != self.end {
             return Err(io::Error::other("somebody else changed the file's length"));
         }
-        let taken = self.file.write_at(bytes, self.end)?;
+        let taken = self.file.0.write_at(bytes, self.end)?;
         self.end += taken as u64;
         Ok(taken)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.0.sync_data()
     }
 }

@@ -19,8 +19,12 @@ const BATCH: usize = 1024;
 /// Most bytes of a batch.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// Takes what waits, writes it at once, makes it durable, says so, and begins again. There is no
-/// timer: the next batch gathers while this one is flushed.
+/// Takes what waits, writes it at once, makes it durable, says so, and begins again.
+///
+/// There is no timer: the next batch gathers while this one is flushed. It sleeps as soon as
+/// nothing waits, rather than look again for a while: under load it is in a flush, and not asleep,
+/// so that handing over costs no system call; without load the one who wakes it pays a few
+/// microseconds beside a flush of some hundred, and the processor is left to the handlers.
 pub(super) struct Writer {
     shared: Arc<Shared>,
     sink: Box<dyn Sink>,

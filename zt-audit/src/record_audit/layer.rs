@@ -14,7 +14,7 @@ use super::{
     guard::{CommitGuard, RecordGuard},
 };
 
-/// Records one decision and one outcome of every request; see the [module](self).
+/// Records one decision and one outcome of every request; see the [module](super).
 #[derive(Clone)]
 pub struct RecordAuditLayer(Arc<dyn Recorder>);
 

@@ -49,7 +49,7 @@
 //! use zt_audit::RecordAuditLayer;
 //! use zt_core::{
 //!     context::{SecurityContext, Stage},
-//!     decision::{Code, Permit},
+//!     decision::{Code, Denial, Permit},
 //!     gate::{Check, Step},
 //!     state::MemoryRecorder,
 //! };
@@ -65,7 +65,7 @@
 //!
 //!     fn check(&self, parts: &mut Parts, cx: &mut SecurityContext) -> Step<()> {
 //!         if parts.method != Method::GET {
-//!             return Code::PolicyDenied.into();
+//!             return Denial::new(Code::PolicyDenied).into();
 //!         }
 //!         cx.set_permit(Permit::assertion("read-only").finish()).into()
 //!     }

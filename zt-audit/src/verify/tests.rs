@@ -30,7 +30,7 @@ fn lines(log: &[u8]) -> Vec<Vec<u8>> {
 /// The record's line with `from` replaced and a sum that is right again.
 fn forged(line: &[u8], from: &str, to: &str) -> Vec<u8> {
     let text = std::str::from_utf8(line).unwrap();
-    let body = &text[..text.len() - SUM_LENGTH - 1];
+    let body = text.split_at(text.len() - SUM_LENGTH - 1).0;
     assert!(body.contains(from), "{body}");
     let mut out = body.replacen(from, to, 1).into_bytes();
     let digest = Sha256::new().chain_update(&out);
@@ -75,7 +75,10 @@ fn any_flipped_byte_is_found_no_later_than_its_record() {
             match report.finding {
                 Finding::Bad(bad) => {
                     assert!(bad.index <= record, "byte {at}: {bad}");
-                    assert_eq!(bad.offset, starts[bad.index as usize] as u64);
+                    assert_eq!(
+                        bad.offset,
+                        starts[usize::try_from(bad.index).unwrap()] as u64
+                    );
                 }
                 // The log's last newline.
                 Finding::Torn { offset, .. } => {
