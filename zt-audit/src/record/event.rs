@@ -73,7 +73,7 @@ fn fields(record: &mut Object<'_>, event: &Event) {
             // A string: nano-units may need more than the 53 bits that JSON readers keep.
             record.ascii("nanos", event.nanos);
             if let Some(request) = event.request {
-                record.request("request", request);
+                record.request("request_id", request);
             }
         }
         Event::Sanction(event) => sanction(record, event),
@@ -95,7 +95,7 @@ fn fields(record: &mut Object<'_>, event: &Event) {
 
 fn decision(record: &mut Object<'_>, event: &DecisionEvent) {
     let trail = &*event.trail;
-    record.request("request", trail.request_id());
+    record.request("request_id", trail.request_id());
     record.word("decision", event.verdict.as_str());
     record.flag("awaited", event.awaited);
     record.text("method", trail.method().as_str(), METHOD);
@@ -189,7 +189,7 @@ fn caller(record: &mut Object<'_>, trail: &Trail, permit: Option<&Permit>) {
 }
 
 fn outcome(record: &mut Object<'_>, event: &OutcomeEvent) {
-    record.request("request", event.trail.request_id());
+    record.request("request_id", event.trail.request_id());
     record.word("end", event.end.as_str());
     record.word(
         "handler",

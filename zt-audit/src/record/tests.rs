@@ -199,7 +199,7 @@ fn a_permit_says_who_what_and_why() {
     ] {
         assert_eq!(record[field], value, "{field}");
     }
-    assert_eq!(record["request"].as_str().unwrap().len(), 32);
+    assert_eq!(record["request_id"].as_str().unwrap().len(), 32);
     assert!(record["ts"].as_u64().unwrap() > 1_700_000_000_000_000);
 }
 
@@ -294,7 +294,7 @@ fn every_other_kind_has_its_fields() {
             budget,
             json!({"kind": "budget", "author": "root", "action": "held", "budget": "team",
                    "currency": "EUR", "nanos": "18446744073709551615",
-                   "request": "00000000000000000000000000000007"}),
+                   "request_id": "00000000000000000000000000000007"}),
         ),
         (
             sanction,

@@ -45,6 +45,10 @@ impl Records for RecordAuditLayer {
         let commit = self.commit();
         (self, commit)
     }
+
+    fn recorder(&self) -> Option<Arc<dyn Recorder>> {
+        Some(Arc::clone(&self.0))
+    }
 }
 
 impl Check for RecordAuditLayer {

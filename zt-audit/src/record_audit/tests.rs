@@ -142,7 +142,7 @@ fn one_each(records: &[Value]) -> (Value, Value) {
     };
     assert_eq!(decision["kind"], "decision");
     assert_eq!(outcome["kind"], "outcome");
-    assert_eq!(decision["request"], outcome["request"]);
+    assert_eq!(decision["request_id"], outcome["request_id"]);
     (decision.clone(), outcome.clone())
 }
 
@@ -733,7 +733,7 @@ async fn under_random_cancellation_every_request_has_one_decision_and_one_outcom
     let mut ends: BTreeMap<&str, u64> = BTreeMap::new();
     for record in &records {
         let kind = record["kind"].as_str().unwrap();
-        seen.entry(record["request"].as_str().unwrap())
+        seen.entry(record["request_id"].as_str().unwrap())
             .or_default()
             .push(kind);
         if let Some(end) = record["end"].as_str() {
