@@ -1,50 +1,4 @@
 //! Who may not go on, whatever their credential says.
-//!
-//! A [`Sanction`] revokes or quarantines a credential, a session, everything of a subject, a key
-//! or a workload. Authenticators, [`EnforceSanctionsLayer`](crate::sanction::EnforceSanctionsLayer)
-//! and every live stream ask [`Sanctions::check`].
-//!
-//! In one process [`Sanctions::local`] is enough. Several processes share a store and a feed:
-//! what is imposed in one strikes there at once and everywhere else within a second. Each
-//! process decides by a view of its own, which the task of [`Sanctions::follow`] keeps up to date; a
-//! view that has heard nothing for [`MAX_VIEW_AGE`] refuses with `store-unavailable`.
-//!
-//! ```
-//! use std::sync::Arc;
-//! use zt_core::{
-//!     clock::{Clock, ManualClock},
-//!     decision::Code,
-//!     identity::{AuthMethod, Principal, PrincipalKind},
-//!     state::{Sanction, SanctionAction, SanctionTarget, Sanctions},
-//! };
-//!
-//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
-//! let clock = ManualClock::default();
-//! let sanctions = Sanctions::local(clock.clone());
-//! let ada = Principal::assertion(PrincipalKind::User, "ada", AuthMethod::Jwt)
-//!     .session("s-1")
-//!     .finish();
-//! let now = clock.now().unwrap();
-//! assert!(sanctions.check(Some(&ada), None, now).is_ok());
-//!
-//! let session = SanctionTarget::Session("s-1".into());
-//! sanctions
-//!     .impose(Sanction {
-//!         target: session.clone(),
-//!         action: SanctionAction::Revoke,
-//!         reason: "logged out".to_owned(),
-//!         author: "ada".into(),
-//!         expires: None,
-//!     })
-//!     .await?;
-//! let denial = sanctions.check(Some(&ada), None, now).unwrap_err();
-//! assert_eq!(denial.code(), Code::CredentialRevoked);
-//!
-//! sanctions.lift(&session, "root", "a mistake").await?;
-//! assert!(sanctions.check(Some(&ada), None, now).is_ok());
-//! # Ok::<_, zt_core::state::SanctionError>(())
-//! # }).unwrap();
-//! ```
 
 mod act;
 mod builder;
@@ -77,7 +31,53 @@ use crate::{
     identity::{PeerIdentity, Principal},
 };
 
-/// The sanctions in force; clones share them.
+/// The sanctions in force: who may not go on, whatever their credential says. Clones share them.
+///
+/// A [`Sanction`] revokes or quarantines a credential, a session, everything of a subject, a key
+/// or a workload. Authenticators, [`EnforceSanctionsLayer`](crate::sanction::EnforceSanctionsLayer)
+/// and every live stream ask [`Sanctions::check`].
+///
+/// In one process [`Sanctions::local`] is enough. Several processes share a store and a feed:
+/// what is imposed in one strikes there at once and everywhere else within a second. Each process
+/// decides by a view of its own, which the task of [`Sanctions::follow`] keeps up to date; a view
+/// that has heard nothing for [`MAX_VIEW_AGE`] refuses with `store-unavailable`.
+///
+/// ```
+/// use std::sync::Arc;
+/// use zt_core::{
+///     clock::{Clock, ManualClock},
+///     decision::Code,
+///     identity::{AuthMethod, Principal, PrincipalKind},
+///     state::{Sanction, SanctionAction, SanctionTarget, Sanctions},
+/// };
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let clock = ManualClock::default();
+/// let sanctions = Sanctions::local(clock.clone());
+/// let ada = Principal::assertion(PrincipalKind::User, "ada", AuthMethod::Jwt)
+///     .session("s-1")
+///     .finish();
+/// let now = clock.now().unwrap();
+/// assert!(sanctions.check(Some(&ada), None, now).is_ok());
+///
+/// let session = SanctionTarget::Session("s-1".into());
+/// sanctions
+///     .impose(Sanction {
+///         target: session.clone(),
+///         action: SanctionAction::Revoke,
+///         reason: "logged out".to_owned(),
+///         author: "ada".into(),
+///         expires: None,
+///     })
+///     .await?;
+/// let denial = sanctions.check(Some(&ada), None, now).unwrap_err();
+/// assert_eq!(denial.code(), Code::CredentialRevoked);
+///
+/// sanctions.lift(&session, "root", "a mistake").await?;
+/// assert!(sanctions.check(Some(&ada), None, now).is_ok());
+/// # Ok::<_, zt_core::state::SanctionError>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone)]
 pub struct Sanctions(Arc<Inner>);
 
