@@ -1,11 +1,6 @@
 //! The doors for the first day: what they let pass, and what they do not.
 
-use std::{
-    convert::Infallible,
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -26,12 +21,18 @@ type Body = RequestBody<Full<Bytes>>;
 
 fn get(path: &str) -> Request<Full<Bytes>> {
     let peer: SocketAddr = ([127, 0, 0, 1], 9).into();
-    Request::get(path).header("host", "localhost").extension(PeerAddr(peer)).body(Full::default()).unwrap()
+    Request::get(path)
+        .header("host", "localhost")
+        .extension(PeerAddr(peer))
+        .body(Full::default())
+        .unwrap()
 }
 
 fn bearer(mut request: Request<Full<Bytes>>, token: &DevelopmentToken) -> Request<Full<Bytes>> {
     let value = format!("Bearer {}", token.expose());
-    request.headers_mut().insert("authorization", value.parse().unwrap());
+    request
+        .headers_mut()
+        .insert("authorization", value.parse().unwrap());
     request
 }
 
@@ -40,12 +41,19 @@ async fn answer<C: Chain<Body>>(
     request: Request<Full<Bytes>>,
 ) -> Response<ZtBody<Full<Bytes>>> {
     let service = service_fn(|request: Request<Body>| async move {
-        let cx = request.extensions().get::<SecurityContext>().expect("the context");
+        let cx = request
+            .extensions()
+            .get::<SecurityContext>()
+            .expect("the context");
         let permit = cx.permit().expect("a permit");
         let mut response = Response::new(Full::new(Bytes::from("hello")));
-        response.headers_mut().insert("x-rule", permit.rule().parse().unwrap());
+        response
+            .headers_mut()
+            .insert("x-rule", permit.rule().parse().unwrap());
         if permit.is_observed_only() {
-            response.headers_mut().insert("x-observed", "yes".parse().unwrap());
+            response
+                .headers_mut()
+                .insert("x-observed", "yes".parse().unwrap());
         }
         Ok::<_, Infallible>(response)
     });
@@ -62,11 +70,22 @@ async fn a_development_stack_asks_for_its_token() {
     let other = DevelopmentToken::generate().unwrap();
     let zt = ZeroTrust::development_with(token.clone()).unwrap();
     assert_eq!(answer(&zt, bearer(get("/"), &token)).await.status(), 200);
-    assert_eq!(code(&answer(&zt, get("/")).await), Some(Code::CredentialMissing));
-    assert_eq!(code(&answer(&zt, bearer(get("/"), &other)).await), Some(Code::CredentialInvalid));
+    assert_eq!(
+        code(&answer(&zt, get("/")).await),
+        Some(Code::CredentialMissing)
+    );
+    assert_eq!(
+        code(&answer(&zt, bearer(get("/"), &other)).await),
+        Some(Code::CredentialInvalid)
+    );
     let mut basic = get("/");
-    basic.headers_mut().insert("authorization", "Basic YTpi".parse().unwrap());
-    assert_eq!(code(&answer(&zt, basic).await), Some(Code::CredentialInvalid));
+    basic
+        .headers_mut()
+        .insert("authorization", "Basic YTpi".parse().unwrap());
+    assert_eq!(
+        code(&answer(&zt, basic).await),
+        Some(Code::CredentialInvalid)
+    );
     assert!(!format!("{token:?}").contains(token.expose()));
 }
 
@@ -75,16 +94,23 @@ async fn a_development_stack_is_for_loopback_only() {
     let token = DevelopmentToken::generate().unwrap();
     let zt = ZeroTrust::development_with(token.clone()).unwrap();
     let mut remote = bearer(get("/"), &token);
-    remote.extensions_mut().insert(PeerAddr(([192, 0, 2, 1], 9).into()));
+    remote
+        .extensions_mut()
+        .insert(PeerAddr(([192, 0, 2, 1], 9).into()));
     assert_eq!(code(&answer(&zt, remote).await), Some(Code::PolicyDenied));
 
     let mut unknown = bearer(get("/"), &token);
     unknown.extensions_mut().remove::<PeerAddr>();
-    assert_eq!(code(&answer(&zt, unknown).await), Some(Code::StackMisordered));
+    assert_eq!(
+        code(&answer(&zt, unknown).await),
+        Some(Code::StackMisordered)
+    );
 
     // A page whose name was rebound to loopback asks for its own host.
     let mut rebound = bearer(get("/"), &token);
-    rebound.headers_mut().insert("host", "evil.example:80".parse().unwrap());
+    rebound
+        .headers_mut()
+        .insert("host", "evil.example:80".parse().unwrap());
     assert_eq!(code(&answer(&zt, rebound).await), Some(Code::Misdirected));
     for host in ["localhost:8080", "127.0.0.1", "[::1]:3000"] {
         let mut local = bearer(get("/"), &token);
@@ -106,14 +132,24 @@ async fn a_public_route_asks_for_nothing_and_is_still_validated() {
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["x-rule"], "public /health");
     assert_eq!(response.headers()["x-content-type-options"], "nosniff");
-    assert_eq!(code(&answer(&zt, get("/health/")).await), Some(Code::CredentialMissing));
-    assert_eq!(code(&answer(&zt, get("/private/..%2fhealth")).await), Some(Code::RequestMalformed));
+    assert_eq!(
+        code(&answer(&zt, get("/health/")).await),
+        Some(Code::CredentialMissing)
+    );
+    assert_eq!(
+        code(&answer(&zt, get("/private/..%2fhealth")).await),
+        Some(Code::RequestMalformed)
+    );
     let mut post = get("/health");
     *post.method_mut() = Method::POST;
-    assert_eq!(code(&answer(&zt, post).await), Some(Code::CredentialMissing));
+    assert_eq!(
+        code(&answer(&zt, post).await),
+        Some(Code::CredentialMissing)
+    );
     // Whatever credential comes along is not looked at, so it cannot be refused either.
     let mut bad = get("/health");
-    bad.headers_mut().insert("authorization", "Bearer nonsense".parse().unwrap());
+    bad.headers_mut()
+        .insert("authorization", "Bearer nonsense".parse().unwrap());
     assert_eq!(answer(&zt, bad).await.status(), 200);
 }
 
@@ -135,7 +171,10 @@ async fn a_stack_that_observes_enforces_from_its_date_on() {
     clock.advance(Duration::from_secs(86_399));
     assert_eq!(answer(&zt, get("/orders")).await.status(), 200);
     clock.advance(Duration::from_secs(1));
-    assert_eq!(code(&answer(&zt, get("/orders")).await), Some(Code::CredentialMissing));
+    assert_eq!(
+        code(&answer(&zt, get("/orders")).await),
+        Some(Code::CredentialMissing)
+    );
 }
 
 #[tokio::test]
@@ -145,7 +184,9 @@ async fn settings_named_later_keep_the_date_of_observing() {
     let zt = ZeroTrust::builder()
         .without_audit()
         .insecure_anonymous()
-        .authorize(crate::authorize::AuthorizeLayer::new(|_: &crate::authorize::Access<'_>| false))
+        .authorize(crate::authorize::AuthorizeLayer::new(
+            |_: &crate::authorize::Access<'_>| false,
+        ))
         .insecure_observe_only(until)
         .settings(Settings::default().with_clock(clock.clone()))
         .build()
@@ -184,12 +225,22 @@ async fn the_doors_of_a_stack_are_recorded() {
         .build()
         .unwrap();
     let events = recorder.events();
-    let [Event::Config(event)] = &events[..] else { panic!("one config event: {events:?}") };
+    let [Event::Config(event)] = &events[..] else {
+        panic!("one config event: {events:?}")
+    };
     let detail = event.detail.as_deref().unwrap();
-    for door in ["insecure_anonymous", "any_authenticated", "public GET /health", "insecure_observe_only until 7"] {
+    for door in [
+        "insecure_anonymous",
+        "any_authenticated",
+        "public GET /health",
+        "insecure_observe_only until 7",
+    ] {
         assert!(detail.contains(door), "{detail}");
     }
-    assert!(detail.contains("SetSecurityHeaders, ValidateRequest"), "{detail}");
+    assert!(
+        detail.contains("SetSecurityHeaders, ValidateRequest"),
+        "{detail}"
+    );
 }
 
 #[test]
@@ -225,17 +276,28 @@ fn a_route_that_cannot_be_used_is_an_error() {
 
 #[tokio::test]
 async fn two_stacks_around_one_handler_refuse() {
-    let inner = ZeroTrust::builder().without_audit().insecure_anonymous().any_authenticated().build().unwrap();
+    let inner = ZeroTrust::builder()
+        .without_audit()
+        .insecure_anonymous()
+        .any_authenticated()
+        .build()
+        .unwrap();
     let outer = ZeroTrust::builder()
         .without_audit()
         .insecure_anonymous()
-        .authorize(crate::authorize::AuthorizeLayer::new(|_: &crate::authorize::Access<'_>| true))
+        .authorize(crate::authorize::AuthorizeLayer::new(
+            |_: &crate::authorize::Access<'_>| true,
+        ))
         .build()
         .unwrap();
     let service = service_fn(|_: Request<RequestBody<Body>>| async {
         Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("hello"))))
     });
-    let response = outer.layer(inner.layer(service)).oneshot(get("/")).await.unwrap();
+    let response = outer
+        .layer(inner.layer(service))
+        .oneshot(get("/"))
+        .await
+        .unwrap();
     assert_eq!(code(&response), Some(Code::StackMisordered));
 }
 
@@ -244,12 +306,17 @@ async fn functions_may_stand_anywhere() {
     let nothing = FnCheck::new(|_: &mut http::request::Parts, _: &mut SecurityContext| Ok(()));
     let zt = ZeroTrust::builder().without_audit().insecure_anonymous();
     let zt = zt
-        .authorize(crate::authorize::AuthorizeLayer::new(|_: &crate::authorize::Access<'_>| true))
+        .authorize(crate::authorize::AuthorizeLayer::new(
+            |_: &crate::authorize::Access<'_>| true,
+        ))
         .build()
         .unwrap();
     let service = service_fn(|_: Request<Body>| async {
         Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("hello"))))
     });
     let guarded = crate::gate::Gate::new(service, crate::gate::Link::first(nothing));
-    assert_eq!(zt.layer(guarded).oneshot(get("/")).await.unwrap().status(), 200);
+    assert_eq!(
+        zt.layer(guarded).oneshot(get("/")).await.unwrap().status(),
+        200
+    );
 }
