@@ -137,7 +137,7 @@ where
 
     pub(super) fn refused(mut self, denial: &Denial, method: &Method) -> Self {
         self.method = method.clone();
-        self.state = refusal(&self.cx, denial);
+        self.state = refused_by_check(&self.cx, denial);
         self
     }
 
@@ -176,6 +176,13 @@ where
         };
         self
     }
+}
+
+/// The state in which `denial`, which came before the inner service was called, is the answer. A
+/// gate further out believed that it had reached the handler; it had reached this gate.
+fn refused_by_check<S, F, B, R>(cx: &SecurityContext, denial: &Denial) -> State<S, F, B, R> {
+    cx.trail().set_handler(HandlerRun::NotReached);
+    refusal(cx, denial)
 }
 
 /// The state in which `denial` is the answer.
@@ -232,7 +239,7 @@ where
                         Ok(Poll::Pending) => return Poll::Pending,
                         Ok(Poll::Ready(Ok(()))) => {}
                         Ok(Poll::Ready(Err(Stop::Denied(denial)))) => {
-                            this.state.set(refusal(this.cx, &denial));
+                            this.state.set(refused_by_check(this.cx, &denial));
                             continue;
                         }
                         Ok(Poll::Ready(Err(Stop::Failed(error)))) => {
