@@ -22,3 +22,7 @@ pub mod stack;
 pub mod state;
 pub mod store;
 pub mod validate;
+
+/// For the macros of this crate.
+#[doc(hidden)]
+pub use tower_layer;

@@ -114,6 +114,14 @@ impl<B> ZtBody<B> {
     }
 }
 
+/// An empty body that nothing rides on: layers around a gate that answer by themselves (tower-http's
+/// CORS and timeout) make their answer of it.
+impl<B> Default for ZtBody<B> {
+    fn default() -> Self {
+        Self::denial(Bytes::new(), None)
+    }
+}
+
 impl<B> fmt::Debug for ZtBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {

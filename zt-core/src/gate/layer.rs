@@ -84,7 +84,7 @@ impl<S> Layer<S> for OpenContextLayer {
 #[macro_export]
 macro_rules! impl_layer {
     ($([$($generic:ident),*])? $check:ty $(where $($bound:tt)*)?) => {
-        impl<S $($(, $generic)*)?> ::tower_layer::Layer<S> for $check $(where $($bound)*)? {
+        impl<S $($(, $generic)*)?> $crate::tower_layer::Layer<S> for $check $(where $($bound)*)? {
             type Service = $crate::gate::Gate<S, $crate::gate::Link<$crate::gate::Root, Self>>;
 
             fn layer(&self, inner: S) -> Self::Service {
