@@ -56,7 +56,7 @@ pub(super) struct Shared<C> {
     pub(super) settings: Arc<Settings>,
 }
 
-/// A service behind a chain of checks; see the [module](self).
+/// A service behind a chain of checks; see the [module](super).
 pub struct Gate<S, C, M = Keep> {
     inner: S,
     shared: Arc<Shared<C>>,
