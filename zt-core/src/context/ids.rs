@@ -49,9 +49,11 @@ impl RequestId {
     pub fn hex(self) -> [u8; 32] {
         let mut out = [0; 32];
         for (index, digit) in out.iter_mut().enumerate() {
-            *digit = match (self.0 >> (124 - 4 * index)) & 0xf {
-                value @ 0..=9 => b'0' + value as u8,
-                value => b'a' + (value as u8 - 10),
+            let nibble = u8::try_from((self.0 >> (124 - 4 * index)) & 0xf).unwrap_or_default();
+            *digit = if nibble < 10 {
+                b'0' + nibble
+            } else {
+                b'a' + nibble - 10
             };
         }
         out

@@ -295,12 +295,13 @@ where
                     let Some(held) = head.as_ref() else {
                         return Poll::Ready(Ok(empty(StatusCode::INTERNAL_SERVER_ERROR)));
                     };
-                    if let Some(slots) = this.carried.slots.as_mut() {
-                        if let Err(denial) = ready!(slots.poll_release(task, held, this.cx.trail()))
-                        {
-                            this.state.set(refusal(this.cx, &denial));
-                            continue;
-                        }
+                    let released = match this.carried.slots.as_mut() {
+                        Some(slots) => ready!(slots.poll_release(task, held, this.cx.trail())),
+                        None => Ok(()),
+                    };
+                    if let Err(denial) = released {
+                        this.state.set(refusal(this.cx, &denial));
+                        continue;
                     }
                     let (Some(head), Some(answer)) = (head.take(), answer.take()) else {
                         continue;
