@@ -35,23 +35,17 @@ impl Lease {
     /// The lease of a request that was permitted.
     #[must_use]
     pub fn of(cx: &SecurityContext) -> Self {
-        let peer = cx.peer().cloned();
-        let ends = [
-            cx.permit().and_then(crate::decision::Permit::valid_until),
-            cx.principal().and_then(|principal| principal.expires_at()),
-            peer.as_ref().map(|peer| peer.not_after()),
-        ];
         Self {
             settings: Arc::clone(cx.settings()),
             principal: cx.principal().cloned(),
-            peer,
-            until: ends.into_iter().flatten().min(),
+            peer: cx.peer().cloned(),
+            until: until(cx),
         }
     }
 
-    /// Whether anything can end it.
-    pub(crate) fn is_limited(&self) -> bool {
-        self.until.is_some() || self.settings.sanctions().is_some()
+    /// Whether anything can end the lease of `cx`.
+    pub(crate) fn is_limited(cx: &SecurityContext) -> bool {
+        cx.settings().sanctions().is_some() || until(cx).is_some()
     }
 
     /// Whether it still holds.
@@ -90,6 +84,16 @@ impl Lease {
             watch: Watch::new(self.clone()),
         }
     }
+}
+
+/// The earliest end of permit, credential and certificate.
+fn until(cx: &SecurityContext) -> Option<Timestamp> {
+    let ends = [
+        cx.permit().and_then(crate::decision::Permit::valid_until),
+        cx.principal().and_then(|principal| principal.expires_at()),
+        cx.peer().map(|peer| peer.not_after()),
+    ];
+    ends.into_iter().flatten().min()
 }
 
 impl fmt::Debug for Lease {
