@@ -20,7 +20,7 @@ use zt_core::{
 
 use crate::bare::{Bare, router};
 
-const NAMES: [HeaderName; 8] = [
+static NAMES: [HeaderName; 8] = [
     HeaderName::from_static("x-check-0"),
     HeaderName::from_static("x-check-1"),
     HeaderName::from_static("x-check-2"),
@@ -34,8 +34,8 @@ const NAMES: [HeaderName; 8] = [
 /// One header look-up: the check of all candidates.
 fn look_up(parts: &Parts, name: &HeaderName) -> Result<(), Denial> {
     match parts.headers.get(name) {
-        Some(value) if value == "no" => Err(Code::PolicyDenied.into()),
-        _ => Ok(()),
+        Some(value) if value == "yes" => Ok(()),
+        _ => Err(Code::PolicyDenied.into()),
     }
 }
 
@@ -147,7 +147,7 @@ fn settings() -> Arc<Settings> {
 
 /// The chain of `NAMES` look-ups, of which the last is `last`.
 fn eight(last: impl Check) -> impl Chain<Body> + Clone {
-    let [a, b, c, d, e, f, g, _] = NAMES.map(LookUp);
+    let [a, b, c, d, e, f, g, _] = NAMES.clone().map(LookUp);
     Link::first(a)
         .then(b)
         .then(c)
@@ -158,8 +158,17 @@ fn eight(last: impl Check) -> impl Chain<Body> + Clone {
         .then(last)
 }
 
+/// A request of eleven headers, eight of which are looked up.
+fn good() -> Template {
+    NAMES
+        .iter()
+        .fold(Template::get("/orders"), |request, name| {
+            request.header(name.clone(), HeaderValue::from_static("yes"))
+        })
+}
+
 fn last() -> HeaderName {
-    let [.., last] = NAMES;
+    let [.., last] = NAMES.clone();
     last
 }
 
@@ -170,7 +179,7 @@ pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Result<
 }
 
 fn around_a_service(options: &Options, report: &mut Report<impl Write>) -> Result<(), BenchError> {
-    let good = Template::get("/orders");
+    let good = good();
     let bad = good.clone().header(last(), HeaderValue::from_static("no"));
     let ok = (&good, StatusCode::OK);
     let refused = &[(&bad, StatusCode::FORBIDDEN)];
@@ -226,7 +235,7 @@ fn around_a_service(options: &Options, report: &mut Report<impl Write>) -> Resul
         refused,
     )?;
     let gate = |name| GateLayer::new(Link::first(LookUp(name)), settings());
-    let [a, b, c, d, e, f, g, h] = NAMES.map(gate);
+    let [a, b, c, d, e, f, g, h] = NAMES.clone().map(gate);
     let nested = tower::ServiceBuilder::new()
         .layer(a)
         .layer(b)
@@ -275,7 +284,7 @@ fn around_a_service(options: &Options, report: &mut Report<impl Write>) -> Resul
 
 fn around_axum(options: &Options, report: &mut Report<impl Write>) -> Result<(), BenchError> {
     let peer = PeerAddr(([192, 0, 2, 1], 4711).into());
-    let good = Template::get("/orders").extension(peer);
+    let good = good().extension(peer);
     let bad = good.clone().header(last(), HeaderValue::from_static("no"));
     let ok = (&good, StatusCode::OK);
     let refused = &[(&bad, StatusCode::FORBIDDEN)];

@@ -122,8 +122,7 @@ impl Group {
     #[must_use]
     pub fn measure(mut self, options: &Options) -> Measured {
         if let Some(only) = &options.only {
-            self.candidates
-                .retain(|candidate| candidate.name.contains(only.as_str()));
+            self.candidates.retain(|candidate| candidate.name == only);
         }
         let calls: Vec<u64> = self
             .candidates

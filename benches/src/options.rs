@@ -15,7 +15,7 @@ pub struct Options {
     /// How long a batch should take.
     pub batch: Duration,
     sections: Vec<String>,
-    /// Only candidates whose name contains it; for profilers.
+    /// Only the candidate of this name; for profilers.
     pub only: Option<String>,
 }
 
@@ -32,7 +32,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Reads `--quick`, `--runs N`, `--only PART-OF-A-NAME` and names of sections.
+    /// Reads `--quick`, `--runs N`, `--only CANDIDATE` and names of sections.
     ///
     /// # Errors
     ///
