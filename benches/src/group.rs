@@ -3,8 +3,8 @@ use std::{fmt, hint::black_box, time::Duration};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
+use rustix::time::{ClockId, clock_gettime};
 use tower::Service;
-use zt_core::clock::{Clock, SystemClock};
 
 use crate::{
     BenchError, Options, Template,
@@ -179,12 +179,22 @@ fn calibrate(candidate: &mut Candidate, batch: Duration) -> u64 {
 
 /// Nanoseconds a call.
 fn time(candidate: &mut Candidate, calls: u64) -> f64 {
-    let before = SystemClock.monotonic();
+    let before = thread_time();
     (candidate.batch)(calls);
-    let took = SystemClock.monotonic().saturating_sub(before);
+    let took = thread_time().saturating_sub(before);
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     let each = took.as_nanos() as f64 / calls as f64;
     each
+}
+
+/// What this thread has used of a processor: a neighbour that takes the processor away in the
+/// middle of a batch is not counted.
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or_default(),
+        u32::try_from(time.tv_nsec).unwrap_or_default(),
+    )
 }
 
 #[derive(Debug)]
