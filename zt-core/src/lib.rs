@@ -1,15 +1,23 @@
 //! zt lets any axum, hyper or tonic application refuse by default.
 
+#[cfg(test)]
+mod architecture;
 pub mod authenticate;
+pub mod authorize;
 pub mod body;
 pub mod clock;
 pub mod context;
 pub mod decision;
+#[cfg(feature = "axum")]
+pub mod extract;
 pub mod gate;
+pub mod headers;
 pub mod identity;
 pub mod problem;
 pub mod random;
 pub mod secret;
+pub mod service_token;
 pub mod stack;
 pub mod state;
 pub mod store;
+pub mod validate;

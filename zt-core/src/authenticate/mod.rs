@@ -37,6 +37,11 @@ pub enum Presented {
 }
 
 /// Proves who asks.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot stand in the `authenticate` slot of a stack",
+    label = "proves nobody's identity",
+    note = "`.authenticate(..)` takes an authenticator such as `VerifyServiceTokenLayer`; a stack that asks nobody says `.insecure_anonymous()`"
+)]
 pub trait Authenticate: Clone + Send + Sync + 'static {
     /// What it is called in the stack's `Display` and in details.
     const NAME: &'static str;
@@ -149,8 +154,8 @@ where
 /// Implements [`tower_layer::Layer`] for an [`Authenticate`]r: a gate over it alone.
 #[macro_export]
 macro_rules! impl_authenticate_layer {
-    ($(<$($generic:ident),*>)? $authenticator:ty $(where $($bound:tt)*)?) => {
-        impl<S $(, $($generic),*)?> ::tower_layer::Layer<S> for $authenticator $(where $($bound)*)? {
+    ($([$($generic:ident),*])? $authenticator:ty $(where $($bound:tt)*)?) => {
+        impl<S $($(, $generic)*)?> ::tower_layer::Layer<S> for $authenticator $(where $($bound)*)? {
             type Service = $crate::gate::Gate<
                 S,
                 $crate::gate::Link<$crate::gate::Root, $crate::authenticate::Authenticated<Self>>,

@@ -100,12 +100,29 @@ impl<B: Body> RequestBody<B> {
         if within {
             return;
         }
-        if let Kind::AsItCame { body } = std::mem::replace(&mut self.kind, Kind::Taken) {
-            self.kind = Kind::Limited {
+        self.kind = match std::mem::replace(&mut self.kind, Kind::Taken) {
+            Kind::AsItCame { body } => Kind::Limited {
                 body,
                 left: limit,
                 trail: Arc::clone(trail),
-            };
+            },
+            Kind::Limited { body, left, trail } => Kind::Limited {
+                body,
+                left: left.min(limit),
+                trail,
+            },
+            // Whoever read or wrapped it has bounded it.
+            kind => kind,
+        };
+    }
+
+    /// How many bytes are to come at least, as the server has counted them.
+    pub(crate) fn lower_bound(&self) -> u64 {
+        match &self.kind {
+            Kind::AsItCame { body } | Kind::Limited { body, .. } => body.size_hint().lower(),
+            Kind::Collected { body } => body.size_hint().lower(),
+            Kind::Stream { body } => body.size_hint().lower(),
+            Kind::Taken => 0,
         }
     }
 

@@ -286,6 +286,9 @@ mod tests {
         let names = ClaimedNames::default().with("Acting_As");
         assert!(names.contains(&HeaderName::from_static("acting-as")));
         assert!(names.contains(&HeaderName::from_static("acting_as")));
+        let without = names.clone().insecure_without("x-user");
+        assert!(without.contains(&HeaderName::from_static("acting-as")));
+        assert!(!without.contains(&HeaderName::from_static("x-user")));
         assert!(
             !names
                 .insecure_without("acting-as")

@@ -193,6 +193,16 @@ impl SecurityContext {
 
     /// Lets a denial pass where the stack was told to observe only, and notes it.
     pub(crate) fn waive(&self, denial: Denial) -> Result<(), Denial> {
+        if !self.would_waive(&denial) {
+            return Err(denial);
+        }
+        tracing::warn!(request_id = %self.request_id(), code = denial.code().as_str(), "would deny");
+        let _ = self.trail.would_deny.set(denial);
+        Ok(())
+    }
+
+    /// Whether the stack lets this denial pass.
+    pub(crate) fn would_waive(&self, denial: &Denial) -> bool {
         let stands = matches!(
             denial.code(),
             Code::StackMisordered
@@ -200,12 +210,7 @@ impl SecurityContext {
                 | Code::ClockUnavailable
                 | Code::HandlerPanicked
         );
-        if stands || !self.is_observing() {
-            return Err(denial);
-        }
-        tracing::warn!(request_id = %self.request_id(), code = denial.code().as_str(), "would deny");
-        let _ = self.trail.would_deny.set(denial);
-        Ok(())
+        !stands && self.is_observing()
     }
 
     /// Whether the stack observes only, at this request's `now`.

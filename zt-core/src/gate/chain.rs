@@ -43,6 +43,9 @@ pub trait Chain<B>: Send + Sync + 'static {
     /// Where the checks' guards and waits are kept.
     type Slots: Slots;
 
+    /// Whether any check's findings are of use further in; see [`Check::HANDS_ON`].
+    const HANDS_ON: bool;
+
     /// Runs what has not run yet. Without a `task` a check that waits is not polled.
     fn run(
         &self,
@@ -91,6 +94,24 @@ pub struct Root;
 
 impl<B> Chain<B> for Root {
     type Slots = ();
+
+    const HANDS_ON: bool = false;
+
+    fn run(&self, (): &mut (), _: &mut Exchange<'_, B>, _: Option<&mut Context<'_>>) -> Progress {
+        Progress::Passed
+    }
+
+    fn describe(&self, _: &mut dyn FnMut(Stage, &'static str)) {}
+}
+
+/// A chain that checks nothing and hands its context on, for the layers inside.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Opened;
+
+impl<B> Chain<B> for Opened {
+    type Slots = ();
+
+    const HANDS_ON: bool = true;
 
     fn run(&self, (): &mut (), _: &mut Exchange<'_, B>, _: Option<&mut Context<'_>>) -> Progress {
         Progress::Passed
@@ -265,6 +286,8 @@ where
 {
     type Slots = (A::Slots, Slot<C::Guard>);
 
+    const HANDS_ON: bool = A::HANDS_ON || (C::PRESENT && C::HANDS_ON);
+
     #[inline]
     fn run(
         &self,
@@ -307,6 +330,8 @@ where
     C: CheckBody<B>,
 {
     type Slots = (A::Slots, Slot<C::Guard, RequestBody<B>>);
+
+    const HANDS_ON: bool = true;
 
     fn run(
         &self,

@@ -33,6 +33,11 @@ pub trait Check: Clone + Send + Sync + 'static {
     /// Whether the check does anything; `false` is for the empty slots of a stack.
     const PRESENT: bool = true;
 
+    /// Whether what the check finds is of use to layers further in, or to the handler. Where no
+    /// check of a gate says so, and no gate further out has opened the context, the gate keeps the
+    /// context to itself, which saves the insert into the extensions.
+    const HANDS_ON: bool = true;
+
     /// Decides.
     fn check(&self, parts: &mut Parts, cx: &mut SecurityContext) -> Step<Self::Guard>;
 }

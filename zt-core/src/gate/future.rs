@@ -264,7 +264,7 @@ where
                         mut inner,
                         ..
                     } = *request;
-                    hand_over(&this.carried.cx, &mut parts.extensions);
+                    hand_over(&this.carried.cx, &mut parts.extensions, C::HANDS_ON);
                     let call = AssertUnwindSafe(|| inner.call(Request::from_parts(parts, body)));
                     match catch_unwind(call) {
                         Ok(future) => this.state.set(State::Running { future }),

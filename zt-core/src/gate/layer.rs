@@ -2,7 +2,7 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 
 use tower_layer::Layer;
 
-use super::{Gate, Keep, Root, Settings, service::Shared};
+use super::{Gate, Keep, Opened, Settings, service::Shared};
 
 /// A chain as a tower layer.
 ///
@@ -72,10 +72,10 @@ impl OpenContextLayer {
 }
 
 impl<S> Layer<S> for OpenContextLayer {
-    type Service = Gate<S, Root>;
+    type Service = Gate<S, Opened>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Gate::with_settings(inner, Root, Arc::clone(&self.0))
+        Gate::with_settings(inner, Opened, Arc::clone(&self.0))
     }
 }
 
@@ -83,8 +83,8 @@ impl<S> Layer<S> for OpenContextLayer {
 /// over that one check, with the default settings unless a layer further out brings others.
 #[macro_export]
 macro_rules! impl_layer {
-    ($(<$($generic:ident),*>)? $check:ty $(where $($bound:tt)*)?) => {
-        impl<S $(, $($generic),*)?> ::tower_layer::Layer<S> for $check $(where $($bound)*)? {
+    ($([$($generic:ident),*])? $check:ty $(where $($bound:tt)*)?) => {
+        impl<S $($(, $generic)*)?> ::tower_layer::Layer<S> for $check $(where $($bound)*)? {
             type Service = $crate::gate::Gate<S, $crate::gate::Link<$crate::gate::Root, Self>>;
 
             fn layer(&self, inner: S) -> Self::Service {

@@ -31,7 +31,7 @@ mod settings;
 
 pub(crate) use self::lease::Watch;
 pub use self::{
-    chain::{BodyLink, Chain, Exchange, Link, Progress, Root, Slot, Slots},
+    chain::{BodyLink, Chain, Exchange, Link, Opened, Progress, Root, Slot, Slots},
     check::{Check, CheckBody, FnCheck, Later, Step},
     future::ResponseFuture,
     guard::{End, Guard, Settlement},

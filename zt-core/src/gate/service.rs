@@ -159,7 +159,7 @@ where
         match progress {
             Progress::Refused(denial) => ResponseFuture::refused(carried, asked, &denial),
             Progress::Passed if !early && !carried.holds_handler() => {
-                hand_over(&carried.cx, &mut parts.extensions);
+                hand_over(&carried.cx, &mut parts.extensions, C::HANDS_ON);
                 let call = AssertUnwindSafe(|| self.inner.call(Request::from_parts(parts, body)));
                 match catch_unwind(call) {
                     Ok(future) => ResponseFuture::running(carried, asked, future),
@@ -185,11 +185,12 @@ where
     }
 }
 
-/// Hands the context to the inner service, and says that it was reached.
-pub(super) fn hand_over(cx: &SecurityContext, extensions: &mut http::Extensions) {
+/// Hands the context to the inner service where it is of use there, and says that it was reached.
+pub(super) fn hand_over(cx: &SecurityContext, extensions: &mut http::Extensions, hands_on: bool) {
     cx.trail().set_handler(HandlerRun::Reached);
     match extensions.get_mut::<SecurityContext>() {
         Some(place) => *place = cx.clone(),
-        None => drop(extensions.insert(cx.clone())),
+        None if hands_on => drop(extensions.insert(cx.clone())),
+        None => {}
     }
 }

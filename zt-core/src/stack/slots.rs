@@ -50,7 +50,7 @@ pub trait LimitsPeer: Check {}
 
 /// Narrows by sanction or asks for stronger authentication; stage [`Stage::Sanction`].
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot stand in the `sanction` slot of a stack",
+    message = "`{Self}` cannot stand in the `sanctions` or `step_up` slot of a stack",
     label = "neither sanctions nor step-up"
 )]
 pub trait Sanctioning: Check {}

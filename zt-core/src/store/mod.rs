@@ -4,10 +4,15 @@
 //! so each works on every backend. [`MemoryStore`] is the default; a store of your own passes the
 //! [conformance suite](conformance).
 
+#[cfg(any(test, feature = "test-util"))]
+pub mod conformance;
+mod memory;
+
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 
+pub use self::memory::{MemoryLimits, MemoryStore};
 use crate::clock::Timestamp;
 
 /// A boxed future, as the traits of this crate return.
@@ -61,6 +66,36 @@ pub enum StoreError {
     /// The key or the value is larger than the store takes.
     #[error("the entry is too large for the store")]
     TooLarge,
+}
+
+/// The longest key, in bytes.
+pub const MAX_KEY_BYTES: usize = 512;
+
+/// The longest value, in bytes.
+pub const MAX_VALUE_BYTES: usize = 64 * 1024;
+
+/// Whether `key` may name an entry; every store asks this first.
+///
+/// # Errors
+///
+/// [`StoreError::TooLarge`] where it is longer than [`MAX_KEY_BYTES`] or has control characters.
+pub fn check_key(key: &str) -> Result<(), StoreError> {
+    if key.len() > MAX_KEY_BYTES || key.chars().any(char::is_control) {
+        return Err(StoreError::TooLarge);
+    }
+    Ok(())
+}
+
+/// Whether `value` may be stored.
+///
+/// # Errors
+///
+/// [`StoreError::TooLarge`] where it is longer than [`MAX_VALUE_BYTES`].
+pub const fn check_value(value: &[u8]) -> Result<(), StoreError> {
+    if value.len() > MAX_VALUE_BYTES {
+        return Err(StoreError::TooLarge);
+    }
+    Ok(())
 }
 
 /// Versioned compare-and-swap with expiry over bytes.

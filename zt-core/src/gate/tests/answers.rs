@@ -257,6 +257,37 @@ async fn two_gates_share_one_context() {
 }
 
 #[tokio::test]
+async fn a_gate_whose_checks_hand_nothing_on_keeps_its_context_unless_one_is_open() {
+    #[derive(Clone)]
+    struct Quiet;
+
+    impl Check for Quiet {
+        type Guard = ();
+
+        const NAME: &'static str = "quiet";
+        const STAGE: Stage = Stage::Headers;
+        const HANDS_ON: bool = false;
+
+        fn check(&self, _: &mut Parts, _: &mut SecurityContext) -> Step<()> {
+            Step::pass(())
+        }
+    }
+
+    let seen = service_fn(|request: Request<Full<Bytes>>| async move {
+        let has = request.extensions().get::<SecurityContext>().is_some();
+        Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(has.to_string()))))
+    });
+    let alone = Gate::new(seen, Link::first(Quiet));
+    let inside = tower::ServiceBuilder::new()
+        .layer(OpenContextLayer::new(Settings::default()))
+        .service(alone.clone());
+    let response = alone.oneshot(request()).await.unwrap();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "false");
+    let response = inside.oneshot(request()).await.unwrap();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "true");
+}
+
+#[tokio::test]
 async fn an_inner_gate_s_denial_is_seen_by_the_outer_gate_s_guards() {
     let spy = Spy::default();
     let inner = Gate::new(

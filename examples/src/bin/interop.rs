@@ -1,0 +1,30 @@
+//! `cargo run --bin interop -- --listen 127.0.0.1:0 --keys DIR` starts one endpoint a layer, writes
+//! `DIR/interop.json`, which says how to use them, and serves until it is killed. For testing only.
+#![expect(clippy::print_stderr, reason = "it says how it is used")]
+
+use std::{path::PathBuf, process::ExitCode};
+
+use zt_examples::{Result, interop};
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let mut listen = "127.0.0.1:0".to_owned();
+    let mut keys = None;
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match (argument.as_str(), arguments.next()) {
+            ("--listen", Some(value)) => listen = value,
+            ("--keys", Some(value)) => keys = Some(PathBuf::from(value)),
+            _ => {
+                eprintln!("usage: interop [--listen ADDRESS] --keys DIR");
+                return Ok(ExitCode::from(2));
+            }
+        }
+    }
+    let Some(keys) = keys else {
+        eprintln!("usage: interop [--listen ADDRESS] --keys DIR");
+        return Ok(ExitCode::from(2));
+    };
+    interop::serve(listen.parse()?, &keys).await?;
+    Ok(ExitCode::SUCCESS)
+}

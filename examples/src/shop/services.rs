@@ -1,0 +1,114 @@
+//! The services behind the gateway. They trust nobody because of where a call comes from: each
+//! asks for a token of its own and has a policy of its own.
+
+use std::net::SocketAddr;
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{Path, State},
+    http::{Method, Request, StatusCode, header},
+    response::IntoResponse,
+    routing::{get, post},
+};
+use http_body_util::BodyExt;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::{Value, json};
+use tower::util::BoxCloneSyncService;
+use zt_core::{
+    authorize::{Access, AuthorizeLayer},
+    decision::Permit,
+    identity::Principal,
+    stack::ZeroTrust,
+};
+
+use super::{App, Part};
+use crate::Result;
+
+/// Calls another service with this one's token.
+#[derive(Clone)]
+pub(super) struct Upstream {
+    client: Client<HttpConnector, Body>,
+    to: SocketAddr,
+    token: axum::http::HeaderValue,
+}
+
+impl Upstream {
+    pub(super) fn new(to: SocketAddr, token: axum::http::HeaderValue) -> Self {
+        Self { client: Client::builder(TokioExecutor::new()).build_http(), to, token }
+    }
+
+    pub(super) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.to))
+            .header("x-service-token", &self.token)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())));
+        let Ok(request) = request else { return (StatusCode::BAD_REQUEST, Value::Null) };
+        let Ok(response) = self.client.request(request).await else {
+            return (StatusCode::BAD_GATEWAY, Value::Null);
+        };
+        let status = response.status();
+        let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes);
+        (status, serde_json::from_slice(&body.unwrap_or_default()).unwrap_or_default())
+    }
+}
+
+/// Takes payments; only the orders service may ask for one.
+pub(super) fn payments(part: Part) -> Result<App> {
+    let router = Router::new().route(
+        "/payments",
+        post(|permit: Permit, Json(order): Json<Value>| async move {
+            (StatusCode::CREATED, Json(json!({"paid": order["amount"], "rule": permit.rule()})))
+        }),
+    );
+    let policy = AuthorizeLayer::new(|access: &Access<'_>| {
+        access.principal().is_some_and(|caller| caller.subject() == "orders" && caller.has_scope("pay"))
+    });
+    let zt = ZeroTrust::builder()
+        .settings(part.settings)
+        .record(part.record)
+        .validate(part.validate)
+        .limit_peer(part.by_peer)
+        .authenticate(part.verify)
+        .sanctions(part.sanctions)
+        .authorize(policy)
+        .limit(part.by_principal)
+        .build()?;
+    Ok(BoxCloneSyncService::new(zt.wrap(router)))
+}
+
+/// Keeps orders; only the gateway may ask, and paying is left to payments.
+pub(super) fn orders(part: Part, payments: SocketAddr, token: axum::http::HeaderValue) -> Result<App> {
+    let router = Router::new()
+        .route("/orders/{id}", get(show))
+        .route("/orders", post(create))
+        .with_state(Upstream::new(payments, token));
+    let policy = AuthorizeLayer::new(|access: &Access<'_>| {
+        access.principal().is_some_and(|caller| caller.subject() == "gateway")
+    });
+    let zt = ZeroTrust::builder()
+        .settings(part.settings)
+        .record(part.record)
+        .validate(part.validate)
+        .limit_peer(part.by_peer)
+        .authenticate(part.verify)
+        .sanctions(part.sanctions)
+        .authorize(policy)
+        .limit(part.by_principal)
+        .build()?;
+    Ok(BoxCloneSyncService::new(zt.wrap(router)))
+}
+
+async fn show(caller: Principal, Path(id): Path<u64>) -> Json<Value> {
+    Json(json!({"order": id, "state": "shipped", "asked_by": caller.subject()}))
+}
+
+async fn create(State(payments): State<Upstream>, Json(order): Json<Value>) -> impl IntoResponse {
+    let (status, paid) = payments.call(Method::POST, "/payments", Some(order)).await;
+    (status, Json(json!({"order": 8, "payment": paid})))
+}

@@ -1,0 +1,112 @@
+//! The tour: real requests over real sockets against the shop, good ones and attacks, each with
+//! what is expected of it; then the audit logs that they left are verified.
+
+mod report;
+mod script;
+
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+
+use serde_json::Value;
+use zt_audit::Finding;
+use zt_core::state::{Event, Events, Recorder};
+
+pub use self::report::{Line, Report};
+use crate::{
+    Result,
+    shop::{Omit, Shop},
+};
+
+/// Plays the tour against a shop whose audit logs go into `folder`.
+///
+/// # Errors
+///
+/// When the shop cannot be started or stopped. Surprises are in the report, not errors.
+pub async fn play(folder: &Path, omit: Option<Omit>) -> Result<Report> {
+    let shop = Shop::start(folder, omit).await?;
+    let mut events = shop.gateway_log().subscribe(100_000);
+    let mut report = Report::default();
+    script::play(&shop, &mut report).await?;
+    let gateway_requests = report.requests_to_gateway();
+    // A request is over when its last byte was handed on, or its client was missed: a moment after
+    // the client saw the answer.
+    let _ = tokio::time::timeout(Duration::from_secs(5), outcomes(&mut events, gateway_requests)).await;
+    let logs = shop.stop()?;
+    for log in &logs {
+        report.check_log(log);
+    }
+    if let Some(gateway) = logs.last() {
+        account(gateway, gateway_requests, &mut report)?;
+        tamper(gateway, &mut report)?;
+    }
+    Ok(report)
+}
+
+/// Waits for `count` outcomes.
+async fn outcomes(events: &mut Events, count: usize) {
+    let mut seen = 0;
+    while seen < count {
+        match events.next().await {
+            Some(Event::Outcome(_)) => seen += 1,
+            Some(_) => {}
+            None => return,
+        }
+    }
+}
+
+/// One decision and one outcome for each request that reached the gateway, and for each refusal a
+/// decision with the code that the caller was told.
+fn account(log: &Path, requests: usize, report: &mut Report) -> Result<()> {
+    let mut decisions: BTreeMap<String, Value> = BTreeMap::new();
+    let mut outcomes = 0;
+    let mut doubled = 0;
+    for line in fs::read_to_string(log)?.lines() {
+        let record: Value = serde_json::from_str(line)?;
+        match record["kind"].as_str() {
+            Some("decision") => {
+                let id = record["request_id"].as_str().unwrap_or_default().to_owned();
+                doubled += usize::from(decisions.insert(id, record).is_some());
+            }
+            Some("outcome") => outcomes += 1,
+            _ => {}
+        }
+    }
+    report.fact(
+        "one decision and one outcome a request",
+        format!("{requests} requests"),
+        format!("{} decisions, {outcomes} outcomes, {doubled} twice", decisions.len()),
+        decisions.len() == requests && outcomes == requests && doubled == 0,
+    );
+    let unmatched = report
+        .refusals()
+        .filter(|(id, code)| decisions.get(*id).is_none_or(|record| record["code"] != *code))
+        .count();
+    report.fact(
+        "each refusal is recorded with its code",
+        "0 without".to_owned(),
+        format!("{unmatched} without"),
+        unmatched == 0,
+    );
+    Ok(())
+}
+
+/// A copy of the log with one byte changed does not verify.
+fn tamper(log: &Path, report: &mut Report) -> Result<()> {
+    let mut bytes = fs::read(log)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let Some(at) = text.find("\"deny\"") else {
+        report.fact("a changed log does not verify", "a denial".into(), "none recorded".into(), false);
+        return Ok(());
+    };
+    let line = text.get(..at).unwrap_or_default().matches('\n').count();
+    if let Some(byte) = bytes.get_mut(at + 1) {
+        *byte = b'D';
+    }
+    let found = zt_audit::verify(&bytes[..])?;
+    report.fact(
+        "a changed log does not verify",
+        format!("record {line} or the one after it"),
+        found.to_string(),
+        matches!(&found.finding, Finding::Bad(bad) if bad.index == line as u64 || bad.index == line as u64 + 1),
+    );
+    Ok(())
+}

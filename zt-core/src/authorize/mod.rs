@@ -1,0 +1,128 @@
+//! `Authorize`: who may do what, and why.
+//!
+//! # What it protects against
+//!
+//! Handlers that run because nobody said no. A request without a rule that permits it is denied,
+//! and so is one whose policy failed, waited too long, or never learned who asks.
+//!
+//! # A request passes when
+//!
+//! 1. authentication has run before (`stack-misordered` otherwise), or its route is public;
+//! 2. it was not authorized before (`stack-misordered`): one request has one permit;
+//! 3. the [`Policy`] answers [`Verdict::Permit`]. That no rule applies, a denial, an error, and no
+//!    answer before the deadline are four different things, and all four deny;
+//! 4. the grounds of that verdict have not ended.
+//!
+//! The request then carries a [`Permit`](crate::decision::Permit) that names the rule, the policy
+//! and the principal, and ends with the first of credential, certificate and grounds. On a public
+//! route the rule is `public` and the route's template, and the policy is not asked.
+//!
+//! [`RequireScopesLayer`] and [`RequireRolesLayer`] narrow: they may stand anywhere behind
+//! authentication, on one route inside an application that is authorized as a whole
+//! (`route_layer`), or alone. A request passes one when
+//!
+//! 1. authentication has run before (`stack-misordered`);
+//! 2. somebody is named, public route or not (`credential-missing`);
+//! 3. the caller has all, or one, of the scopes (`scope-insufficient`) or roles
+//!    (`policy-denied`), to the letter.
+//!
+//! Where no permit is there yet they set one. So they stand behind [`AuthorizeLayer`], or without
+//! it; before it, the request would be authorized twice.
+//!
+//! # A refusal
+//!
+//! `policy-denied` (403), or what the policy chose; `store-unavailable` (503) where it did not
+//! answer in time. A lack of scopes is told with `WWW-Authenticate: Bearer
+//! error="insufficient_scope", scope=".."` (RFC 6750 section 3.1). Why a policy said no is in the
+//! audit record, not in the answer.
+//!
+//! # Where it belongs
+//!
+//! Behind authentication and sanctions, before what the principal spends. A stack that observes
+//! only asks the policy all the same: a denial is noted, and the permit that lets the handler run
+//! is [marked](crate::decision::Permit::is_observed_only).
+//!
+//! # What a proxy in front can break
+//!
+//! Rules that read the path read it raw, as the router does; a proxy that rewrites it decides what
+//! they see. Rules that read the client's address are as good as
+//! [`TrustedProxies`](crate::context::TrustedProxies).
+//!
+//! # Combining policies
+//!
+//! A policy answers permit (P), deny (D), not applicable (N) or fails (E). They are asked in order,
+//! and not all once the answer is certain; whatever is not asked cannot fail.
+//!
+//! | | P,P | P,D | P,N | D,D | D,N | N,N | with E | none |
+//! |---|---|---|---|---|---|---|---|---|
+//! | [`all`] | P | D | N | D | D | N | E | N |
+//! | [`any`] | P | P | P | D | D | N | E, unless P came first | N |
+//! | [`deny_overrides`] | P | D | P | D | D | N | E, unless D came first | N |
+//!
+//! At the end N denies, and E denies everything around it: a policy that cannot answer is never
+//! passed over.
+//!
+//! # Example
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use http::{Method, Request, Response};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use zt_core::{
+//!     authenticate::InsecureAnonymous,
+//!     authorize::{Access, AuthorizeLayer},
+//!     gate::{Gate, Link},
+//! };
+//!
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! let policy = |access: &Access<'_>| access.method() == Method::GET && access.path() == "/prices";
+//! let chain = Link::first(InsecureAnonymous).then(AuthorizeLayer::new(policy));
+//! let service = Gate::new(
+//!     service_fn(|_request: Request<String>| async {
+//!         Ok::<_, Infallible>(Response::new(String::from("1.20")))
+//!     }),
+//!     chain,
+//! );
+//!
+//! let response = service.clone().oneshot(Request::get("/prices").body(String::new())?).await?;
+//! assert_eq!(response.status(), 200);
+//!
+//! let response = service.oneshot(Request::post("/prices").body(String::new())?).await?;
+//! assert_eq!(response.status(), 403);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Standards
+//!
+//! - RFC 6749 section 3.3: what a scope is made of.
+//! - RFC 6750 section 3 and 3.1: challenges, `insufficient_scope`.
+//!
+//! # What it does not do
+//!
+//! It has no policy language; engines implement [`Policy`]. It does not fetch facts: a policy that
+//! needs some waits for them with [`later`], under the layer's deadline. It does not ask again
+//! while a response is going out; the permit's end and sanctions are watched by the gate.
+
+mod access;
+mod any_authenticated;
+mod check;
+mod combine;
+mod error;
+mod layer;
+mod policy;
+mod require;
+
+pub use self::{
+    access::Access,
+    any_authenticated::AnyAuthenticated,
+    combine::{All, Any, DenyOverrides, IntoPolicies, all, any, deny_overrides},
+    error::AuthorizeError,
+    layer::{Authorize, AuthorizeLayer},
+    policy::{Grounds, IntoStep, IntoVerdict, Policy, Verdict, later},
+    require::{RequireRoles, RequireRolesLayer, RequireScopes, RequireScopesLayer},
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,13 @@
+use zt_core::{headers::SetSecurityHeadersLayer, stack::{DevelopmentToken, LoopbackOnly, ZeroTrust}};
+
+fn main() {
+    let token = DevelopmentToken::generate().unwrap();
+    let headers = SetSecurityHeadersLayer::default();
+    let _ = (&token, &headers, LoopbackOnly);
+    let _ = ZeroTrust::builder()
+        .limit(LoopbackOnly)
+        .without_audit()
+        .authenticate(token)
+        .any_authenticated()
+        .build();
+}
