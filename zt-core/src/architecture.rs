@@ -21,6 +21,7 @@ const SHARED: &[&str] = &[
     "clock",
     "context",
     "decision",
+    "extract",
     "gate",
     "identity",
     "problem",

@@ -34,7 +34,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    fn new(denial: Denial, cx: Option<&SecurityContext>) -> Self {
+    pub(crate) fn new(denial: Denial, cx: Option<&SecurityContext>) -> Self {
         if let Some(cx) = cx {
             cx.trail().deny(&denial);
         }

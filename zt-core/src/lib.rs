@@ -15,6 +15,7 @@ pub mod headers;
 pub mod identity;
 pub mod problem;
 pub mod random;
+pub mod sanction;
 pub mod secret;
 pub mod service_token;
 pub mod stack;

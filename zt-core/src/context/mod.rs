@@ -223,7 +223,9 @@ impl SecurityContext {
 
     /// The watch over the response's stream, once a request, where anything can end it.
     pub(crate) fn watch(&self) -> Option<Watch> {
-        if self.principal.is_none() && self.permit().is_none() {
+        // On a public route a workload on the connection can be sanctioned all the same.
+        let struck = self.peer().is_some() && self.settings.sanctions().is_some();
+        if self.principal.is_none() && self.permit().is_none() && !struck {
             return None;
         }
         (Lease::is_limited(self) && self.trail.take_watch()).then(|| Watch::new(Lease::of(self)))

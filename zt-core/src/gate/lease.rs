@@ -81,7 +81,8 @@ impl Lease {
     pub fn guard<T>(&self, stream: T) -> Leased<T> {
         Leased {
             stream,
-            watch: Watch::new(self.clone()),
+            reading: Watch::new(self.clone()),
+            writing: Watch::new(self.clone()),
         }
     }
 }
@@ -159,22 +160,23 @@ impl Watch {
 /// A stream that ends with its lease; made by [`Lease::guard`].
 pub struct Leased<T> {
     stream: T,
-    watch: Watch,
+    // One for each direction: a stream may be split between two tasks, and a timer wakes only the
+    // one that polled it last.
+    reading: Watch,
+    writing: Watch,
 }
 
-impl<T> Leased<T> {
-    fn poll_lease(&mut self, task: &mut Context<'_>) -> io::Result<()> {
-        match self.watch.poll_ended(task) {
-            Poll::Ready(denial) => Err(io::Error::new(io::ErrorKind::PermissionDenied, denial)),
-            Poll::Pending => Ok(()),
-        }
+fn poll_lease(watch: &mut Watch, task: &mut Context<'_>) -> io::Result<()> {
+    match watch.poll_ended(task) {
+        Poll::Ready(denial) => Err(io::Error::new(io::ErrorKind::PermissionDenied, denial)),
+        Poll::Pending => Ok(()),
     }
 }
 
 impl<T> fmt::Debug for Leased<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Leased")
-            .field("lease", &self.watch.lease)
+            .field("lease", &self.reading.lease)
             .finish_non_exhaustive()
     }
 }
@@ -185,7 +187,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Leased<T> {
         task: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.poll_lease(task)?;
+        poll_lease(&mut self.reading, task)?;
         Pin::new(&mut self.stream).poll_read(task, buf)
     }
 }
@@ -196,7 +198,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Leased<T> {
         task: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_lease(task)?;
+        poll_lease(&mut self.writing, task)?;
         Pin::new(&mut self.stream).poll_write(task, buf)
     }
 

@@ -115,8 +115,6 @@ mod nonce;
 mod permissions;
 mod presets;
 
-#[cfg(feature = "axum")]
-pub use self::extract::NonceRejection;
 pub use self::{
     check::HeadersGuard,
     config::SecurityHeadersConfig,

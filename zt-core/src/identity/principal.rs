@@ -97,6 +97,7 @@ struct Inner {
     expires_at: Option<Timestamp>,
     binding: Option<Binding>,
     claims: Option<Arc<RawValue>>,
+    further: Vec<Principal>,
 }
 
 impl Principal {
@@ -124,6 +125,7 @@ impl Principal {
             expires_at: None,
             binding: None,
             claims: None,
+            further: Vec::new(),
         })
     }
 
@@ -152,7 +154,19 @@ impl Principal {
                 .filter(|method| *method != AuthMethod::Anonymous),
         );
         inner.expires_at = inner.expires_at.into_iter().chain(other.expires_at()).min();
+        if !other.is_anonymous() {
+            let mut proof = (*other.0).clone();
+            let nested = std::mem::take(&mut proof.further);
+            inner.further.push(Self(Arc::new(proof)));
+            inner.further.extend(nested);
+        }
         Self(Arc::new(inner))
+    }
+
+    /// What further credentials of the same request proved: their subjects, sessions, tokens and
+    /// keys can be sanctioned too.
+    pub fn further_proofs(&self) -> impl Iterator<Item = &Self> {
+        self.0.further.iter()
     }
 
     /// Person, program or nobody.

@@ -160,21 +160,45 @@ impl ZeroTrust {
     }
 }
 
-/// Moves every field but one.
+/// The builder with another value, of another type, in one slot.
 macro_rules! refill {
-    ($self:ident, $slot:ident = $value:expr) => {{
-        let Builder {
-            headers, record, validate, peer, authenticate, sanction, step_up, authorize, limit,
-            charge, routes, doors, settings,
-        } = $self;
-        refill!(@ $slot, $value, headers record validate peer authenticate sanction step_up
-            authorize limit charge routes doors settings)
-    }};
-    (@ $slot:ident, $value:expr, $($field:ident)*) => {{
-        // The old value goes; the macro names each field so that none can be forgotten.
-        let $slot = { let _ = $slot; $value };
-        Builder { $($field),* }
-    }};
+    ($builder:ident, headers = $value:expr) => {
+        refill!(@ $builder, headers, $value, record peer authenticate sanction step_up authorize limit charge)
+    };
+    ($builder:ident, record = $value:expr) => {
+        refill!(@ $builder, record, $value, headers peer authenticate sanction step_up authorize limit charge)
+    };
+    ($builder:ident, peer = $value:expr) => {
+        refill!(@ $builder, peer, $value, headers record authenticate sanction step_up authorize limit charge)
+    };
+    ($builder:ident, authenticate = $value:expr) => {
+        refill!(@ $builder, authenticate, $value, headers record peer sanction step_up authorize limit charge)
+    };
+    ($builder:ident, sanction = $value:expr) => {
+        refill!(@ $builder, sanction, $value, headers record peer authenticate step_up authorize limit charge)
+    };
+    ($builder:ident, step_up = $value:expr) => {
+        refill!(@ $builder, step_up, $value, headers record peer authenticate sanction authorize limit charge)
+    };
+    ($builder:ident, authorize = $value:expr) => {
+        refill!(@ $builder, authorize, $value, headers record peer authenticate sanction step_up limit charge)
+    };
+    ($builder:ident, limit = $value:expr) => {
+        refill!(@ $builder, limit, $value, headers record peer authenticate sanction step_up authorize charge)
+    };
+    ($builder:ident, charge = $value:expr) => {
+        refill!(@ $builder, charge, $value, headers record peer authenticate sanction step_up authorize limit)
+    };
+    (@ $builder:ident, $slot:ident, $value:expr, $($other:ident)*) => {
+        Builder {
+            $slot: $value,
+            $($other: $builder.$other,)*
+            validate: $builder.validate,
+            routes: $builder.routes,
+            doors: $builder.doors,
+            settings: $builder.settings,
+        }
+    };
 }
 
 impl<H, R, P, A, S, U, Z, L, C> Builder<H, R, P, A, S, U, Z, L, C> {
@@ -306,7 +330,7 @@ impl<H, R, P, A, S, U, Z, L, C> Builder<H, R, P, A, S, U, Z, L, C> {
         L: Spends,
         C: Spends,
     {
-        let validate = self.validate.routes(self.routes.build()?);
+        let validate = self.validate.with_routes(self.routes.build()?);
         let (outer, commit, recorder) = self.record.halves();
         let chain = Link::new(Link::new(Root, self.headers), outer);
         let chain = BodyLink::new(chain, validate)

@@ -2,17 +2,29 @@
 
 mod feed;
 mod live;
+mod readiness;
 mod recorder;
 mod routes;
 mod sanctions;
+#[cfg(test)]
+pub(crate) mod tests;
 
+#[cfg(any(test, feature = "test-util"))]
+pub use self::feed::conformance as feed_conformance;
 pub use self::{
-    feed::{Cursor, Entry, Feed, FeedError, HEARTBEAT, MAX_VIEW_AGE, Subscription, Topic},
+    feed::{
+        Cursor, Entry, Feed, FeedError, FeedLimits, HEARTBEAT, MAX_VIEW_AGE, MemoryFeed,
+        Subscription, Topic,
+    },
+    live::{Live, LiveStatus, Snapshot, TooOld},
+    readiness::{Probe, ProbeStatus, Readiness, ReadinessStatus},
     recorder::{
         AdminEvent, AlertEvent, BudgetEvent, ConfigEvent, DecisionEvent, Durable, DurableProgress,
         Event, EventKind, Events, Fanout, GrantEvent, MemoryRecorder, OutcomeEvent, RecordError,
         Recorder, SanctionEvent, Verdict,
     },
     routes::{AuditMode, Route, RouteError, RouteId, RouteRule, Routes, RoutesBuilder},
-    sanctions::{Sanction, SanctionAction, SanctionError, SanctionTarget, Sanctions},
+    sanctions::{
+        Sanction, SanctionAction, SanctionError, SanctionTarget, Sanctions, SanctionsBuilder,
+    },
 };

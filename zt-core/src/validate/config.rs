@@ -118,6 +118,16 @@ impl ValidateRequestConfig {
         self
     }
 
+    const fn limits(&self) -> Limits {
+        Limits {
+            uri_bytes: self.uri_bytes,
+            header_count: self.header_count,
+            header_bytes: self.header_bytes,
+            header_value_bytes: self.header_value_bytes,
+            body_bytes: self.body_bytes,
+        }
+    }
+
     pub(super) fn compile(self) -> Result<Rules, ValidateRequestError> {
         for (name, bound) in [
             ("uri_bytes", self.uri_bytes),
@@ -132,20 +142,16 @@ impl ValidateRequestConfig {
         let methods = each("methods", self.methods, |name| {
             Method::from_bytes(name.as_bytes()).map_err(|_| ValidateRequestError::Method(name))
         })?;
+        let limits = self.limits();
         let hosts = each("hosts", self.hosts, |host| {
             AllowedHost::parse(&host).ok_or(ValidateRequestError::Host(host))
         })?;
         Ok(Rules {
-            limits: Limits {
-                uri_bytes: self.uri_bytes,
-                header_count: self.header_count,
-                header_bytes: self.header_bytes,
-                header_value_bytes: self.header_value_bytes,
-                body_bytes: self.body_bytes,
-            },
+            limits,
             methods,
             hosts,
             encoded_unreserved: self.insecure_encoded_unreserved,
+            accept_anything: false,
             routes: self.routes,
         })
     }
@@ -168,16 +174,32 @@ fn each<T>(
 }
 
 /// The configuration as checks read it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Rules {
     pub(super) limits: Limits,
     pub(super) methods: Option<Vec<Method>>,
     pub(super) hosts: Option<Vec<AllowedHost>>,
     pub(super) encoded_unreserved: bool,
+    pub(super) accept_anything: bool,
     pub(super) routes: Routes,
 }
 
-#[derive(Debug)]
+impl Default for Rules {
+    /// Those of the default configuration, which has no bound that could be wrong.
+    fn default() -> Self {
+        let config = ValidateRequestConfig::default();
+        Self {
+            limits: config.limits(),
+            methods: None,
+            hosts: None,
+            encoded_unreserved: false,
+            accept_anything: false,
+            routes: Routes::default(),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
 pub(super) struct Limits {
     pub(super) uri_bytes: usize,
     pub(super) header_count: usize,

@@ -13,11 +13,12 @@ use crate::{
     context::{SecurityContext, Stage, Trail},
     decision::{Code, Denial},
     gate::{BodyLink, CheckBody, Gate, Guard, Replace, Root, Settings, Step},
+    state::Routes,
 };
 
 /// Refuses requests that are out of bounds or can be read in two ways, resolves the route, and
 /// takes claimed identities off; see the [module](super).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ValidateRequestLayer(Arc<Rules>);
 
 /// The service that [`ValidateRequestLayer`] makes.
@@ -33,6 +34,20 @@ impl ValidateRequestLayer {
         config.compile().map(|rules| Self(Arc::new(rules)))
     }
 
+    /// A layer that resolves the route and lets every request pass as it came, claimed identities
+    /// included. Whatever stands behind it may read a request otherwise than the policy did.
+    #[must_use]
+    pub fn insecure_accept_anything() -> Self {
+        Self(Arc::new(Rules { accept_anything: true, ..Rules::default() }))
+    }
+
+    /// This layer with another table of routes.
+    #[must_use]
+    pub(crate) fn with_routes(mut self, routes: Routes) -> Self {
+        Arc::make_mut(&mut self.0).routes = routes;
+        self
+    }
+
     fn decide<B: Body>(
         &self,
         parts: &Parts,
@@ -40,11 +55,16 @@ impl ValidateRequestLayer {
         cx: &mut SecurityContext,
     ) -> Result<BodyBound, Denial> {
         let rules = &*self.0;
-        check::target_length(rules, &parts.uri)?;
+        if !rules.accept_anything {
+            check::target_length(rules, &parts.uri)?;
+        }
         // On the raw path, as the router will read it; its own rules may be wider.
         let route = rules.routes.resolve(&parts.method, parts.uri.path());
         if let Some(route) = &route {
             cx.set_route(route.clone());
+        }
+        if rules.accept_anything {
+            return Ok(BodyBound);
         }
         let route = route.as_ref();
         let length = check::head(rules, parts, route)?;
@@ -74,7 +94,9 @@ impl<B: Body> CheckBody<B> for ValidateRequestLayer {
     ) -> Step<BodyBound, RequestBody<B>> {
         let result = self.decide(parts, body, cx);
         // Also where the request is refused: a stack that only observes lets it go on.
-        check::strip(&mut parts.headers, cx.trail().claimed());
+        if !self.0.accept_anything {
+            check::strip(&mut parts.headers, cx.trail().claimed());
+        }
         result.into()
     }
 }

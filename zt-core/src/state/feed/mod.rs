@@ -3,11 +3,21 @@
 //! A subscriber gets every entry of its topic after its cursor, in order, and an empty batch at
 //! least each second, which says "nothing is missing". A view that has heard nothing for
 //! five seconds is too old to decide by.
+//!
+//! [`MemoryFeed`] connects the parts of one process; a feed of your own passes the
+//! [conformance suite](super::feed_conformance).
+
+#[cfg(any(test, feature = "test-util"))]
+pub mod conformance;
+mod memory;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
+pub use self::memory::{FeedLimits, MemoryFeed};
 use crate::store::BoxFuture;
 
 /// The name of a stream of entries.
@@ -36,6 +46,9 @@ pub enum FeedError {
     /// Entries after the cursor are gone; the subscriber loads the whole state again.
     #[error("the feed no longer has the entries after the cursor")]
     Lost,
+    /// The payload is larger than the feed keeps.
+    #[error("the entry is too large for the feed")]
+    TooLarge,
 }
 
 /// How often a subscriber hears something, be it nothing.
@@ -52,12 +65,18 @@ pub trait Feed: fmt::Debug + Send + Sync + 'static {
     /// The newest place of `topic`.
     fn newest(&self, topic: Topic) -> BoxFuture<'_, Result<Cursor, FeedError>>;
 
-    /// Entries after `from`.
+    /// Entries after `from`; [`Cursor::default`] is before the first one.
+    ///
+    /// A `from` beyond the newest place comes from a feed that has lost its memory since, so it is
+    /// [`FeedError::Lost`]: to wait there would be to miss everything in silence.
     fn subscribe(&self, topic: Topic, from: Cursor) -> Box<dyn Subscription>;
 }
 
 /// One subscriber's side of a topic.
 pub trait Subscription: Send {
-    /// The next entries; empty after [`HEARTBEAT`] where there are none.
+    /// The next entries; empty after [`HEARTBEAT`] where there are none. An empty batch says that
+    /// nothing is missing, so a feed that cannot know that answers an error.
+    ///
+    /// Dropping the future before it is ready loses nothing.
     fn next(&mut self) -> BoxFuture<'_, Result<Vec<Entry>, FeedError>>;
 }
