@@ -11,14 +11,14 @@ use axum::body::Body;
 use futures_util::future::Either;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, request::Parts};
 use tower::{Layer, Service};
-use zt_benches::{Bar, BenchError, Group, Kind, Limit, Options, Report, Template};
+use zt_benches::{Bar, Group, Kind, Limit, Options, Outcome, Report, Template};
 use zt_core::{
     context::{PeerAddr, SecurityContext, Stage},
     decision::{Code, Denial},
     gate::{Chain, Check, GateLayer, Later, Link, OpenContextLayer, Root, Settings, Step},
 };
 
-use crate::bare::{Bare, router};
+use crate::bare::{AXUM, BARE, Bare, router};
 
 static NAMES: [HeaderName; 8] = [
     HeaderName::from_static("x-check-0"),
@@ -172,13 +172,13 @@ fn last() -> HeaderName {
     last
 }
 
-pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Result<(), BenchError> {
+pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Outcome {
     report.section("gate")?;
     around_a_service(options, report)?;
     around_axum(options, report)
 }
 
-fn around_a_service(options: &Options, report: &mut Report<impl Write>) -> Result<(), BenchError> {
+fn around_a_service(options: &Options, report: &mut Report<impl Write>) -> Outcome {
     let good = good();
     let bad = good.clone().header(last(), HeaderValue::from_static("no"));
     let ok = (&good, StatusCode::OK);
@@ -282,7 +282,7 @@ fn around_a_service(options: &Options, report: &mut Report<impl Write>) -> Resul
     Ok(())
 }
 
-fn around_axum(options: &Options, report: &mut Report<impl Write>) -> Result<(), BenchError> {
+fn around_axum(options: &Options, report: &mut Report<impl Write>) -> Outcome {
     let peer = PeerAddr(([192, 0, 2, 1], 4711).into());
     let good = good().extension(peer);
     let bad = good.clone().header(last(), HeaderValue::from_static("no"));
@@ -290,7 +290,7 @@ fn around_axum(options: &Options, report: &mut Report<impl Write>) -> Result<(),
     let refused = &[(&bad, StatusCode::FORBIDDEN)];
 
     let mut group = Group::new("around axum, with the peer's address on the request");
-    group.service(Kind::Base, "axum Router", "", router(), ok, &[])?;
+    group.service(Kind::Base, AXUM, "", router(), ok, &[])?;
     let gate = || GateLayer::new(eight(LookUp(last())), settings());
     group.service(
         Kind::Floor,
@@ -326,10 +326,10 @@ fn around_axum(options: &Options, report: &mut Report<impl Write>) -> Result<(),
         ok,
         refused,
     )?;
-    report.group(&group.measure(options))
+    report.group(&group.measure(options))?;
+    Ok(())
 }
 
-const BARE: &str = "bare service";
 const PLAIN: &str = "eight plain calls";
 const OPEN: &str = "context opened";
 const EMPTY: &str = "gate without checks";

@@ -4,11 +4,15 @@ use std::io::Write;
 
 use http::StatusCode;
 use tower::layer::util::Identity;
-use zt_benches::{BenchError, Group, Kind, Options, Report, Template, baseline};
+use zt_benches::{
+    BASELINE_AXUM, BASELINE_SERVICE_FN, Group, Kind, Options, Outcome, Report, Template,
+};
 
-use crate::bare::{Bare, router};
+use crate::bare::{AXUM, BARE, Bare, router};
 
-pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Result<(), BenchError> {
+const SERVICE_FN: &str = "tower service_fn";
+
+pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Outcome {
     let request = Template::get("/orders");
     let ok = (&request, StatusCode::OK);
     let mut group = Group::new("in-process request");
@@ -22,9 +26,9 @@ pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Result<
     let service = tower::service_fn(|_| async {
         Ok::<_, std::convert::Infallible>(http::Response::new(axum::body::Body::from("ok")))
     });
-    group.service(Kind::Floor, "tower service_fn", "", service, ok, &[])?;
-    group.service(Kind::Floor, "bare service", "a ready future", Bare, ok, &[])?;
-    group.service(Kind::Base, "axum Router", "", router(), ok, &[])?;
+    group.service(Kind::Floor, SERVICE_FN, "", service, ok, &[])?;
+    group.service(Kind::Floor, BARE, "a ready future", Bare, ok, &[])?;
+    group.service(Kind::Base, AXUM, "", router(), ok, &[])?;
     let layered = router().layer(Identity::new());
     group.service(
         Kind::Floor,
@@ -38,16 +42,16 @@ pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Result<
     let measured = group.measure(options);
     report.section("tower")?;
     report.group(&measured)?;
-    for (name, floor) in [
-        ("tower service_fn", baseline::SERVICE_FN),
-        ("axum Router", baseline::AXUM),
-    ] {
-        if let Ok(here) = measured.median(name) {
-            report.line(&format!(
-                "Floor `{name}`: {here:.0} ns here, {floor:.0} ns in the peers' baseline, factor {:.2}.",
-                here / floor
-            ))?;
-        }
+    if options.only.is_some() {
+        return Ok(());
     }
+    for (name, baseline) in [(SERVICE_FN, BASELINE_SERVICE_FN), (AXUM, BASELINE_AXUM)] {
+        let here = measured.median(name)?;
+        report.line(&format!(
+            "Floor `{name}`: {here:.0} ns here, {baseline:.0} ns in the peers' baseline, factor {:.2}.",
+            here / baseline
+        ))?;
+    }
+    report.scale(measured.median(SERVICE_FN)? / BASELINE_SERVICE_FN);
     Ok(())
 }

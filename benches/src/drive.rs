@@ -5,7 +5,7 @@ use std::{
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderName, Request, Response, StatusCode};
 use http_body::Body as _;
 use tower::Service;
 
@@ -85,5 +85,34 @@ where
         candidate: name.to_owned(),
         expected: status.to_string(),
         found: format!("{found:?}"),
+    })
+}
+
+/// Shows that the answer of `service` to `template` carries `header`.
+///
+/// # Errors
+///
+/// [`BenchError::Claim`] where it does not.
+pub fn carries<S, R>(
+    name: &str,
+    service: &mut S,
+    template: &Template,
+    header: &HeaderName,
+) -> Result<(), BenchError>
+where
+    S: Service<Request<Body>, Response = Response<R>>,
+{
+    let mut task = Context::from_waker(Waker::noop());
+    let mut future = pin!(service.call(template.request()));
+    let found = match future.as_mut().poll(&mut task) {
+        Poll::Ready(Ok(response)) if response.headers().contains_key(header) => return Ok(()),
+        Poll::Ready(Ok(_)) => "none",
+        Poll::Ready(Err(_)) => "a failure",
+        Poll::Pending => "nothing yet",
+    };
+    Err(BenchError::Claim {
+        candidate: name.to_owned(),
+        expected: header.to_string(),
+        found: found.to_owned(),
     })
 }

@@ -19,12 +19,15 @@ mod template;
 
 pub use self::{
     bars::{Bar, Limit},
-    drive::{Answer, drive, shows},
+    drive::{Answer, carries, drive, shows},
     group::{Group, Kind, Measured},
     options::{Options, SECTIONS},
-    report::{Report, baseline},
+    report::{BASELINE_AXUM, BASELINE_SERVICE_FN, Report},
     template::Template,
 };
+
+/// What a section comes to.
+pub type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 /// Why a benchmark stopped.
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +49,6 @@ pub enum BenchError {
     /// A candidate that no group has.
     #[error("there is no candidate `{0}` in the group")]
     Candidate(String),
-    /// Something that had to be set up could not be.
-    #[error(transparent)]
-    Setup(#[from] Box<dyn std::error::Error + Send + Sync>),
     /// The table could not be written.
     #[error(transparent)]
     Output(#[from] std::io::Error),

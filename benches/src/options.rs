@@ -3,7 +3,16 @@ use std::time::Duration;
 use crate::BenchError;
 
 /// The sections, in the order in which they run.
-pub const SECTIONS: &[&str] = &["tower", "gate"];
+pub const SECTIONS: &[&str] = &[
+    "tower",
+    "gate",
+    "headers",
+    "validate",
+    "limit",
+    "service_token",
+    "authorize",
+    "stack",
+];
 
 /// What was asked for on the command line.
 #[derive(Debug, Clone)]

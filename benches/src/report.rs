@@ -1,23 +1,22 @@
 use std::io::Write;
 
 use crate::{
-    Bar, BenchError, Measured,
+    Bar, BenchError, Limit, Measured,
     numbers::{count, signed, span, times},
 };
 
-/// What the floors took where the peers were first measured: another machine, with an own harness.
-pub mod baseline {
-    /// A request through a bare `tower::service_fn`, in nanoseconds.
-    pub const SERVICE_FN: f64 = 215.0;
-    /// A request through a bare axum `Router`, in nanoseconds.
-    pub const AXUM: f64 = 1003.0;
-}
+/// What a request through a bare `tower::service_fn` took where the peers were first measured, in
+/// nanoseconds: another machine, and a harness of its own.
+pub const BASELINE_SERVICE_FN: f64 = 215.0;
+/// The same for a bare axum `Router`.
+pub const BASELINE_AXUM: f64 = 1003.0;
 
 /// Writes Markdown.
 #[derive(Debug)]
 pub struct Report<W> {
     out: W,
     bars: Vec<Bar>,
+    floor: f64,
 }
 
 impl<W: Write> Report<W> {
@@ -26,6 +25,7 @@ impl<W: Write> Report<W> {
         Self {
             out,
             bars: Vec::new(),
+            floor: 1.0,
         }
     }
 
@@ -89,6 +89,20 @@ impl<W: Write> Report<W> {
             )?;
         }
         Ok(())
+    }
+
+    /// Notes this run's floor over the baseline's; absolute bars are scaled by it.
+    pub const fn scale(&mut self, floor: f64) {
+        self.floor = floor;
+    }
+
+    /// A bar of so many nanoseconds on the baseline's machine.
+    #[must_use]
+    pub const fn nanos(&self, at_most: f64) -> Limit {
+        Limit::Nanos {
+            at_most,
+            floor: self.floor,
+        }
     }
 
     /// Notes a bar, for the end.

@@ -224,7 +224,7 @@ impl SecurityContext {
     /// The watch over the response's stream, once a request, where anything can end it.
     pub(crate) fn watch(&self) -> Option<Watch> {
         // On a public route a workload on the connection can be sanctioned all the same.
-        let struck = self.peer().is_some() && self.settings.sanctions().is_some();
+        let struck = self.peer().is_some() && self.settings().sanctions().is_some();
         if self.principal.is_none() && self.permit().is_none() && !struck {
             return None;
         }

@@ -139,10 +139,10 @@ impl ValidateRequestConfig {
                 return Err(ValidateRequestError::ZeroLimit(name));
             }
         }
+        let limits = self.limits();
         let methods = each("methods", self.methods, |name| {
             Method::from_bytes(name.as_bytes()).map_err(|_| ValidateRequestError::Method(name))
         })?;
-        let limits = self.limits();
         let hosts = each("hosts", self.hosts, |host| {
             AllowedHost::parse(&host).ok_or(ValidateRequestError::Host(host))
         })?;
