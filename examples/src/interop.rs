@@ -5,7 +5,7 @@
 use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use axum::{
-    Router, ServiceExt as _,
+    Router,
     body::Body,
     extract::Request,
     http::Method,

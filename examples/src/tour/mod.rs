@@ -78,7 +78,7 @@ fn account(log: &Path, requests: usize, report: &mut Report) -> Result<()> {
     );
     let unmatched = report
         .refusals()
-        .filter(|(id, code)| decisions.get(*id).is_none_or(|record| record["code"] != *code))
+        .filter(|(id, code)| decisions.get(*id).is_none_or(|record| record["code"] != **code))
         .count();
     report.fact(
         "each refusal is recorded with its code",

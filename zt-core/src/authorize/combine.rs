@@ -76,8 +76,7 @@ macro_rules! combinators {
 
         impl Policy for $name {
             fn decide(&self, access: &Access<'_>) -> Step<Verdict> {
-                let tally = $tally::default();
-                Round { policies: Arc::clone(&self.0), next: 0, tally }.run(access)
+                run::<$tally>(&self.0, access)
             }
         }
 
@@ -104,30 +103,37 @@ trait Tally: Default + Send + 'static {
     fn total(self) -> Verdict;
 }
 
-/// The policies that are still to be asked.
+/// Asks the policies; where one waits, the rest go along.
+fn run<T: Tally>(policies: &Arc<[Arc<dyn Policy>]>, access: &Access<'_>) -> Step<Verdict> {
+    let mut round = Round::<T>::default();
+    match round.advance(policies, access) {
+        Ok(result) => Step::Now(result),
+        Err(waiting) => {
+            let policies = Arc::clone(policies);
+            let mut waiting = Some(waiting);
+            Step::Later(Later::poll_fn(move |task, parts, cx| {
+                round.poll(&policies, &mut waiting, task, parts, cx)
+            }))
+        }
+    }
+}
+
+/// How many policies were asked, and what they said.
+#[derive(Default)]
 struct Round<T> {
-    policies: Arc<[Arc<dyn Policy>]>,
-    next: usize,
+    asked: usize,
     tally: T,
 }
 
 impl<T: Tally> Round<T> {
-    fn run(mut self, access: &Access<'_>) -> Step<Verdict> {
-        match self.advance(access) {
-            Ok(verdict) => Step::Now(verdict),
-            Err(waiting) => {
-                let mut waiting = Some(waiting);
-                Step::Later(Later::poll_fn(move |task, parts, cx| {
-                    self.poll(&mut waiting, task, parts, cx)
-                }))
-            }
-        }
-    }
-
-    /// Asks on until the answer is there, or until a policy waits.
-    fn advance(&mut self, access: &Access<'_>) -> Result<Result<Verdict, Denial>, Later<Verdict>> {
-        while let Some(policy) = self.policies.get(self.next) {
-            self.next = self.next.saturating_add(1);
+    /// Asks on until the answer is there; `Err` where a policy waits.
+    fn advance(
+        &mut self,
+        policies: &[Arc<dyn Policy>],
+        access: &Access<'_>,
+    ) -> Result<Result<Verdict, Denial>, Later<Verdict>> {
+        while let Some(policy) = policies.get(self.asked) {
+            self.asked = self.asked.saturating_add(1);
             match policy.decide(access) {
                 Step::Now(Ok(verdict)) => {
                     if let Some(verdict) = self.tally.add(verdict) {
@@ -143,6 +149,7 @@ impl<T: Tally> Round<T> {
 
     fn poll(
         &mut self,
+        policies: &[Arc<dyn Policy>],
         waiting: &mut Option<Later<Verdict>>,
         task: &mut Context<'_>,
         parts: &mut Parts,
@@ -153,7 +160,7 @@ impl<T: Tally> Round<T> {
             if let Some(verdict) = self.tally.add(verdict) {
                 return Poll::Ready(Ok(verdict));
             }
-            match self.advance(&Access::new(parts, cx)) {
+            match self.advance(policies, &Access::new(parts, cx)) {
                 Ok(verdict) => return Poll::Ready(verdict),
                 Err(later) => *waiting = Some(later),
             }

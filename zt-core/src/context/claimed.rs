@@ -27,6 +27,15 @@ impl Claimed {
             .map(|(_, value)| value)
     }
 
+    /// Bytes of all names and values: what keeping them costs.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.0
+            .iter()
+            .map(|(name, value)| name.as_str().len().saturating_add(value.len()))
+            .fold(0, usize::saturating_add)
+    }
+
     /// The names that were claimed.
     pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
         self.0.iter().map(|(name, _)| name)

@@ -9,7 +9,7 @@ use crate::{
     state::Sanctions,
 };
 
-/// Refuses callers and workloads that were sanctioned; see the [module](self).
+/// Refuses callers and workloads that were sanctioned; see the [module](crate::sanction).
 #[derive(Debug, Clone)]
 pub struct EnforceSanctionsLayer(Sanctions);
 

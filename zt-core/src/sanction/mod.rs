@@ -37,18 +37,17 @@
 //! # Example
 //!
 //! ```
-//! use std::{convert::Infallible, sync::Arc};
-//! use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
+//! use std::convert::Infallible;
+//! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //! use zt_core::{
-//!     authenticate::Authenticated,
 //!     clock::SystemClock,
-//!     identity::{AuthMethod, Principal, PrincipalKind},
 //!     sanction::EnforceSanctionsLayer,
 //!     state::{Sanction, SanctionAction, SanctionTarget, Sanctions},
 //! };
+//! # use std::sync::Arc;
 //! # use http::request::Parts;
 //! # use zt_core::{authenticate::{Authenticate, Presented}, context::SecurityContext,
-//! #     decision::Challenge, gate::Step};
+//! #     decision::Challenge, gate::Step, identity::{AuthMethod, Principal, PrincipalKind}};
 //! # #[derive(Clone)]
 //! # struct ByName;
 //! # impl Authenticate for ByName {

@@ -92,6 +92,7 @@
 //! the feed can be told; [`TokenError::Unannounced`] says when it cannot.
 
 mod acts;
+mod change;
 mod check;
 mod config;
 mod digest;
@@ -99,18 +100,20 @@ mod error;
 mod follow;
 mod format;
 mod layer;
+mod peppers;
 mod reach;
 mod record;
 mod registry;
 mod request;
+mod usage;
 mod view;
 
 pub use self::{
     config::{ServiceTokenConfig, ServiceTokenOptions, TokenScheme, TokenSource},
-    digest::Peppers,
     error::{ConfigError, TokenError},
     format::{PREFIX, ParseError, ParsedToken, parse},
     layer::{VerifyServiceToken, VerifyServiceTokenLayer},
+    peppers::Peppers,
     record::{ClearToken, MintedToken, Revocation, TokenRecord},
     registry::ServiceTokens,
     request::MintRequest,

@@ -14,14 +14,15 @@ use super::{
     digest::Hasher,
     format::TokenId,
     record::Stored,
-    view::{Entry, LastUsed, Surroundings, View},
+    usage::LastUsed,
+    view::{Entry, Surroundings, View},
 };
 use crate::{
     clock::{Clock, Timestamp},
     identity::Principal,
     random::Entropy,
     state::{Cursor, Feed, MAX_VIEW_AGE, Recorder},
-    store::{Expect, Store, Swap, Versioned},
+    store::{Store, Versioned},
 };
 
 /// The service tokens of an application: made, rotated and revoked here, kept in a
@@ -54,15 +55,11 @@ pub(super) struct Inner {
     heard: AtomicU64,
 }
 
-/// Where tokens rest: structured ones by id, imported values by digest, last uses by id.
+/// Where tokens rest: structured ones by id, imported values by digest.
 pub(super) const BY_ID: &str = "service-token/id/";
 pub(super) const BY_DIGEST: &str = "service-token/opaque/";
-const USED: &str = "service-token/used/";
-const PAGE: usize = 256;
-/// The most last uses that one flush writes.
-const FLUSH: usize = 256;
-/// How long a last use is remembered: a year and a bit.
-const USED_KEPT: Duration = Duration::from_secs(400 * 86_400);
+/// How many entries are read at a time.
+pub(super) const PAGE: usize = 256;
 
 impl ServiceTokens {
     /// Loads the tokens that `store` holds. `clock` is the one that the gates use.
@@ -171,44 +168,6 @@ impl ServiceTokens {
         self.len() == 0
     }
 
-    /// Tells the store when tokens were last used, at most 256 of them; says how many it told. Run
-    /// it every minute or so: requests only note the minute in memory.
-    ///
-    /// # Errors
-    ///
-    /// Where clock or store cannot answer.
-    pub async fn flush_last_used(&self) -> Result<usize, TokenError> {
-        let expires = self.0.clock.now()? + USED_KEPT;
-        let due: Vec<(TokenId, Arc<LastUsed>, u64)> = self
-            .read()
-            .entries()
-            .filter_map(|entry| Some((entry.id, Arc::clone(&entry.used), entry.used.unflushed()?)))
-            .take(FLUSH)
-            .collect();
-        let mut written = 0;
-        for (id, used, minute) in due {
-            let key = format!("{USED}{id}");
-            let found = self.0.store.get(&key).await?;
-            let known = found.as_ref().and_then(minute_of).unwrap_or(0);
-            if known < minute {
-                let expect = found.map_or(Expect::Absent, |it| Expect::Version(it.version));
-                let value = minute.to_string().into();
-                let swap = self
-                    .0
-                    .store
-                    .put_if(&key, value, Some(expires), expect)
-                    .await?;
-                // Another instance was faster; the next flush sees what it wrote.
-                if swap == Swap::Conflict {
-                    continue;
-                }
-                written += 1;
-            }
-            used.flushed(known.max(minute));
-        }
-        Ok(written)
-    }
-
     /// Who presents a good token.
     ///
     /// # Errors
@@ -312,24 +271,6 @@ impl ServiceTokens {
             .unwrap_or_default()
     }
 
-    async fn uses(&self) -> Result<HashMap<TokenId, u64>, TokenError> {
-        let mut uses = HashMap::new();
-        let mut after: Option<String> = None;
-        loop {
-            let page = self.0.store.scan(USED, after.as_deref(), PAGE).await?;
-            for (key, found) in &page {
-                let id = key.strip_prefix(USED).and_then(TokenId::from_text);
-                if let (Some(id), Some(minute)) = (id, minute_of(found)) {
-                    uses.insert(id, minute);
-                }
-            }
-            match page.into_iter().next_back() {
-                Some((key, _)) => after = Some(key),
-                None => return Ok(uses),
-            }
-        }
-    }
-
     pub(super) fn read(&self) -> RwLockReadGuard<'_, View> {
         self.0.view.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -337,10 +278,6 @@ impl ServiceTokens {
     pub(super) fn write(&self) -> RwLockWriteGuard<'_, View> {
         self.0.view.write().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn minute_of(found: &Versioned) -> Option<u64> {
-    std::str::from_utf8(&found.value).ok()?.parse().ok()
 }
 
 /// How many there are, and for which environment.

@@ -2,10 +2,7 @@
 
 use std::{
     collections::{HashMap, hash_map},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
 };
 
 use super::{
@@ -15,6 +12,7 @@ use super::{
     reach::Reach,
     record::{Previous, Stored},
     request,
+    usage::LastUsed,
 };
 use crate::{
     clock::Timestamp,
@@ -212,39 +210,5 @@ fn assertion(record: &TokenRecord, issuer: &Arc<str>) -> Assertion {
     match &record.tenant {
         Some(tenant) => assertion.tenant(tenant.as_str()),
         None => assertion,
-    }
-}
-
-/// When a token was last used, in minutes since the epoch; 0 is never.
-#[derive(Debug, Default)]
-pub(super) struct LastUsed {
-    minute: AtomicU64,
-    flushed: AtomicU64,
-}
-
-impl LastUsed {
-    pub(super) fn touch(&self, now: Timestamp) {
-        let minute = now.as_secs() / 60;
-        // Requests of the same minute only read, so that the line stays shared between cores.
-        if self.minute.load(Ordering::Relaxed) < minute {
-            self.minute.fetch_max(minute, Ordering::Relaxed);
-        }
-    }
-
-    pub(super) fn last(&self) -> Option<Timestamp> {
-        let minute = self.minute.load(Ordering::Relaxed);
-        (minute > 0).then(|| Timestamp::from_secs(minute.saturating_mul(60)))
-    }
-
-    /// The minute that the store has not heard of.
-    pub(super) fn unflushed(&self) -> Option<u64> {
-        let minute = self.minute.load(Ordering::Relaxed);
-        (minute > self.flushed.load(Ordering::Relaxed)).then_some(minute)
-    }
-
-    /// The store has `minute`, from here or from another process.
-    pub(super) fn flushed(&self, minute: u64) {
-        self.flushed.fetch_max(minute, Ordering::Relaxed);
-        self.minute.fetch_max(minute, Ordering::Relaxed);
     }
 }

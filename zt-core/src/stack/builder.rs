@@ -316,11 +316,14 @@ impl<H, R, P, A, S, U, Z, L, C> Builder<H, R, P, A, S, U, Z, L, C> {
     ///
     /// When a route's template cannot be used.
     #[expect(clippy::type_complexity, reason = "the chain is the stack; applications infer it")]
-    pub fn build(
+    pub fn build<O, K>(
         self,
-    ) -> Result<ZeroTrust<Onion<H, R::Outer, P, A, S, U, Z, L, C, R::Commit>>, StackError>
+    ) -> Result<ZeroTrust<Onion<H, O, P, A, S, U, Z, L, C, K>>, StackError>
     where
-        R: RecordFilled,
+        // Equations instead of projections in the type: only so the message is the one above.
+        R: RecordFilled<Outer = O, Commit = K>,
+        O: Check,
+        K: Check,
         A: AuthenticateFilled,
         Z: AuthorizeFilled,
         H: SetsHeaders,

@@ -187,16 +187,19 @@ impl Routes {
         RoutesBuilder::default()
     }
 
-    /// The route of a request for `path`, which is read raw, as routers read it.
+    /// The route of a request for `path`, which is read raw, as routers read it. A HEAD without a
+    /// route of its own has that of GET (RFC 9110 section 9.3.2).
     #[must_use]
     pub fn resolve(&self, method: &Method, path: &str) -> Option<Route> {
-        let own = self
-            .0
-            .by_method
-            .get(method)
-            .and_then(|router| router.at(path).ok());
-        let id = *own.or_else(|| self.0.any.at(path).ok())?.value;
-        self.route(id)
+        let own = self.of_method(method, path);
+        let like_get = || (method == Method::HEAD).then(|| self.of_method(&Method::GET, path));
+        let any = || self.0.any.at(path).ok().map(|matched| *matched.value);
+        self.route(own.or_else(|| like_get().flatten()).or_else(any)?)
+    }
+
+    fn of_method(&self, method: &Method, path: &str) -> Option<RouteId> {
+        let matched = self.0.by_method.get(method)?.at(path).ok()?;
+        Some(*matched.value)
     }
 
     /// The route that was declared with this method and template.
@@ -287,6 +290,7 @@ mod tests {
         assert!(routes.resolve(&Method::GET, "/health").unwrap().is_public());
         assert!(routes.resolve(&Method::POST, "/health").is_none());
         assert!(routes.resolve(&Method::GET, "/health/").is_none());
+        assert!(routes.resolve(&Method::HEAD, "/health").unwrap().is_public());
         assert_eq!(
             routes.find(&Method::GET, "/health").unwrap().id().index(),
             2

@@ -137,33 +137,67 @@ struct Found {
 
 /// The path as it stands on the wire: rules 1 to 7.
 fn check_raw(path: &[u8], allow: PathAllowances) -> Result<Found, PathError> {
-    let Some((b'/', rest)) = path.split_first() else {
+    let Some((b'/', mut rest)) = path.split_first() else {
         return Err(PathError::NotAbsolute);
     };
     let mut found = Found::default();
     let mut segment = Segment::Empty;
-    let mut bytes = rest.iter().copied();
-    while let Some(byte) = bytes.next() {
+    loop {
+        // Most of a path is letters and digits.
+        let plain = rest.iter().position(|byte| !is_plain(*byte));
+        if plain != Some(0) && !rest.is_empty() {
+            segment = segment.plain();
+        }
+        let special = plain.and_then(|at| rest.get(at..)).unwrap_or_default();
+        let Some((byte, after)) = special.split_first() else {
+            break;
+        };
+        rest = after;
         match byte {
             b'%' => {
-                let (Some(high), Some(low)) = (hex(bytes.next()), hex(bytes.next())) else {
+                let (high, low, after) = match rest {
+                    [high, low, after @ ..] => (hex(Some(*high)), hex(Some(*low)), after),
+                    _ => return Err(PathError::InvalidEncoding),
+                };
+                let (Some(high), Some(low)) = (high, low) else {
                     return Err(PathError::InvalidEncoding);
                 };
+                rest = after;
                 let decoded = high << 4 | low;
                 check_encoded(decoded, allow)?;
                 found.encoded = true;
                 found.nested |= decoded == b'%';
                 segment = segment.plain();
             }
-            b'/' | b'.' | b';' => segment = segment.then(byte, allow)?,
+            b'/' | b'.' | b';' => segment = segment.then(*byte, allow)?,
             b'\\' => return Err(PathError::Backslash),
             0..=0x1f | 0x7f => return Err(PathError::Control),
-            b' ' | b'?' | b'#' | 0x80.. => return Err(PathError::Character),
-            _ => segment = segment.plain(),
+            _ => return Err(PathError::Character),
         }
     }
     segment.end()?;
     Ok(found)
+}
+
+/// Whether a byte stands for itself wherever it stands.
+fn is_plain(byte: u8) -> bool {
+    const PLAIN: [bool; 256] = {
+        let mut plain = [false; 256];
+        let mut byte = b'!';
+        while byte < 0x7f {
+            #[expect(
+                clippy::indexing_slicing,
+                reason = "a constant, made when it is compiled"
+            )]
+            {
+                plain[byte as usize] =
+                    !matches!(byte, b'%' | b'/' | b'.' | b';' | b'\\' | b'?' | b'#');
+            }
+            byte += 1;
+        }
+        plain
+    };
+    PLAIN.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
 /// Rules 6 and 7.

@@ -1,18 +1,19 @@
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
-    pin::pin,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::Bytes;
+use serde::Deserialize;
 use tokio::sync::Notify;
 
 use super::{Cursor, Entry, Feed, FeedError, HEARTBEAT, Subscription, Topic};
 use crate::{clock::Clock, store::BoxFuture};
 
 /// How much of each topic a [`MemoryFeed`] keeps for subscribers that come late.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct FeedLimits {
     /// The most entries; at least one is kept.
     pub entries: usize,
@@ -202,9 +203,8 @@ impl Subscription for MemorySubscription {
                 .feed
                 .with_ring(self.topic, |ring| Ok(Arc::clone(&ring.news)))?;
             loop {
-                // Listens before it looks, so that nothing falls between the two.
-                let mut heard = pin!(news.notified());
-                heard.as_mut().enable();
+                // Made before it looks: it hears what is published from here on.
+                let heard = news.notified();
                 let batch = self.take()?;
                 if !batch.is_empty() {
                     return Ok(batch);

@@ -5,7 +5,7 @@
 //! five seconds is too old to decide by.
 //!
 //! [`MemoryFeed`] connects the parts of one process; a feed of your own passes the
-//! [conformance suite](super::feed_conformance).
+//! conformance suite, `zt_core::state::feed_conformance`, behind the feature `test-util`.
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;

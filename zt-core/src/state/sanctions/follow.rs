@@ -12,7 +12,7 @@ use super::{
     shared::{Shared, TOPIC, announced, in_time},
 };
 use crate::{
-    state::{Cursor, Entry, HEARTBEAT, MAX_VIEW_AGE, Subscription},
+    state::{Cursor, Entry, FeedError, HEARTBEAT, MAX_VIEW_AGE, Subscription},
     store::StoreError,
 };
 
@@ -44,8 +44,10 @@ pub(super) async fn run(inner: Weak<Inner>) {
     }
 }
 
+type News = Option<Box<dyn Subscription>>;
+
 /// Goes on from where the store was read, or from where an earlier task has come.
-fn begin(inner: &Inner) -> Option<(Arc<Shared>, Option<Box<dyn Subscription>>)> {
+fn begin(inner: &Inner) -> Option<(Arc<Shared>, News)> {
     let shared = Arc::clone(inner.shared.as_ref()?);
     let from = Cursor(inner.cursor.load(Ordering::Acquire));
     let news = shared.feed.as_ref().map(|feed| feed.subscribe(TOPIC, from));
@@ -56,7 +58,7 @@ fn begin(inner: &Inner) -> Option<(Arc<Shared>, Option<Box<dyn Subscription>>)> 
 async fn turn(
     inner: &Weak<Inner>,
     shared: &Shared,
-    news: &mut Option<Box<dyn Subscription>>,
+    news: &mut News,
 ) -> Result<bool, SanctionError> {
     let Some(feed) = &shared.feed else {
         shared.clock.sleep(HEARTBEAT).await;
@@ -106,7 +108,7 @@ impl Inner {
         // In this order: what is announced while the store is being read is heard afterwards.
         let from = shared.newest().await?;
         let generation = self.view.generation();
-        let found = shared.read_all().await?;
+        let found = shared.read_all(self.view.limit()).await?;
         self.view.adopt_all(found, generation, self.lenient_now())?;
         self.cursor.store(from.0, Ordering::Release);
         self.heard(asked);
@@ -144,14 +146,28 @@ impl Inner {
             return;
         };
         let begun = self.clock.monotonic();
-        while let Some(change) = self.view.untold() {
-            if let Err(error) = self.tell(&change).await {
-                tracing::warn!(%error, "others could not be told of a sanction");
-                return;
+        for key in self.view.untold() {
+            match self.tell(&key).await {
+                Ok(()) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "others could not be told of a sanction");
+                    if is_down(&error) {
+                        return;
+                    }
+                }
             }
             if self.clock.monotonic().saturating_sub(begun) >= HEARTBEAT {
                 return;
             }
         }
     }
+}
+
+/// Whether the next thing would fail alike.
+const fn is_down(error: &SanctionError) -> bool {
+    matches!(
+        error,
+        SanctionError::Store(StoreError::Unavailable(_))
+            | SanctionError::Feed(FeedError::Unavailable(_))
+    )
 }

@@ -1,51 +1,6 @@
 //! Who may not go on, whatever their credential says.
-//!
-//! A [`Sanction`] revokes or quarantines a credential, a session, everything of a subject, a key
-//! or a workload. Authenticators, [`EnforceSanctionsLayer`](crate::sanction::EnforceSanctionsLayer)
-//! and every live stream ask [`Sanctions::check`].
-//!
-//! In one process [`Sanctions::local`] is enough. Several processes share a store and a feed:
-//! what is imposed in one strikes there at once and everywhere else within a second. Each
-//! process decides by a view of its own, which the task of [`Sanctions::follow`] keeps up to date; a
-//! view that has heard nothing for [`MAX_VIEW_AGE`] refuses with `store-unavailable`.
-//!
-//! ```
-//! use std::sync::Arc;
-//! use zt_core::{
-//!     clock::{Clock, ManualClock},
-//!     decision::Code,
-//!     identity::{AuthMethod, Principal, PrincipalKind},
-//!     state::{Sanction, SanctionAction, SanctionTarget, Sanctions},
-//! };
-//!
-//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
-//! let clock = ManualClock::default();
-//! let sanctions = Sanctions::local(clock.clone());
-//! let ada = Principal::assertion(PrincipalKind::User, "ada", AuthMethod::Jwt)
-//!     .session("s-1")
-//!     .finish();
-//! let now = clock.now().unwrap();
-//! assert!(sanctions.check(Some(&ada), None, now).is_ok());
-//!
-//! let session = SanctionTarget::Session("s-1".into());
-//! sanctions
-//!     .impose(Sanction {
-//!         target: session.clone(),
-//!         action: SanctionAction::Revoke,
-//!         reason: "logged out".to_owned(),
-//!         author: "ada".into(),
-//!         expires: None,
-//!     })
-//!     .await?;
-//! let denial = sanctions.check(Some(&ada), None, now).unwrap_err();
-//! assert_eq!(denial.code(), Code::CredentialRevoked);
-//!
-//! sanctions.lift(&session, "root", "a mistake").await?;
-//! assert!(sanctions.check(Some(&ada), None, now).is_ok());
-//! # Ok::<_, zt_core::state::SanctionError>(())
-//! # }).unwrap();
-//! ```
 
+mod act;
 mod builder;
 mod follow;
 mod shared;
@@ -68,18 +23,61 @@ pub use self::{
     builder::SanctionsBuilder,
     types::{Sanction, SanctionAction, SanctionError, SanctionTarget},
 };
-use self::{
-    shared::Shared,
-    view::{Change, View},
-};
-use super::{Event, MAX_VIEW_AGE, Probe, Readiness, Recorder, SanctionEvent};
+use self::{shared::Shared, view::View};
+use super::{MAX_VIEW_AGE, Probe, Readiness, Recorder};
 use crate::{
     clock::{Clock, Timestamp},
     decision::{Code, Denial},
     identity::{PeerIdentity, Principal},
 };
 
-/// The sanctions in force; clones share them.
+/// The sanctions in force: who may not go on, whatever their credential says. Clones share them.
+///
+/// A [`Sanction`] revokes or quarantines a credential, a session, everything of a subject, a key
+/// or a workload. Authenticators, [`EnforceSanctionsLayer`](crate::sanction::EnforceSanctionsLayer)
+/// and every live stream ask [`Sanctions::check`].
+///
+/// In one process [`Sanctions::local`] is enough. Several processes share a store and a feed:
+/// what is imposed in one strikes there at once and everywhere else within a second. Each process
+/// decides by a view of its own, which the task of [`Sanctions::follow`] keeps up to date; a view
+/// that has heard nothing for [`MAX_VIEW_AGE`] refuses with `store-unavailable`.
+///
+/// ```
+/// use std::sync::Arc;
+/// use zt_core::{
+///     clock::{Clock, ManualClock},
+///     decision::Code,
+///     identity::{AuthMethod, Principal, PrincipalKind},
+///     state::{Sanction, SanctionAction, SanctionTarget, Sanctions},
+/// };
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let clock = ManualClock::default();
+/// let sanctions = Sanctions::local(clock.clone());
+/// let ada = Principal::assertion(PrincipalKind::User, "ada", AuthMethod::Jwt)
+///     .session("s-1")
+///     .finish();
+/// let now = clock.now().unwrap();
+/// assert!(sanctions.check(Some(&ada), None, now).is_ok());
+///
+/// let session = SanctionTarget::Session("s-1".into());
+/// sanctions
+///     .impose(Sanction {
+///         target: session.clone(),
+///         action: SanctionAction::Revoke,
+///         reason: "logged out".to_owned(),
+///         author: "ada".into(),
+///         expires: None,
+///     })
+///     .await?;
+/// let denial = sanctions.check(Some(&ada), None, now).unwrap_err();
+/// assert_eq!(denial.code(), Code::CredentialRevoked);
+///
+/// sanctions.lift(&session, "root", "a mistake").await?;
+/// assert!(sanctions.check(Some(&ada), None, now).is_ok());
+/// # Ok::<_, zt_core::state::SanctionError>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone)]
 pub struct Sanctions(Arc<Inner>);
 
@@ -109,7 +107,6 @@ impl Sanctions {
     }
 
     /// Sanctions that outlive the process, are shared with others, or are recorded.
-    #[must_use]
     pub fn builder(clock: impl Clock) -> SanctionsBuilder {
         SanctionsBuilder::new(Arc::new(clock))
     }
@@ -164,95 +161,6 @@ impl Sanctions {
         };
         let kind = sanction.target.kind();
         Err(Denial::new(code).detail(format!("{kind} sanctioned: {}", sanction.reason)))
-    }
-
-    /// Imposes `sanction`: records it, and from then on it strikes in this process; then writes
-    /// it to the store and announces it.
-    ///
-    /// Where the same target is under the same action already, the later end holds: to shorten a
-    /// sanction, lift it and impose it again. Dropping the future before the record is durable
-    /// imposes nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`SanctionError::LocalOnly`] where it strikes here but others could not be told;
-    /// with any other error nothing was imposed.
-    pub async fn impose(&self, sanction: Sanction) -> Result<(), SanctionError> {
-        let inner = &*self.0;
-        let now = inner.clock.now()?;
-        if !sanction.is_live(now) {
-            return Err(SanctionError::Over);
-        }
-        shared::encode(&sanction)?;
-        let place = inner.view.reserve(&sanction.key(), now)?;
-        let event = SanctionEvent {
-            at: now,
-            author: Arc::clone(&sanction.author),
-            action: "imposed",
-            target: sanction.target.clone(),
-            reason: sanction.reason.clone(),
-            expires: sanction.expires,
-        };
-        inner.record(event).await?;
-        // It strikes from here on, whatever becomes of the rest.
-        let change = inner.view.impose(sanction, now, place);
-        let _turn = inner.turns.lock().await;
-        inner.tell(&change).await.map_err(local_only)
-    }
-
-    /// Lifts whatever was imposed on `target`: records it, removes it from the store, announces
-    /// it, and from then on it strikes no longer.
-    ///
-    /// # Errors
-    ///
-    /// [`SanctionError::NotFound`] where there is nothing to lift. [`SanctionError::LocalOnly`]
-    /// where it was lifted but others could not be told. With any other error it still strikes;
-    /// where that comes after the record, `lift-failed` is recorded too.
-    pub async fn lift(
-        &self,
-        target: &SanctionTarget,
-        author: impl Into<Arc<str>>,
-        reason: impl Into<String>,
-    ) -> Result<(), SanctionError> {
-        let inner = &*self.0;
-        let author = author.into();
-        let now = inner.clock.now()?;
-        let mut standing = Vec::new();
-        for action in SanctionAction::ALL {
-            let key = types::key(target, action);
-            if inner.view.get(&key).is_some() || inner.stored(&key).await? {
-                standing.push(key);
-            }
-        }
-        if standing.is_empty() {
-            return Err(SanctionError::NotFound);
-        }
-        let event = |action, reason| SanctionEvent {
-            at: now,
-            author: Arc::clone(&author),
-            action,
-            target: target.clone(),
-            reason,
-            expires: None,
-        };
-        inner.record(event("lifted", reason.into())).await?;
-        let _turn = inner.turns.lock().await;
-        let mut told = Ok(());
-        for key in standing {
-            if let Some(shared) = &inner.shared {
-                if let Err(error) = shared.remove(&key).await {
-                    let error = error.to_string();
-                    if let Some(recorder) = &inner.recorder {
-                        let failed = event("lift-failed", error.clone());
-                        recorder.record(Event::Sanction(failed)).detach();
-                    }
-                    return Err(SanctionError::NotLifted(error.into()));
-                }
-            }
-            let change = inner.view.lift(&key);
-            told = told.and(inner.tell(&change).await.map_err(local_only));
-        }
-        told
     }
 
     /// The sanctions in force, in no order. All that are known where the clock cannot answer.
@@ -328,38 +236,6 @@ impl Inner {
     fn lenient_now(&self) -> Timestamp {
         self.clock.now().unwrap_or(Timestamp::EPOCH)
     }
-
-    async fn record(&self, event: SanctionEvent) -> Result<(), SanctionError> {
-        match &self.recorder {
-            Some(recorder) => Ok(recorder.record(Event::Sanction(event)).await?),
-            None => Ok(()),
-        }
-    }
-
-    async fn stored(&self, key: &str) -> Result<bool, SanctionError> {
-        match &self.shared {
-            Some(shared) => Ok(shared.read(key).await?.is_some()),
-            None => Ok(false),
-        }
-    }
-
-    /// Tells others of a change. Whoever calls it has its turn.
-    async fn tell(&self, change: &Change) -> Result<(), SanctionError> {
-        let stored = match &self.shared {
-            Some(shared) => {
-                let sanction = change.sanction.as_deref();
-                shared
-                    .tell(&change.key, sanction, self.lenient_now())
-                    .await?
-            }
-            None => None,
-        };
-        let heard_of_it = self.view.told(change, stored.map(Arc::new));
-        if heard_of_it && self.read_again(&change.key).await.is_err() {
-            self.astray.store(true, Ordering::Release);
-        }
-        Ok(())
-    }
 }
 
 /// Whether any sanction could name it.
@@ -369,9 +245,4 @@ fn can_be_struck(who: &Principal) -> bool {
         || who.session().is_some()
         || who.key().is_some()
         || who.further_proofs().next().is_some()
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
-fn local_only(error: SanctionError) -> SanctionError {
-    SanctionError::LocalOnly(error.to_string().into())
 }

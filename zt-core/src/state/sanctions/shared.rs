@@ -108,8 +108,11 @@ impl Shared {
         .await
     }
 
-    /// Everything that stands in the store.
-    pub(super) async fn read_all(&self) -> Result<Vec<(Arc<str>, Sanction)>, SanctionError> {
+    /// Everything that stands in the store, where that is no more than `limit`.
+    pub(super) async fn read_all(
+        &self,
+        limit: usize,
+    ) -> Result<Vec<(Arc<str>, Sanction)>, SanctionError> {
         let mut all: Vec<(Arc<str>, Sanction)> = Vec::new();
         loop {
             let after = all.last().map(|(key, _)| Arc::clone(key));
@@ -121,6 +124,9 @@ impl Shared {
             for (key, found) in page {
                 let sanction = decode(&key, &found.value)?;
                 all.push((key.into(), sanction));
+            }
+            if all.len() > limit {
+                return Err(SanctionError::Full);
             }
         }
     }

@@ -4,7 +4,6 @@ mod together;
 
 use std::{
     collections::BTreeMap,
-    future::Future,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -19,11 +18,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    clock::ManualClock,
+    clock::{ManualClock, SystemClock},
     identity::{AuthMethod, PeerSource, PrincipalKind},
     state::{
-        Durable, DurableProgress, Events, Feed, FeedError, FeedLimits, HEARTBEAT, MemoryFeed,
-        MemoryRecorder, RecordError,
+        Durable, DurableProgress, Event, Events, Feed, FeedError, FeedLimits, HEARTBEAT,
+        MemoryFeed, MemoryRecorder, RecordError,
     },
     store::{BoxFuture, Expect, Store, StoreError, Swap, Version, Versioned},
 };

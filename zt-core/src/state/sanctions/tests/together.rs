@@ -390,3 +390,58 @@ async fn a_store_alone_survives_a_restart_and_is_told_later() {
         );
     }
 }
+
+#[tokio::test]
+async fn one_that_cannot_be_told_does_not_keep_others_from_it() {
+    let cluster = Cluster::new();
+    let (one, two) = (
+        cluster.join().await,
+        cluster.builder().open().await.unwrap(),
+    );
+    // Whatever stands there, it must not be written over.
+    cluster.store.put(&revoke("strange").key(), b"strange");
+    one.impose(revoke("strange")).await.unwrap_err();
+    cluster.store.fail(true);
+    for token in ["a", "b", "c", "d", "e"] {
+        one.impose(revoke(token)).await.unwrap_err();
+    }
+    cluster.store.fail(false);
+    pass(&cluster.clock, Duration::from_secs(5)).await;
+    cluster
+        .store
+        .values
+        .lock()
+        .unwrap()
+        .remove(&*revoke("strange").key());
+    tokio::spawn(two.follow());
+    pass(&cluster.clock, Duration::from_secs(2)).await;
+    for token in ["a", "b", "c", "d", "e", "strange"] {
+        assert_eq!(
+            code(&two, &holder(token), &cluster.clock),
+            Some(Code::CredentialRevoked),
+            "{token}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_others_lifted_is_not_imposed_again_by_who_waited_for_its_turn() {
+    let cluster = Cluster::new();
+    let (one, two) = (cluster.join().await, cluster.join().await);
+    let turn = one.0.turns.lock().await;
+    let imposing = tokio::spawn({
+        let one = one.clone();
+        async move { one.impose(revoke("t")).await }
+    });
+    settle().await;
+    // Whoever has the turn tells of it.
+    one.0.tell(&revoke("t").key()).await.unwrap();
+    let target = SanctionTarget::Token("t".into());
+    two.lift(&target, "root", "a mistake").await.unwrap();
+    drop(turn);
+    imposing.await.unwrap().unwrap();
+    settle().await;
+    for sanctions in [&one, &two] {
+        assert_eq!(code(sanctions, &holder("t"), &cluster.clock), None);
+    }
+}

@@ -1,5 +1,7 @@
 //! The sanctions in force, as this process sees them.
 
+pub(super) mod changes;
+
 use std::{
     collections::HashMap,
     sync::{
@@ -43,15 +45,6 @@ struct Held {
     since: u64,
 }
 
-/// A change that others have to be told of.
-#[derive(Debug)]
-pub(super) struct Change {
-    pub(super) key: Arc<str>,
-    /// What stands there now.
-    pub(super) sanction: Option<Arc<Sanction>>,
-    since: Option<u64>,
-}
-
 /// A place that is kept free for one sanction.
 #[derive(Debug)]
 pub(super) struct Reservation<'a>(Option<&'a View>);
@@ -72,6 +65,10 @@ impl View {
             generation: AtomicU64::new(0),
             state: RwLock::default(),
         }
+    }
+
+    pub(super) const fn limit(&self) -> usize {
+        self.limit
     }
 
     #[inline]
@@ -140,155 +137,16 @@ impl View {
         Ok(Reservation(Some(self)))
     }
 
-    /// Puts `sanction` in force at the place that `reservation` kept; it ends no earlier than what
-    /// stood there before.
-    pub(super) fn impose(
-        &self,
-        sanction: Sanction,
-        now: Timestamp,
-        reservation: Reservation<'_>,
-    ) -> Change {
-        let key = sanction.key();
-        let mut state = self.write();
-        let before = state.by_key.get(&key).map(|held| &held.sanction);
-        let sanction = Arc::new(match before.filter(|before| before.is_live(now)) {
-            Some(before) => sanction.no_shorter_than(before),
-            None => sanction,
-        });
-        state.untold.insert(Arc::clone(&key), false);
-        let since = self.insert(&mut state, Arc::clone(&key), Arc::clone(&sanction));
-        drop(state);
-        drop(reservation);
-        Change {
-            key,
-            sanction: Some(sanction),
-            since: Some(since),
-        }
-    }
-
-    /// Takes away what stands at `key`.
-    pub(super) fn lift(&self, key: &Arc<str>) -> Change {
-        let mut state = self.write();
-        state.untold.insert(Arc::clone(key), false);
-        self.remove(&mut state, key);
-        Change {
-            key: Arc::clone(key),
-            sanction: None,
-            since: None,
-        }
-    }
-
-    /// A change that others have not been told of.
-    pub(super) fn untold(&self) -> Option<Change> {
-        let state = self.read();
-        let key = state.untold.keys().next()?;
-        let held = state.by_key.get(key);
-        Some(Change {
-            key: Arc::clone(key),
-            sanction: held.map(|held| Arc::clone(&held.sanction)),
-            since: held.map(|held| held.since),
-        })
-    }
-
-    /// Others know of `change` now, and `stored` is what they know. Whether there was news of the
-    /// place meanwhile, so that the store has to be asked again.
-    pub(super) fn told(&self, change: &Change, stored: Option<Arc<Sanction>>) -> bool {
-        let mut state = self.write();
-        if state.by_key.get(&change.key).map(|held| held.since) != change.since {
-            // It has changed once more; whoever changed it tells.
-            return false;
-        }
-        let again = state.untold.remove(&change.key).unwrap_or(false);
-        if let Some(stored) = stored {
-            self.insert(&mut state, Arc::clone(&change.key), stored);
-        }
-        again
-    }
-
-    /// Since when what stands at `key` stands there.
-    pub(super) fn since(&self, key: &str) -> Option<u64> {
-        self.read().by_key.get(key).map(|held| held.since)
-    }
-
-    /// Takes over what the store has at `key`, unless the place was changed here after `since` was
-    /// asked (`false`: the store has to be asked again).
-    pub(super) fn adopt(
-        &self,
-        key: &Arc<str>,
-        since: Option<u64>,
-        found: Option<Sanction>,
-        now: Timestamp,
-    ) -> Result<bool, SanctionError> {
-        let mut state = self.write();
-        if let Some(news) = state.untold.get_mut(key) {
-            *news = true;
-            return Ok(true);
-        }
-        if state.by_key.get(key).map(|held| held.since) != since {
-            return Ok(false);
-        }
-        let Some(found) = found else {
-            self.remove(&mut state, key);
-            return Ok(true);
-        };
-        if since.is_none() {
-            self.make_place(&mut state, now)?;
-        }
-        self.insert(&mut state, Arc::clone(key), Arc::new(found));
-        Ok(true)
-    }
-
-    /// Takes over the whole store as it was read after `generation`. What was changed here since
-    /// then, and what others were not told of, stays.
-    pub(super) fn adopt_all(
-        &self,
-        found: Vec<(Arc<str>, Sanction)>,
-        generation: u64,
-        now: Timestamp,
-    ) -> Result<(), SanctionError> {
-        let mut state = self.write();
-        let mut kept: HashMap<Arc<str>, Arc<Sanction>> = found
-            .into_iter()
-            .filter(|(key, sanction)| sanction.is_live(now) && !state.untold.contains_key(key))
-            .map(|(key, sanction)| (key, Arc::new(sanction)))
-            .collect();
-        for (key, held) in &state.by_key {
-            if held.since > generation || state.untold.contains_key(key) {
-                kept.insert(Arc::clone(key), Arc::clone(&held.sanction));
-            }
-        }
-        if kept.len() > self.limit {
-            return Err(SanctionError::Full);
-        }
-        state.untold.values_mut().for_each(|news| *news = true);
-        let own = std::mem::take(&mut state.by_key);
-        state.by_name.clear();
-        for (key, sanction) in kept {
-            let since = own.get(&key).map(|held| held.since);
-            self.insert(&mut state, Arc::clone(&key), sanction);
-            // A change that somebody is telling others of stays the same change.
-            if let Some(since) = since.filter(|_| state.untold.contains_key(&key)) {
-                if let Some(held) = state.by_key.get_mut(&key) {
-                    held.since = since;
-                }
-            }
-        }
-        self.changed(&state);
-        Ok(())
-    }
-
-    fn insert(&self, state: &mut State, key: Arc<str>, sanction: Arc<Sanction>) -> u64 {
+    fn insert(&self, state: &mut State, key: Arc<str>, sanction: Arc<Sanction>) {
         self.forget(state, &key);
         let name = Arc::clone(sanction.target.name());
-        let since = self.generation().saturating_add(1);
         let held = Held {
             sanction: Arc::clone(&sanction),
-            since,
+            since: self.generation().saturating_add(1),
         };
         state.by_key.insert(key, held);
         state.by_name.entry(name).or_default().push(sanction);
         self.changed(state);
-        since
     }
 
     fn remove(&self, state: &mut State, key: &str) {
