@@ -61,7 +61,7 @@ pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Outcome
     let service = GateLayer::new(named.then(scopes), settings()).layer(Bare);
     group.service(Kind::Zt, "RequireScopes", "1 scope", service, ok, &[])?;
     report.section("authorize")?;
-    report.group(&group.measure(options))?;
+    report.group(&group.measure(options)?)?;
     Ok(())
 }
 

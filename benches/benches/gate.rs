@@ -258,7 +258,7 @@ fn around_a_service(options: &Options, report: &mut Report<impl Write>) -> Outco
         &[],
     )?;
 
-    let measured = group.measure(options);
+    let measured = group.measure(options)?;
     report.group(&measured)?;
     if options.only.is_some() {
         return Ok(());
@@ -326,7 +326,7 @@ fn around_axum(options: &Options, report: &mut Report<impl Write>) -> Outcome {
         ok,
         refused,
     )?;
-    report.group(&group.measure(options))?;
+    report.group(&group.measure(options)?)?;
     Ok(())
 }
 

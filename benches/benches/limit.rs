@@ -126,7 +126,7 @@ fn one_caller(options: &Options, report: &mut Report<impl Write>) -> Outcome {
     )?;
 
     // The first request of each refused candidate was its last good one.
-    let measured = group.measure(options);
+    let measured = group.measure(options)?;
     report.group(&measured)?;
     if options.only.is_some() {
         return Ok(());
@@ -178,7 +178,7 @@ fn many_callers(options: &Options, report: &mut Report<impl Write>) -> Outcome {
     );
     let service = GovernorLayer::new(governor(1, u32::MAX)?).layer(router());
     in_turn!(Kind::Peer, "tower_governor 0.8", "no fields", service);
-    report.group(&group.measure(options))?;
+    report.group(&group.measure(options)?)?;
     Ok(())
 }
 

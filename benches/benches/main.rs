@@ -1,10 +1,12 @@
 //! `cargo bench -p zt-benches [-- SECTION.. --quick --runs N]`
 
+mod audit;
 mod authorize;
 mod bare;
 mod gate;
 mod headers;
 mod limit;
+mod raw_log;
 mod service_token;
 mod stack;
 mod tower;
@@ -27,6 +29,7 @@ const RUNS: &[(&str, Section)] = &[
     ("limit", limit::run),
     ("service_token", service_token::run),
     ("authorize", authorize::run),
+    ("audit", audit::run),
     ("stack", stack::run),
 ];
 

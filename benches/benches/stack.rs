@@ -5,19 +5,21 @@ use std::{io::Write, time::Duration};
 use axum::extract::ConnectInfo;
 use http::StatusCode;
 use tower::Layer;
-use zt_benches::{Bar, Group, Kind, Limit, Options, Outcome, Report, Template};
+use zt_audit::RecordAuditLayer;
+use zt_benches::{Bar, Group, Kind, Options, Outcome, Report, Template};
 use zt_core::{
     authorize::AuthorizeLayer, service_token::VerifyServiceTokenLayer, stack::ZeroTrust,
 };
 use zt_ratelimit::{LimitRateLayer, Quota};
 
 use crate::{
+    audit::Enqueues,
     authorize::table,
     bare::{AXUM, BARE, Bare, router, wait},
     service_token::{registry, with},
 };
 
-const STACK: &str = "the stack without audit";
+const STACK: &str = "the stack";
 
 pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Outcome {
     let (tokens, minted) = wait(registry())??;
@@ -36,8 +38,15 @@ pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Outcome
         (&dots, StatusCode::BAD_REQUEST),
         (&other, StatusCode::FORBIDDEN),
     ];
-    let zt = ZeroTrust::builder()
+    let unrecorded = ZeroTrust::builder()
         .without_audit()
+        .limit_peer(LimitRateLayer::by_peer(quota("peer")?))
+        .authenticate(VerifyServiceTokenLayer::new(tokens.clone()))
+        .authorize(AuthorizeLayer::new(table()))
+        .limit(LimitRateLayer::by_principal(quota("principal")?))
+        .build()?;
+    let zt = ZeroTrust::builder()
+        .record(RecordAuditLayer::new(Enqueues::nowhere()?))
         .limit_peer(LimitRateLayer::by_peer(quota("peer")?))
         .authenticate(VerifyServiceTokenLayer::new(tokens))
         .authorize(AuthorizeLayer::new(table()))
@@ -45,10 +54,20 @@ pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Outcome
         .build()?;
 
     report.section("stack")?;
-    let mut group =
-        Group::new("headers, validation, peer's limit, service token, policy, principal's limit");
+    let mut group = Group::new(
+        "headers, audit, validation, peer's limit, service token, policy, principal's limit",
+    );
     group.service(Kind::Base, BARE, "", Bare, ok, &[])?;
-    group.service(Kind::Zt, STACK, "", zt.layer(Bare), ok, refused)?;
+    let bare = unrecorded.layer(Bare);
+    group.service(Kind::Zt, "the stack without audit", "", bare, ok, refused)?;
+    group.service(
+        Kind::Zt,
+        STACK,
+        "2 records handed over",
+        zt.layer(Bare),
+        ok,
+        refused,
+    )?;
     group.service(
         Kind::Zt,
         "no credential",
@@ -57,7 +76,7 @@ pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Outcome
         (&nobody, StatusCode::UNAUTHORIZED),
         &[],
     )?;
-    let measured = group.measure(options);
+    let measured = group.measure(options)?;
     report.group(&measured)?;
     if options.only.is_none() {
         report.bar(Bar::new(
@@ -79,6 +98,6 @@ pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Outcome
     )?;
     let inside = router().layer(zt);
     group.service(Kind::Zt, "router.layer(zt)", "boxed", inside, ok, &[])?;
-    report.group(&group.measure(options))?;
+    report.group(&group.measure(options)?)?;
     Ok(())
 }

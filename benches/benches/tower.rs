@@ -39,7 +39,7 @@ pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Outcome
         &[],
     )?;
 
-    let measured = group.measure(options);
+    let measured = group.measure(options)?;
     report.section("tower")?;
     report.group(&measured)?;
     if options.only.is_some() {

@@ -78,7 +78,7 @@ pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Outcome
         &[],
     )?;
     report.section("validate")?;
-    report.group(&group.measure(options))?;
+    report.group(&group.measure(options)?)?;
     Ok(())
 }
 

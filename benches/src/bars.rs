@@ -16,6 +16,8 @@ pub enum Limit {
     },
     /// Allocations.
     Allocations(f64),
+    /// A ratio that shall be reached.
+    AtLeast(f64),
 }
 
 /// Something that was promised, beside what was found.
@@ -41,6 +43,7 @@ impl Bar {
             Limit::Nanos { at_most, floor } => self.found <= at_most * floor,
             // Averages of many calls: a rare growth of a table is not an allocation a call.
             Limit::Allocations(most) => self.found < most + 0.5,
+            Limit::AtLeast(least) => self.found >= least,
         }
     }
 
@@ -57,6 +60,10 @@ impl Bar {
             Limit::Allocations(most) => {
                 (format!("≤ {} allocations", count(most)), count(self.found))
             }
+            Limit::AtLeast(least) => (
+                format!("≥ {}×", times(least)),
+                format!("{}×", times(self.found)),
+            ),
         };
         let met = if self.is_met() { "met" } else { "**not met**" };
         format!("| {} | {limit} | {found} | {met} |", self.what)

@@ -1,4 +1,4 @@
-use std::{fmt, hint::black_box, time::Duration};
+use std::{cell::Cell, fmt, hint::black_box, rc::Rc, time::Duration};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -7,7 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tower::Service;
 
 use crate::{
-    BenchError, Options, Template,
+    Answer, BenchError, Options, Template,
     allocations::Allocations,
     drive,
     numbers::{median, quantile},
@@ -43,6 +43,8 @@ struct Candidate {
     name: &'static str,
     note: &'static str,
     batch: Box<dyn FnMut(u64)>,
+    /// Calls that were not answered as they should be while they were timed.
+    astray: Rc<Cell<u64>>,
 }
 
 impl fmt::Debug for Candidate {
@@ -76,14 +78,31 @@ impl Group {
         note: &'static str,
         mut call: impl FnMut() -> T + 'static,
     ) {
+        self.push(kind, name, note, move || {
+            black_box(call());
+            true
+        });
+    }
+
+    fn push(
+        &mut self,
+        kind: Kind,
+        name: &'static str,
+        note: &'static str,
+        mut call: impl FnMut() -> bool + 'static,
+    ) {
+        let astray = Rc::new(Cell::new(0));
         self.candidates.push(Candidate {
             kind,
             name,
             note,
+            astray: Rc::clone(&astray),
             batch: Box::new(move |calls| {
+                let mut wrong = 0;
                 for _ in 0..calls {
-                    black_box(call());
+                    wrong += u64::from(!call());
                 }
+                astray.set(astray.get() + wrong);
             }),
         });
     }
@@ -112,15 +131,19 @@ impl Group {
             shows(name, &mut service, template, *status)?;
         }
         let template = template.clone();
-        self.function(kind, name, note, move || {
-            drive(&mut service, black_box(&template).request())
+        self.push(kind, name, note, move || {
+            let answer = drive(&mut service, black_box(&template).request());
+            black_box(answer) == Answer::Response(expected)
         });
         Ok(())
     }
 
     /// Measures all candidates.
-    #[must_use]
-    pub fn measure(mut self, options: &Options) -> Measured {
+    ///
+    /// # Errors
+    ///
+    /// [`BenchError::Claim`] where one did something else while it was timed.
+    pub fn measure(mut self, options: &Options) -> Result<Measured, BenchError> {
         if let Some(only) = &options.only {
             self.candidates.retain(|candidate| candidate.name == only);
         }
@@ -160,10 +183,19 @@ impl Group {
                 row.runs.push(samples);
             }
         }
-        Measured {
+        for candidate in &self.candidates {
+            if candidate.astray.get() > 0 {
+                return Err(BenchError::Claim {
+                    candidate: candidate.name.to_owned(),
+                    expected: "the same answer throughout".to_owned(),
+                    found: format!("{} other ones", candidate.astray.get()),
+                });
+            }
+        }
+        Ok(Measured {
             title: self.title,
             rows,
-        }
+        })
     }
 }
 

@@ -21,6 +21,7 @@ pub use self::{
     bars::{Bar, Limit},
     drive::{Answer, carries, drive, shows},
     group::{Group, Kind, Measured},
+    numbers::{median, quantile, span, times},
     options::{Options, SECTIONS},
     report::{BASELINE_AXUM, BASELINE_SERVICE_FN, Report},
     template::Template,

@@ -1,7 +1,8 @@
 //! Medians, and numbers as they stand in tables.
 
 /// The value below which `share` of `values` lies; zero where there are none.
-pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
+#[must_use]
+pub fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let Some(last) = sorted.len().checked_sub(1) else {
@@ -18,12 +19,14 @@ pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
 }
 
 /// The middle one of `values`.
-pub(crate) fn median(values: &[f64]) -> f64 {
+#[must_use]
+pub fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
 /// A span in nanoseconds, in the unit that reads best.
-pub(crate) fn span(nanos: f64) -> String {
+#[must_use]
+pub fn span(nanos: f64) -> String {
     let size = nanos.abs();
     if size < 10.0 {
         format!("{nanos:.1} ns")
@@ -47,7 +50,8 @@ pub(crate) fn signed(nanos: f64) -> String {
 }
 
 /// A ratio.
-pub(crate) fn times(ratio: f64) -> String {
+#[must_use]
+pub fn times(ratio: f64) -> String {
     if ratio < 10.0 {
         format!("{ratio:.2}")
     } else if ratio < 100.0 {

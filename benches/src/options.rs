@@ -11,6 +11,7 @@ pub const SECTIONS: &[&str] = &[
     "limit",
     "service_token",
     "authorize",
+    "audit",
     "stack",
 ];
 

@@ -91,6 +91,30 @@ impl<W: Write> Report<W> {
         Ok(())
     }
 
+    /// Writes a table of another kind.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn table(
+        &mut self,
+        title: &str,
+        head: &[&str],
+        rows: &[Vec<String>],
+    ) -> Result<(), BenchError> {
+        writeln!(self.out, "\n**{title}**\n")?;
+        writeln!(self.out, "| {} |", head.join(" | "))?;
+        writeln!(
+            self.out,
+            "|---{}|",
+            "|---:".repeat(head.len().saturating_sub(1))
+        )?;
+        for row in rows {
+            writeln!(self.out, "| {} |", row.join(" | "))?;
+        }
+        Ok(())
+    }
+
     /// Notes this run's floor over the baseline's; absolute bars are scaled by it.
     pub const fn scale(&mut self, floor: f64) {
         self.floor = floor;
