@@ -42,41 +42,62 @@ pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Outcome
 
 /// What the thread that serves the request pays. The writer runs beside it, into nowhere.
 fn handing_over(options: &Options, report: &mut Report<impl Write>) -> Outcome {
-    let log = AuditLog::with_sink(Nowhere, roomy())?;
+    let busy = Enqueues::busy()?;
     let event = permit();
     let request = Template::get("/orders");
     let ok = (&request, StatusCode::OK);
 
-    let mut group = Group::new("cost to the caller, nothing durable; the writer is awake");
+    let mut group = Group::new("cost to the caller, who does not wait; a flush takes 150 µs");
     group.service(Kind::Base, BARE, "", Bare, ok, &[])?;
-    let into = log.clone();
-    group.function(Kind::Zt, "AuditLog::record", "no request", move || {
-        into.record(event.clone()).detach();
+    let log = busy.clone();
+    group.function(Kind::Zt, RECORD, "no request", move || {
+        log.record(event.clone()).detach();
     });
     let named = Link::first(Named::new()).then(AuthorizeLayer::new(AnyAuthenticated));
     let bare = GateLayer::new(named.clone(), Settings::shared_default()).layer(Bare);
     group.service(Kind::Zt, UNRECORDED, "", bare, ok, &[])?;
-    let record = RecordAuditLayer::new(Enqueues(log));
-    let chain = Link::first(record.clone())
-        .then(Named::new())
-        .then(AuthorizeLayer::new(AnyAuthenticated))
-        .then(record.commit());
-    let service = GateLayer::new(chain, Settings::shared_default()).layer(Bare);
+    let recorded = |into: Enqueues| {
+        let record = RecordAuditLayer::new(into);
+        let chain = Link::first(record.clone())
+            .then(Named::new())
+            .then(AuthorizeLayer::new(AnyAuthenticated))
+            .then(record.commit());
+        GateLayer::new(chain, Settings::shared_default()).layer(Bare)
+    };
+    let note = "a decision and an outcome";
     group.service(
         Kind::Zt,
         "the same, recorded",
-        "a decision and an outcome",
-        service,
+        note,
+        recorded(busy),
         ok,
         &[],
     )?;
-    report.group(&group.measure(options)?)?;
+    let idle = recorded(Enqueues::idle()?);
+    group.service(
+        Kind::Zt,
+        "the same, recorded by a writer that sleeps",
+        "woken for each",
+        idle,
+        ok,
+        &[],
+    )?;
+    let measured = group.measure(options)?;
+    report.group(&measured)?;
+    if options.only.is_none() {
+        let bar = report.nanos(2_000.0);
+        report.bar(Bar::new(
+            "handing a record over, the writer in a flush",
+            bar,
+            measured.median(RECORD)?,
+        ));
+    }
     Ok(())
 }
 
 /// One record at a time, each of which finds the writer asleep.
 fn asleep(options: &Options, report: &mut Report<impl Write>) -> Outcome {
-    let log = AuditLog::with_sink(Nowhere, roomy())?;
+    let log = AuditLog::with_sink(Nowhere(Duration::ZERO), roomy())?;
     let event = permit();
     let nanos: Vec<f64> = (0..options.rounds * 20)
         .map(|_| {
@@ -178,6 +199,9 @@ fn durable(options: &Options, report: &mut Report<impl Write>) -> Outcome {
     Ok(())
 }
 
+/// What a flush takes here; see the table of durable records.
+const FLUSH: Duration = Duration::from_micros(150);
+const RECORD: &str = "AuditLog::record";
 const UNRECORDED: &str = "a named caller, permitted";
 
 /// Figures of one run.
@@ -266,9 +290,16 @@ fn roomy() -> LogOptions {
 pub(crate) struct Enqueues(AuditLog);
 
 impl Enqueues {
-    /// Into a log that keeps nothing.
-    pub(crate) fn nowhere() -> Result<Self, zt_audit::OpenError> {
-        AuditLog::with_sink(Nowhere, roomy()).map(Self)
+    /// Into a log that keeps nothing and takes as long to flush as a disk: under load its writer
+    /// is in a flush whenever something is handed over.
+    pub(crate) fn busy() -> Result<Self, zt_audit::OpenError> {
+        AuditLog::with_sink(Nowhere(FLUSH), roomy()).map(Self)
+    }
+
+    /// Into a log that keeps nothing and flushes at once: its writer sleeps whenever something is
+    /// handed over, and has to be woken, as in an application with little to do.
+    pub(crate) fn idle() -> Result<Self, zt_audit::OpenError> {
+        AuditLog::with_sink(Nowhere(Duration::ZERO), roomy()).map(Self)
     }
 }
 
@@ -283,8 +314,8 @@ impl Recorder for Enqueues {
     }
 }
 
-/// Takes everything.
-struct Nowhere;
+/// Keeps nothing, and takes as long for a flush as it is told.
+struct Nowhere(Duration);
 
 impl Sink for Nowhere {
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -292,6 +323,9 @@ impl Sink for Nowhere {
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        if !self.0.is_zero() {
+            std::thread::sleep(self.0);
+        }
         Ok(())
     }
 }

@@ -45,13 +45,19 @@ pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Outcome
         .authorize(AuthorizeLayer::new(table()))
         .limit(LimitRateLayer::by_principal(quota("principal")?))
         .build()?;
-    let zt = ZeroTrust::builder()
-        .record(RecordAuditLayer::new(Enqueues::nowhere()?))
-        .limit_peer(LimitRateLayer::by_peer(quota("peer")?))
-        .authenticate(VerifyServiceTokenLayer::new(tokens))
-        .authorize(AuthorizeLayer::new(table()))
-        .limit(LimitRateLayer::by_principal(quota("principal")?))
-        .build()?;
+    macro_rules! recorded {
+        ($recorder:expr) => {
+            ZeroTrust::builder()
+                .record(RecordAuditLayer::new($recorder))
+                .limit_peer(LimitRateLayer::by_peer(quota("peer")?))
+                .authenticate(VerifyServiceTokenLayer::new(tokens.clone()))
+                .authorize(AuthorizeLayer::new(table()))
+                .limit(LimitRateLayer::by_principal(quota("principal")?))
+                .build()?
+        };
+    }
+    let zt = recorded!(Enqueues::busy()?);
+    let idle = recorded!(Enqueues::idle()?);
 
     report.section("stack")?;
     let mut group = Group::new(
@@ -65,6 +71,14 @@ pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Outcome
         STACK,
         "2 records handed over",
         zt.layer(Bare),
+        ok,
+        refused,
+    )?;
+    group.service(
+        Kind::Zt,
+        "the stack, its writer asleep",
+        "woken for each record",
+        idle.layer(Bare),
         ok,
         refused,
     )?;

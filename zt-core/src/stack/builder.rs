@@ -9,20 +9,34 @@ use super::{
 use crate::{
     authenticate::{Authenticate, Authenticated, InsecureAnonymous},
     authorize::{AnyAuthenticated, AuthorizeLayer},
+    body::RequestBody,
     clock::Timestamp,
     context::Stage,
     gate::{BodyLink, Chain, Check, Link, Root, Settings},
-    body::RequestBody,
     headers::SetSecurityHeadersLayer,
     sanction::EnforceSanctionsLayer,
-    state::{ConfigEvent, Event, Recorder, RouteError, RouteRule, Routes, RoutesBuilder, Sanctions},
+    state::{
+        ConfigEvent, Event, Recorder, RouteError, RouteRule, Routes, RoutesBuilder, Sanctions,
+    },
     validate::ValidateRequestLayer,
 };
 
 /// The chain of a finished stack.
 pub type Onion<H, O, P, A, S, U, Z, L, C, K> = Link<
     Link<
-        Link<Link<Link<Link<Link<Link<BodyLink<Link<Link<Root, H>, O>, ValidateRequestLayer>, P>, A>, S>, U>, Z>, L>,
+        Link<
+            Link<
+                Link<
+                    Link<
+                        Link<Link<BodyLink<Link<Link<Root, H>, O>, ValidateRequestLayer>, P>, A>,
+                        S,
+                    >,
+                    U,
+                >,
+                Z,
+            >,
+            L,
+        >,
         C,
     >,
     K,
@@ -296,7 +310,8 @@ impl<H, R, P, A, S, U, Z, L, C> Builder<H, R, P, A, S, U, Z, L, C> {
     ///
     /// An audit log that cannot write, a clock that cannot answer and a panic refuse all the same.
     pub fn insecure_observe_only(mut self, until: Timestamp) -> Self {
-        self.doors.push(format!("insecure_observe_only until {}", until.as_secs()));
+        self.doors
+            .push(format!("insecure_observe_only until {}", until.as_secs()));
         self.settings = self.settings.insecure_observe_only(until);
         self
     }
@@ -315,10 +330,11 @@ impl<H, R, P, A, S, U, Z, L, C> Builder<H, R, P, A, S, U, Z, L, C> {
     /// # Errors
     ///
     /// When a route's template cannot be used.
-    #[expect(clippy::type_complexity, reason = "the chain is the stack; applications infer it")]
-    pub fn build<O, K>(
-        self,
-    ) -> Result<ZeroTrust<Onion<H, O, P, A, S, U, Z, L, C, K>>, StackError>
+    #[expect(
+        clippy::type_complexity,
+        reason = "the chain is the stack; applications infer it"
+    )]
+    pub fn build<O, K>(self) -> Result<ZeroTrust<Onion<H, O, P, A, S, U, Z, L, C, K>>, StackError>
     where
         // Equations instead of projections in the type: only so the message is the one above.
         R: RecordFilled<Outer = O, Commit = K>,
@@ -356,7 +372,10 @@ impl<H, R, P, A, S, U, Z, L, C> Builder<H, R, P, A, S, U, Z, L, C> {
 }
 
 /// The chain runs over any body; to describe it one has to be named.
-fn describe(chain: &impl Chain<RequestBody<http_body_util::Empty<bytes::Bytes>>>, onion: &mut Vec<(Stage, &'static str)>) {
+fn describe(
+    chain: &impl Chain<RequestBody<http_body_util::Empty<bytes::Bytes>>>,
+    onion: &mut Vec<(Stage, &'static str)>,
+) {
     chain.describe(&mut |stage, name| onion.push((stage, name)));
 }
 

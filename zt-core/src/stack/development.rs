@@ -85,10 +85,14 @@ impl Check for LoopbackOnly {
             .into();
         };
         if !peer.ip().to_canonical().is_loopback() {
-            return Denial::new(Code::PolicyDenied).detail("not a loopback peer").into();
+            return Denial::new(Code::PolicyDenied)
+                .detail("not a loopback peer")
+                .into();
         }
         if !host(parts).is_some_and(is_loopback_name) {
-            return Denial::new(Code::Misdirected).detail("not a loopback host").into();
+            return Denial::new(Code::Misdirected)
+                .detail("not a loopback host")
+                .into();
         }
         Step::pass(())
     }
@@ -101,15 +105,20 @@ fn host(parts: &Parts) -> Option<&str> {
         Some(authority) => authority.as_str(),
         None => parts.headers.get(header::HOST)?.to_str().ok()?,
     };
-    let bracketed = authority.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let bracketed = authority
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'));
     Some(match bracketed {
         Some((address, _)) => address,
-        None => authority.split_once(':').map_or(authority, |(host, _)| host),
+        None => authority
+            .split_once(':')
+            .map_or(authority, |(host, _)| host),
     })
 }
 
 fn is_loopback_name(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// The bearer token of a development stack.
@@ -174,7 +183,9 @@ impl Authenticate for DevelopmentToken {
         });
         match token {
             Some((_, token)) if self.text.matches(token) => Step::pass(Arc::clone(&self.principal)),
-            _ => Denial::new(Code::CredentialInvalid).challenge(Challenge::new("Bearer")).into(),
+            _ => Denial::new(Code::CredentialInvalid)
+                .challenge(Challenge::new("Bearer"))
+                .into(),
         }
     }
 

@@ -57,12 +57,12 @@ use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
+#[cfg(feature = "axum")]
+pub use self::wrap::{Guarded, GuardedFuture, RouterFuture, RouterService};
 pub use self::{
     builder::{Builder, Onion, StackError},
     development::{Development, DevelopmentToken, LoopbackOnly},
 };
-#[cfg(feature = "axum")]
-pub use self::wrap::{Guarded, GuardedFuture, RouterFuture, RouterService};
 use crate::{
     clock::Timestamp,
     context::Stage,
@@ -77,12 +77,19 @@ pub struct ZeroTrust<C = ()> {
 
 impl<C> ZeroTrust<C> {
     fn new(chain: C, settings: Arc<Settings>, onion: Vec<(Stage, &'static str)>) -> Self {
-        Self { layer: GateLayer::with_mode(chain, settings), onion: onion.into() }
+        Self {
+            layer: GateLayer::with_mode(chain, settings),
+            onion: onion.into(),
+        }
     }
 
     /// The clock's now, for the record of the stack itself.
     fn opened_at(&self) -> Timestamp {
-        self.layer.settings().clock().now().unwrap_or(Timestamp::EPOCH)
+        self.layer
+            .settings()
+            .clock()
+            .now()
+            .unwrap_or(Timestamp::EPOCH)
     }
 
     /// What stands in the stack, from the outermost to the innermost.
@@ -93,7 +100,10 @@ impl<C> ZeroTrust<C> {
 
 impl<C> Clone for ZeroTrust<C> {
     fn clone(&self) -> Self {
-        Self { layer: self.layer.clone(), onion: Arc::clone(&self.onion) }
+        Self {
+            layer: self.layer.clone(),
+            onion: Arc::clone(&self.onion),
+        }
     }
 }
 
@@ -117,6 +127,8 @@ impl<C> fmt::Display for ZeroTrust<C> {
 
 impl<C> fmt::Debug for ZeroTrust<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.onion.iter().map(|(_, name)| name)).finish()
+        f.debug_list()
+            .entries(self.onion.iter().map(|(_, name)| name))
+            .finish()
     }
 }

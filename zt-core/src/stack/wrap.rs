@@ -9,9 +9,7 @@ use std::{
 };
 
 use axum::{
-    Router,
-    body::Body,
-    extract::connect_info::IntoMakeServiceWithConnectInfo,
+    Router, body::Body, extract::connect_info::IntoMakeServiceWithConnectInfo,
     routing::future::RouteFuture,
 };
 use http::{Request, Response};
@@ -57,7 +55,8 @@ impl Service<Request<RequestBody<Body>>> for RouterService {
     }
 
     fn call(&mut self, request: Request<RequestBody<Body>>) -> RouterFuture {
-        self.0.call(request.map(|body| body.try_into_inner().unwrap_or_else(Body::new)))
+        self.0
+            .call(request.map(|body| body.try_into_inner().unwrap_or_else(Body::new)))
     }
 }
 
@@ -100,7 +99,9 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> GuardedFuture<C> {
-        GuardedFuture { inner: self.0.call(request) }
+        GuardedFuture {
+            inner: self.0.call(request),
+        }
     }
 }
 
@@ -123,6 +124,8 @@ impl<C: Chain<RequestBody<Body>>> Future for GuardedFuture<C> {
 
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         let response = ready!(self.project().inner.poll(task))?;
-        Poll::Ready(Ok(response.map(|body| body.try_into_inner().unwrap_or_else(Body::new))))
+        Poll::Ready(Ok(
+            response.map(|body| body.try_into_inner().unwrap_or_else(Body::new))
+        ))
     }
 }

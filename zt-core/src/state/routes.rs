@@ -290,7 +290,12 @@ mod tests {
         assert!(routes.resolve(&Method::GET, "/health").unwrap().is_public());
         assert!(routes.resolve(&Method::POST, "/health").is_none());
         assert!(routes.resolve(&Method::GET, "/health/").is_none());
-        assert!(routes.resolve(&Method::HEAD, "/health").unwrap().is_public());
+        assert!(
+            routes
+                .resolve(&Method::HEAD, "/health")
+                .unwrap()
+                .is_public()
+        );
         assert_eq!(
             routes.find(&Method::GET, "/health").unwrap().id().index(),
             2

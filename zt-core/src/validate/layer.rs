@@ -38,7 +38,10 @@ impl ValidateRequestLayer {
     /// included. Whatever stands behind it may read a request otherwise than the policy did.
     #[must_use]
     pub fn insecure_accept_anything() -> Self {
-        Self(Arc::new(Rules { accept_anything: true, ..Rules::default() }))
+        Self(Arc::new(Rules {
+            accept_anything: true,
+            ..Rules::default()
+        }))
     }
 
     /// This layer with another table of routes.

@@ -282,9 +282,15 @@ async fn a_gate_whose_checks_hand_nothing_on_keeps_its_context_unless_one_is_ope
         .layer(OpenContextLayer::new(Settings::default()))
         .service(alone.clone());
     let response = alone.oneshot(request()).await.unwrap();
-    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "false");
+    assert_eq!(
+        response.into_body().collect().await.unwrap().to_bytes(),
+        "false"
+    );
     let response = inside.oneshot(request()).await.unwrap();
-    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "true");
+    assert_eq!(
+        response.into_body().collect().await.unwrap().to_bytes(),
+        "true"
+    );
 }
 
 #[tokio::test]
