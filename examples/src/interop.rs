@@ -37,12 +37,16 @@ pub async fn serve(listen: SocketAddr, keys: &Path) -> Result<()> {
     fs::create_dir_all(keys)?;
     let audit = keys.join("audit");
     fs::create_dir_all(&audit)?;
-    let log = Arc::new(AuditLog::open(audit.join("interop.jsonl"), Options::default())?);
+    let log = Arc::new(AuditLog::open(
+        audit.join("interop.jsonl"),
+        Options::default(),
+    )?);
     let listener = TcpListener::bind(listen).await?;
     let address = listener.local_addr()?;
 
     let store = Arc::new(MemoryStore::new(SystemClock));
-    let tokens = ServiceTokens::open(store, SystemClock, ServiceTokenConfig::new("interop")).await?;
+    let tokens =
+        ServiceTokens::open(store, SystemClock, ServiceTokenConfig::new("interop")).await?;
     let request = MintRequest::new("interop-client", "interop").paths(["/token/ok"]);
     let token = tokens.mint(request.insecure_never_expires()).await?;
 
@@ -68,7 +72,8 @@ pub async fn serve(listen: SocketAddr, keys: &Path) -> Result<()> {
         .any_authenticated()
         .build()?
         .wrap(Router::new().route("/token/{*rest}", any(|| async { "ok\n" })));
-    let limited = LimitRateLayer::by_peer(quota).layer(Router::new().route("/limited", any(|| async { "ok\n" })));
+    let limited = LimitRateLayer::by_peer(quota)
+        .layer(Router::new().route("/limited", any(|| async { "ok\n" })));
     let app = Router::new()
         .route("/open", any(open))
         .route_service("/limited", limited)
@@ -78,7 +83,11 @@ pub async fn serve(listen: SocketAddr, keys: &Path) -> Result<()> {
     let unfinished = keys.join("interop.json.new");
     fs::write(&unfinished, serde_json::to_vec_pretty(&about)?)?;
     fs::rename(unfinished, keys.join("interop.json"))?;
-    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
+    axum::serve(
+        listener,
+        app.into_make_service_with_connect_info::<SocketAddr>(),
+    )
+    .await?;
     Ok(())
 }
 
@@ -87,7 +96,10 @@ const PRESETS: [&str; 4] = ["api", "helmet", "html_strict", "owasp"];
 /// Security headers and nothing else; `?preset=` chooses which.
 async fn open(request: Request) -> Response {
     let query = request.uri().query().unwrap_or_default();
-    let preset = query.split('&').find_map(|pair| pair.strip_prefix("preset=")).unwrap_or("api");
+    let preset = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("preset="))
+        .unwrap_or("api");
     let layer = match preset {
         "api" => SetSecurityHeadersLayer::api(),
         "helmet" => SetSecurityHeadersLayer::helmet(),
@@ -96,7 +108,11 @@ async fn open(request: Request) -> Response {
         _ => return (axum::http::StatusCode::NOT_FOUND, "no such preset\n").into_response(),
     };
     let inner = tower::service_fn(|request: Request| async move {
-        let body = if request.method() == Method::HEAD { "" } else { "ok\n" };
+        let body = if request.method() == Method::HEAD {
+            ""
+        } else {
+            "ok\n"
+        };
         Ok::<_, std::convert::Infallible>(body.into_response())
     });
     match layer.layer(inner).oneshot(request).await {

@@ -69,7 +69,9 @@ pub async fn send(source: [u8; 4], to: SocketAddr, bytes: &[u8]) -> io::Result<A
 
 fn parse(received: &[u8]) -> Answer {
     let text = String::from_utf8_lossy(received);
-    let Some((head, body)) = text.split_once("\r\n\r\n") else { return Answer::default() };
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return Answer::default();
+    };
     let mut lines = head.lines();
     let status = lines
         .next()
@@ -87,16 +89,28 @@ fn parse(received: &[u8]) -> Answer {
             })
             .or_insert_with(|| value.to_owned());
     }
-    let chunked = headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked");
-    let body = if chunked { dechunk(body) } else { body.to_owned() };
-    Answer { status, headers, body }
+    let chunked = headers
+        .get("transfer-encoding")
+        .is_some_and(|coding| coding == "chunked");
+    let body = if chunked {
+        dechunk(body)
+    } else {
+        body.to_owned()
+    };
+    Answer {
+        status,
+        headers,
+        body,
+    }
 }
 
 fn dechunk(mut body: &str) -> String {
     let mut whole = String::new();
     while let Some((size, rest)) = body.split_once("\r\n") {
         let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
-        let Some((chunk, rest)) = rest.split_at_checked(size).filter(|_| size > 0) else { break };
+        let Some((chunk, rest)) = rest.split_at_checked(size).filter(|_| size > 0) else {
+            break;
+        };
         whole.push_str(chunk);
         body = rest.strip_prefix("\r\n").unwrap_or(rest);
     }

@@ -10,7 +10,7 @@
 //!
 //! ```json
 //! {"v":1,"idx":7,"ts":1893456000000000,"kind":"decision","prev":"<64 hex digits>",
-//!  "request":"<32 hex digits>","decision":"permit","awaited":true,"method":"POST",
+//!  "request_id":"<32 hex digits>","decision":"permit","awaited":true,"method":"POST",
 //!  "path":"/orders","rule":"orders.create","subject":"alice","principal":"user",
 //!  "auth":["jwt"],"client_source":"peer","sum":"<16 hex digits>"}
 //! ```

@@ -18,7 +18,11 @@ use zt_examples::Result;
 use zt_ratelimit::{LimitRateLayer, Quota};
 
 async fn orders(caller: Principal, permit: Permit) -> String {
-    format!("orders for {}, permitted by {}\n", caller.subject(), permit.rule())
+    format!(
+        "orders for {}, permitted by {}\n",
+        caller.subject(),
+        permit.rule()
+    )
 }
 
 #[tokio::main]
@@ -33,17 +37,26 @@ async fn main() -> Result<()> {
 
     let zt = ZeroTrust::builder()
         .record(RecordAuditLayer::new(log))
-        .limit_peer(LimitRateLayer::by_peer(Quota::new("peer", 100, Duration::from_secs(60))?))
+        .limit_peer(LimitRateLayer::by_peer(Quota::new(
+            "peer",
+            100,
+            Duration::from_secs(60),
+        )?))
         .authenticate(VerifyServiceTokenLayer::new(tokens))
         .authorize(AuthorizeLayer::new(RequireScopes::all_of(["orders:read"])?))
         .public(Method::GET, "/health")
         .build()?;
     println!("{zt}\n");
 
-    let app = Router::new().route("/orders", get(orders)).route("/health", get(|| async { "fine\n" }));
+    let app = Router::new()
+        .route("/orders", get(orders))
+        .route("/health", get(|| async { "fine\n" }));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    println!("curl -i http://{address}/orders -H 'X-Service-Token: {}'", token.clear.expose());
+    println!(
+        "curl -i http://{address}/orders -H 'X-Service-Token: {}'",
+        token.clear.expose()
+    );
     println!("curl -i http://{address}/orders");
     axum::serve(listener, zt.wrap(app).into_make_service_with_connect_info()).await?;
     Ok(())

@@ -25,31 +25,55 @@ async fn main() -> Result<ExitCode> {
     if has("--serve") {
         return serve(folder).await;
     }
-    let omit = match arguments.iter().position(|argument| argument == "--leave-out") {
-        Some(at) => Some(arguments.get(at + 1).map(String::as_str).unwrap_or_default().parse::<Omit>()?),
+    let omit = match arguments
+        .iter()
+        .position(|argument| argument == "--leave-out")
+    {
+        Some(at) => Some(
+            arguments
+                .get(at + 1)
+                .map(String::as_str)
+                .unwrap_or_default()
+                .parse::<Omit>()?,
+        ),
         None => None,
     };
     // A handler of the shop panics on purpose; its backtrace is no part of the table.
     std::panic::set_hook(Box::new(|_| {}));
     let report = tour::play(&folder, omit).await?;
     if has("--json") {
-        report.lines().iter().for_each(|line| println!("{}", line.json()));
+        report
+            .lines()
+            .iter()
+            .for_each(|line| println!("{}", line.json()));
     } else {
         println!("{report}");
     }
     std::fs::remove_dir_all(&folder)?;
-    Ok(if report.surprises() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.surprises() == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 async fn serve(folder: PathBuf) -> Result<ExitCode> {
     let shop = Shop::serve(&folder).await?;
     let (gateway, token) = (shop.gateway, shop.keys.customer());
-    println!("The shop is open; its audit logs are in {}.\n", folder.display());
+    println!(
+        "The shop is open; its audit logs are in {}.\n",
+        folder.display()
+    );
     println!("curl -i http://{gateway}/health");
     println!("curl -i http://{gateway}/orders/7 -H 'X-Service-Token: {token}'");
     println!("curl -i http://{gateway}/orders/7");
-    println!("curl -i --path-as-is http://{gateway}/orders/../reports -H 'X-Service-Token: {token}'");
-    println!("cargo run --bin zt-audit -- verify {}/gateway.jsonl\n", folder.display());
+    println!(
+        "curl -i --path-as-is http://{gateway}/orders/../reports -H 'X-Service-Token: {token}'"
+    );
+    println!(
+        "cargo run --bin zt-audit -- verify {}/gateway.jsonl\n",
+        folder.display()
+    );
     shop.wait().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -61,15 +61,22 @@ impl FromStr for Omit {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let known = Self::ALL.iter().find(|omit| format!("{omit:?}").eq_ignore_ascii_case(text));
-        known.copied().ok_or_else(|| format!("`{text}` is none of {:?}", Self::ALL))
+        let known = Self::ALL
+            .iter()
+            .find(|omit| format!("{omit:?}").eq_ignore_ascii_case(text));
+        known
+            .copied()
+            .ok_or_else(|| format!("`{text}` is none of {:?}", Self::ALL))
     }
 }
 
 /// What each route asks for. A route that is not named here is denied.
 fn policy() -> impl Policy {
     let scopes = |access: &Access<'_>| {
-        let needed = match (access.method().as_str(), access.route().map(|route| route.template())) {
+        let needed = match (
+            access.method().as_str(),
+            access.route().map(|route| route.template()),
+        ) {
             ("GET" | "HEAD", Some("/orders/{id}")) => "orders:read",
             ("POST", Some("/orders" | "/upload")) => "orders:write",
             ("GET", Some("/reports")) => "reports:read",
@@ -82,9 +89,15 @@ fn policy() -> impl Policy {
         }
     };
     let night = |access: &Access<'_>| {
-        let embargoed = access.route().is_some_and(|route| route.template() == "/reports")
+        let embargoed = access
+            .route()
+            .is_some_and(|route| route.template() == "/reports")
             && access.headers().contains_key("x-export");
-        if embargoed { Verdict::deny("exports are embargoed") } else { Verdict::NotApplicable }
+        if embargoed {
+            Verdict::deny("exports are embargoed")
+        } else {
+            Verdict::NotApplicable
+        }
     };
     deny_overrides((scopes, night))
 }
@@ -101,7 +114,10 @@ pub(super) fn gateway(
         .route("/orders/{id}", get(show))
         .route("/orders/{id}/label", get(|| async { "label" }))
         .route("/orders", post(create))
-        .route("/upload", post(|body: Bytes| async move { body.len().to_string() }))
+        .route(
+            "/upload",
+            post(|body: Bytes| async move { body.len().to_string() }),
+        )
         .route("/reports", get(|| async { "all is well" }))
         .route("/whoami", get(whoami))
         .route("/boom", get(boom))
@@ -138,25 +154,25 @@ pub(super) fn gateway(
     }
     Ok(match omit {
         None => app! { record(record) validate(validate) limit_peer(by_peer) authenticate(verify)
-            sanctions(sanctions) authorize(policy) limit(by_principal) },
+        sanctions(sanctions) authorize(policy) limit(by_principal) },
         Some(Omit::Headers) => app! { headers(Nothing) record(record) validate(validate)
-            limit_peer(by_peer) authenticate(verify) sanctions(sanctions) authorize(policy)
-            limit(by_principal) },
+        limit_peer(by_peer) authenticate(verify) sanctions(sanctions) authorize(policy)
+        limit(by_principal) },
         Some(Omit::Audit) => app! { without_audit() validate(validate) limit_peer(by_peer)
-            authenticate(verify) sanctions(sanctions) authorize(policy) limit(by_principal) },
+        authenticate(verify) sanctions(sanctions) authorize(policy) limit(by_principal) },
         Some(Omit::Validation) => app! { record(record)
-            validate(ValidateRequestLayer::insecure_accept_anything()) limit_peer(by_peer)
-            authenticate(verify) sanctions(sanctions) authorize(policy) limit(by_principal) },
+        validate(ValidateRequestLayer::insecure_accept_anything()) limit_peer(by_peer)
+        authenticate(verify) sanctions(sanctions) authorize(policy) limit(by_principal) },
         Some(Omit::PeerLimit) => app! { record(record) validate(validate) authenticate(verify)
-            sanctions(sanctions) authorize(policy) limit(by_principal) },
+        sanctions(sanctions) authorize(policy) limit(by_principal) },
         Some(Omit::Authentication) => app! { record(record) validate(validate) limit_peer(by_peer)
-            insecure_anonymous() sanctions(sanctions) authorize(policy) limit(by_principal) },
+        insecure_anonymous() sanctions(sanctions) authorize(policy) limit(by_principal) },
         Some(Omit::Sanctions) => app! { record(record) validate(validate) limit_peer(by_peer)
-            authenticate(verify) authorize(policy) limit(by_principal) },
+        authenticate(verify) authorize(policy) limit(by_principal) },
         Some(Omit::Policy) => app! { record(record) validate(validate) limit_peer(by_peer)
-            authenticate(verify) sanctions(sanctions) any_authenticated() limit(by_principal) },
+        authenticate(verify) sanctions(sanctions) any_authenticated() limit(by_principal) },
         Some(Omit::PrincipalLimit) => app! { record(record) validate(validate) limit_peer(by_peer)
-            authenticate(verify) sanctions(sanctions) authorize(policy) },
+        authenticate(verify) sanctions(sanctions) authorize(policy) },
     })
 }
 
@@ -165,18 +181,26 @@ fn route(template: &str) -> zt_core::state::RouteRule {
 }
 
 async fn show(State(orders): State<Upstream>, Path(id): Path<u64>) -> (StatusCode, Json<Value>) {
-    let (status, order) = orders.call(Method::GET, &format!("/orders/{id}"), None).await;
+    let (status, order) = orders
+        .call(Method::GET, &format!("/orders/{id}"), None)
+        .await;
     (status, Json(order))
 }
 
-async fn create(State(orders): State<Upstream>, Json(order): Json<Value>) -> (StatusCode, Json<Value>) {
+async fn create(
+    State(orders): State<Upstream>,
+    Json(order): Json<Value>,
+) -> (StatusCode, Json<Value>) {
     let (status, order) = orders.call(Method::POST, "/orders", Some(order)).await;
     (status, Json(order))
 }
 
 /// What a handler that believed identity headers would be told.
 async fn whoami(caller: Principal, headers: HeaderMap) -> Json<Value> {
-    let claimed = headers.keys().filter(|name| name.as_str().contains("user")).count();
+    let claimed = headers
+        .keys()
+        .filter(|name| name.as_str().contains("user"))
+        .count();
     Json(json!({"subject": caller.subject(), "claimed_headers": claimed}))
 }
 

@@ -45,22 +45,45 @@ impl Keys {
             let config = ServiceTokenConfig::new(environment);
             ServiceTokens::open(store, clock.clone(), config).await
         };
-        let (registry, staging, elsewhere) = (open("prod").await?, open("staging").await?, open("prod").await?);
+        let (registry, staging, elsewhere) = (
+            open("prod").await?,
+            open("staging").await?,
+            open("prod").await?,
+        );
 
         let now = clock.now()?;
-        let request = |subject: &str| MintRequest::new(subject, "shop").expires(now + Duration::from_secs(86_400));
-        let analyst = || request("analyst").scopes(["reports:read"]).methods(["GET"]).paths(["/reports"]);
+        let request = |subject: &str| {
+            MintRequest::new(subject, "shop").expires(now + Duration::from_secs(86_400))
+        };
+        let analyst = || {
+            request("analyst")
+                .scopes(["reports:read"])
+                .methods(["GET"])
+                .paths(["/reports"])
+        };
         let mint = async |registry: &ServiceTokens, request: MintRequest| -> Result<String> {
             Ok(registry.mint(request).await?.clear.expose().to_owned())
         };
         let read = || ["orders:read"];
         let rotated = registry.mint(analyst()).await?;
-        let rotated_new = registry.rotate(&rotated.id, "on-call", Duration::from_secs(600)).await?;
+        let rotated_new = registry
+            .rotate(&rotated.id, "on-call", Duration::from_secs(600))
+            .await?;
         let revoked = registry.mint(request("leaver").scopes(read())).await?;
-        registry.revoke(&revoked.id, "on-call", "left the company").await?;
+        registry
+            .revoke(&revoked.id, "on-call", "left the company")
+            .await?;
         let short_lived = analyst().expires(now + Duration::from_secs(3_600));
-        let customer = mint(&registry, request("customer").scopes(["orders:read", "orders:write"])).await?;
-        let reader = mint(&registry, request("reader").scopes(read()).methods(["GET", "HEAD"])).await?;
+        let customer = mint(
+            &registry,
+            request("customer").scopes(["orders:read", "orders:write"]),
+        )
+        .await?;
+        let reader = mint(
+            &registry,
+            request("reader").scopes(read()).methods(["GET", "HEAD"]),
+        )
+        .await?;
         Ok(Self {
             wrong_secret: with_secret_of(&customer, &reader),
             reader,
@@ -149,17 +172,26 @@ tokens! {
 }
 
 fn header(token: &str) -> HeaderValue {
-    HeaderValue::from_str(token).map_or_else(|_| HeaderValue::from_static(""), |mut value| {
-        value.set_sensitive(true);
-        value
-    })
+    HeaderValue::from_str(token).map_or_else(
+        |_| HeaderValue::from_static(""),
+        |mut value| {
+            value.set_sensitive(true);
+            value
+        },
+    )
 }
 
 /// `token` with the secret of `other` and a checksum that fits: what someone tries who knows an id.
 /// A token is `ztk_<environment>_<id>_<43 characters of secret><6 of CRC-32>`.
 fn with_secret_of(token: &str, other: &str) -> String {
-    let known = token.rsplit_once('_').map(|(known, _)| known).unwrap_or_default();
-    let secret = other.rsplit_once('_').and_then(|(_, tail)| tail.get(..43)).unwrap_or_default();
+    let known = token
+        .rsplit_once('_')
+        .map(|(known, _)| known)
+        .unwrap_or_default();
+    let secret = other
+        .rsplit_once('_')
+        .and_then(|(_, tail)| tail.get(..43))
+        .unwrap_or_default();
     let body = format!("{known}_{secret}");
     let mut rest = crc32fast::hash(body.as_bytes());
     let mut checksum = [b'0'; 6];

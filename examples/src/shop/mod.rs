@@ -85,27 +85,53 @@ impl Shop {
         Self::start_with(folder, SystemClock, None).await
     }
 
-    async fn start_with(folder: &Path, clock: impl Clock + Clone, omit: Option<Omit>) -> Result<Self> {
+    async fn start_with(
+        folder: &Path,
+        clock: impl Clock + Clone,
+        omit: Option<Omit>,
+    ) -> Result<Self> {
         let keys = Keys::make(clock.clone()).await?;
         let mut logs = Vec::new();
         let mut part = |name: &str, sanctions: &Sanctions| -> Result<Part> {
             let path = folder.join(format!("{name}.jsonl"));
-            let log = Arc::new(AuditLog::open(&path, Options::default().clock(clock.clone()))?);
+            let log = Arc::new(AuditLog::open(
+                &path,
+                Options::default().clock(clock.clone()),
+            )?);
             logs.push((path, Arc::clone(&log)));
             Part::new(log, &keys, sanctions.clone(), clock.clone())
         };
         let slow = Arc::new(Notify::new());
         let sanctions = Sanctions::local(clock.clone());
-        let (payments_part, orders_part, gateway_part) =
-            (part("payments", &sanctions)?, part("orders", &sanctions)?, part("gateway", &sanctions)?);
+        let (payments_part, orders_part, gateway_part) = (
+            part("payments", &sanctions)?,
+            part("orders", &sanctions)?,
+            part("gateway", &sanctions)?,
+        );
 
         let (payments, first) = listen(services::payments(payments_part)?).await?;
         let orders_app = services::orders(orders_part, payments, keys.orders_to_payments())?;
         let (orders, second) = listen(orders_app).await?;
-        let gateway_app = gateway::gateway(gateway_part, orders, keys.gateway_to_orders(), Arc::clone(&slow), omit)?;
+        let gateway_app = gateway::gateway(
+            gateway_part,
+            orders,
+            keys.gateway_to_orders(),
+            Arc::clone(&slow),
+            omit,
+        )?;
         let (gateway, third) = listen(gateway_app).await?;
         let servers = vec![first, second, third];
-        Ok(Self { gateway, orders, payments, keys, sanctions, clock: None, slow, logs, servers })
+        Ok(Self {
+            gateway,
+            orders,
+            payments,
+            keys,
+            sanctions,
+            clock: None,
+            slow,
+            logs,
+            servers,
+        })
     }
 
     /// The gateway's audit log.
@@ -149,14 +175,23 @@ struct Part {
 }
 
 impl Part {
-    fn new(log: Arc<AuditLog>, keys: &Keys, sanctions: Sanctions, clock: impl Clock) -> Result<Self> {
+    fn new(
+        log: Arc<AuditLog>,
+        keys: &Keys,
+        sanctions: Sanctions,
+        clock: impl Clock,
+    ) -> Result<Self> {
         let minute = Duration::from_secs(60);
         Ok(Self {
             settings: Settings::default().with_clock(clock).measuring(),
             record: RecordAuditLayer::new(log),
             validate: ValidateRequestLayer::default(),
             by_peer: LimitRateLayer::by_peer(Quota::new("peer", PEER_BURST, minute)?),
-            by_principal: LimitRateLayer::by_principal(Quota::new("principal", PRINCIPAL_BURST, minute)?),
+            by_principal: LimitRateLayer::by_principal(Quota::new(
+                "principal",
+                PRINCIPAL_BURST,
+                minute,
+            )?),
             verify: keys.verify_layer(),
             sanctions,
         })

@@ -38,23 +38,41 @@ pub(super) struct Upstream {
 
 impl Upstream {
     pub(super) fn new(to: SocketAddr, token: axum::http::HeaderValue) -> Self {
-        Self { client: Client::builder(TokioExecutor::new()).build_http(), to, token }
+        Self {
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            to,
+            token,
+        }
     }
 
-    pub(super) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
         let request = Request::builder()
             .method(method)
             .uri(format!("http://{}{path}", self.to))
             .header("x-service-token", &self.token)
             .header(header::CONTENT_TYPE, "application/json")
             .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())));
-        let Ok(request) = request else { return (StatusCode::BAD_REQUEST, Value::Null) };
+        let Ok(request) = request else {
+            return (StatusCode::BAD_REQUEST, Value::Null);
+        };
         let Ok(response) = self.client.request(request).await else {
             return (StatusCode::BAD_GATEWAY, Value::Null);
         };
         let status = response.status();
-        let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes);
-        (status, serde_json::from_slice(&body.unwrap_or_default()).unwrap_or_default())
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes);
+        (
+            status,
+            serde_json::from_slice(&body.unwrap_or_default()).unwrap_or_default(),
+        )
     }
 }
 
@@ -63,11 +81,16 @@ pub(super) fn payments(part: Part) -> Result<App> {
     let router = Router::new().route(
         "/payments",
         post(|permit: Permit, Json(order): Json<Value>| async move {
-            (StatusCode::CREATED, Json(json!({"paid": order["amount"], "rule": permit.rule()})))
+            (
+                StatusCode::CREATED,
+                Json(json!({"paid": order["amount"], "rule": permit.rule()})),
+            )
         }),
     );
     let policy = AuthorizeLayer::new(|access: &Access<'_>| {
-        access.principal().is_some_and(|caller| caller.subject() == "orders" && caller.has_scope("pay"))
+        access
+            .principal()
+            .is_some_and(|caller| caller.subject() == "orders" && caller.has_scope("pay"))
     });
     let zt = ZeroTrust::builder()
         .settings(part.settings)
@@ -83,13 +106,19 @@ pub(super) fn payments(part: Part) -> Result<App> {
 }
 
 /// Keeps orders; only the gateway may ask, and paying is left to payments.
-pub(super) fn orders(part: Part, payments: SocketAddr, token: axum::http::HeaderValue) -> Result<App> {
+pub(super) fn orders(
+    part: Part,
+    payments: SocketAddr,
+    token: axum::http::HeaderValue,
+) -> Result<App> {
     let router = Router::new()
         .route("/orders/{id}", get(show))
         .route("/orders", post(create))
         .with_state(Upstream::new(payments, token));
     let policy = AuthorizeLayer::new(|access: &Access<'_>| {
-        access.principal().is_some_and(|caller| caller.subject() == "gateway")
+        access
+            .principal()
+            .is_some_and(|caller| caller.subject() == "gateway")
     });
     let zt = ZeroTrust::builder()
         .settings(part.settings)

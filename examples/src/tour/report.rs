@@ -137,14 +137,25 @@ impl Report {
     }
 
     pub(super) fn check_log(&mut self, log: &Path) {
-        let name = log.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
+        let name = log
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .unwrap_or_default()
+            .to_owned();
         let found = std::fs::File::open(log).and_then(zt_audit::verify);
         let (happened, good) = match found {
-            Ok(report) if report.is_intact() => (format!("{} records verify", report.records), true),
+            Ok(report) if report.is_intact() => {
+                (format!("{} records verify", report.records), true)
+            }
             Ok(report) => (report.to_string(), false),
             Err(error) => (error.to_string(), false),
         };
-        self.fact(&format!("the {name} audit log"), "verifies".to_owned(), happened, good);
+        self.fact(
+            &format!("the {name} audit log"),
+            "verifies".to_owned(),
+            happened,
+            good,
+        );
     }
 }
 
@@ -165,7 +176,13 @@ fn always(answer: &Answer) -> Result<(), String> {
 /// The table.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = |of: fn(&Line) -> &String| self.lines.iter().map(|line| of(line).chars().count()).max().unwrap_or(0);
+        let width = |of: fn(&Line) -> &String| {
+            self.lines
+                .iter()
+                .map(|line| of(line).chars().count())
+                .max()
+                .unwrap_or(0)
+        };
         let (what, expected) = (width(|line| &line.what), width(|line| &line.expected));
         for line in &self.lines {
             let mark = match (line.good, line.attack) {
@@ -173,7 +190,11 @@ impl fmt::Display for Report {
                 (true, true) => "refused ",
                 (true, false) => "ok      ",
             };
-            writeln!(f, "{mark}  {:<what$}  {:<expected$}  {}", line.what, line.expected, line.happened)?;
+            writeln!(
+                f,
+                "{mark}  {:<what$}  {:<expected$}  {}",
+                line.what, line.expected, line.happened
+            )?;
         }
         write!(
             f,

@@ -200,6 +200,10 @@ fn outcome(record: &mut Object<'_>, event: &OutcomeEvent) {
             _ => "unknown",
         },
     );
+    // Also a denial that came after the permit: a handler that panicked, a body past its limit.
+    if let Some(denial) = event.trail.denial() {
+        record.word("code", denial.code().as_str());
+    }
     if let Some(status) = event.status {
         record.number("status", status.as_u16().into());
     }
