@@ -15,7 +15,7 @@ use zt_benches::{Bar, Group, Kind, Limit, Options, Outcome, Report, Template};
 use zt_core::{
     context::{PeerAddr, SecurityContext, Stage},
     decision::{Code, Denial},
-    gate::{Chain, Check, GateLayer, Later, Link, OpenContextLayer, Root, Settings, Step},
+    gate::{Chain, Check, GateLayer, Later, Link, OpenContextLayer, Opened, Root, Settings, Step},
 };
 
 use crate::bare::{AXUM, BARE, Bare, router};
@@ -199,7 +199,16 @@ fn around_a_service(options: &Options, report: &mut Report<impl Write>) -> Outco
         settings: settings(),
     };
     group.service(Kind::Zt, OPEN, "and dropped; no gate", opens, ok, &[])?;
-    let empty = GateLayer::new(Root, settings()).layer(Bare);
+    let empty = GateLayer::new(Opened, settings()).layer(Bare);
+    let quiet = GateLayer::new(Root, settings()).layer(Bare);
+    group.service(
+        Kind::Zt,
+        "gate that keeps its context",
+        "no check finds anything of use inside",
+        quiet,
+        ok,
+        &[],
+    )?;
     group.service(
         Kind::Zt,
         EMPTY,
@@ -209,7 +218,7 @@ fn around_a_service(options: &Options, report: &mut Report<impl Write>) -> Outco
         &[],
     )?;
     let inside = OpenContextLayer::new(Settings::default())
-        .layer(GateLayer::new(Root, settings()).layer(Bare));
+        .layer(GateLayer::new(Opened, settings()).layer(Bare));
     group.service(Kind::Zt, "two gates without checks", "", inside, ok, &[])?;
 
     let one = GateLayer::new(Link::first(LookUp(last())), settings()).layer(Bare);
@@ -300,7 +309,7 @@ fn around_axum(options: &Options, report: &mut Report<impl Write>) -> Outcome {
         ok,
         refused,
     )?;
-    let outside = GateLayer::new(Root, settings()).layer(router());
+    let outside = GateLayer::new(Opened, settings()).layer(router());
     group.service(
         Kind::Zt,
         "a gate without checks outside",

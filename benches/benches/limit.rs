@@ -16,7 +16,7 @@ use tower_governor::{
     governor::{GovernorConfig, GovernorConfigBuilder},
     key_extractor::PeerIpKeyExtractor,
 };
-use zt_benches::{Bar, Group, Kind, Limit, Options, Outcome, Report, Template, drive};
+use zt_benches::{Bar, Group, Kind, Limit, Options, Outcome, Report, Template, drive, shows};
 use zt_core::{
     context::{SecurityContext, Stage},
     gate::{Check, GateLayer, Link, Settings, Step},
@@ -40,6 +40,7 @@ pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Outcome
 fn one_caller(options: &Options, report: &mut Report<impl Write>) -> Outcome {
     let request = Template::get("/orders").extension(ConnectInfo(address(0)));
     let ok = (&request, StatusCode::OK);
+    // What is refused was let in once before: its quota is one request.
     let limited = (&request, StatusCode::TOO_MANY_REQUESTS);
 
     let mut group = Group::new("one caller, through axum, limits outside the router");
@@ -69,14 +70,15 @@ fn one_caller(options: &Options, report: &mut Report<impl Write>) -> Outcome {
         ok,
         &[],
     )?;
-    let service = LimitRateLayer::by_peer(one()?).layer(router());
+    let mut service = LimitRateLayer::by_peer(one()?).layer(router());
+    shows(PEER_REFUSED, &mut service, &request, StatusCode::OK)?;
     group.service(
         Kind::Zt,
         PEER_REFUSED,
         "problem+json",
         service,
-        ok,
-        &[limited],
+        limited,
+        &[],
     )?;
 
     let named = GateLayer::new(Link::first(Named::new()), settings()).layer(router());
@@ -91,14 +93,15 @@ fn one_caller(options: &Options, report: &mut Report<impl Write>) -> Outcome {
     let chain = |quota| Link::first(Named::new()).then(LimitRateLayer::by_principal(quota));
     let service = GateLayer::new(chain(plenty()?), settings()).layer(router());
     group.service(Kind::Zt, CALLER, "with RateLimit fields", service, ok, &[])?;
-    let service = GateLayer::new(chain(one()?), settings()).layer(router());
+    let mut service = GateLayer::new(chain(one()?), settings()).layer(router());
+    shows(CALLER_REFUSED, &mut service, &request, StatusCode::OK)?;
     group.service(
         Kind::Zt,
         CALLER_REFUSED,
         "problem+json",
         service,
-        ok,
-        &[limited],
+        limited,
+        &[],
     )?;
 
     let config = Arc::new(governor(1, u32::MAX)?);
@@ -115,17 +118,22 @@ fn one_caller(options: &Options, report: &mut Report<impl Write>) -> Outcome {
         ok,
         &[],
     )?;
-    let service = GovernorLayer::new(governor(u64::MAX >> 12, 1)?).layer(router());
+    let mut service = GovernorLayer::new(governor(u64::MAX >> 12, 1)?).layer(router());
+    shows(
+        "tower_governor 0.8, refused",
+        &mut service,
+        &request,
+        StatusCode::OK,
+    )?;
     group.service(
         Kind::Peer,
         "tower_governor 0.8, refused",
         "text",
         service,
-        ok,
-        &[limited],
+        limited,
+        &[],
     )?;
 
-    // The first request of each refused candidate was its last good one.
     let measured = group.measure(options)?;
     report.group(&measured)?;
     if options.only.is_some() {
