@@ -6,7 +6,7 @@ use std::{
     },
 };
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use crate::random::{self, OsEntropy};
 
@@ -48,12 +48,12 @@ impl RequestId {
     #[must_use]
     pub fn hex(self) -> [u8; 32] {
         let mut out = [0; 32];
-        for (index, digit) in out.iter_mut().enumerate() {
-            let nibble = u8::try_from((self.0 >> (124 - 4 * index)) & 0xf).unwrap_or_default();
-            *digit = if nibble < 10 {
-                b'0' + nibble
-            } else {
-                b'a' + nibble - 10
+        let bytes = self.0.to_be_bytes();
+        let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+        for (digit, nibble) in out.iter_mut().zip(nibbles) {
+            *digit = match nibble {
+                0..=9 => b'0' + nibble,
+                _ => b'a' - 10 + nibble,
             };
         }
         out
@@ -83,11 +83,13 @@ pub struct TraceParent {
     pub flags: u8,
 }
 
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
 impl TraceParent {
     /// The header of `headers`, where there is exactly one and it is valid.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
-        let mut values = headers.get_all("traceparent").iter();
+        let mut values = headers.get_all(&TRACEPARENT).iter();
         let value = values.next()?;
         if values.next().is_some() {
             return None;

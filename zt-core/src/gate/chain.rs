@@ -218,6 +218,7 @@ impl<G, X> fmt::Debug for Slot<G, X> {
 
 impl<G: Guard, X: 'static> Slot<G, X> {
     /// Runs the check of this slot, or goes on with it; `Err` where the chain stops.
+    #[inline]
     fn fill(
         &mut self,
         parts: &mut Parts,
