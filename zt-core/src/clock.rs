@@ -127,6 +127,11 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Time since some fixed moment; never goes back. Rates and time-outs count on it.
     fn monotonic(&self) -> Duration;
 
+    /// Both at once, for a clock that can read them in one go.
+    fn read(&self) -> (Result<Timestamp, ClockError>, Duration) {
+        (self.now(), self.monotonic())
+    }
+
     /// Ready when `span` has passed on the monotonic side.
     fn sleep(&self, span: Duration) -> Sleep;
 }
@@ -188,11 +193,16 @@ fn judge(
 
 impl Clock for SystemClock {
     fn now(&self) -> Result<Timestamp, ClockError> {
-        judge(read_wall(), ANCHOR.wall, ANCHOR.instant.elapsed())
+        self.read().0
     }
 
     fn monotonic(&self) -> Duration {
         ANCHOR.instant.elapsed()
+    }
+
+    fn read(&self) -> (Result<Timestamp, ClockError>, Duration) {
+        let passed = ANCHOR.instant.elapsed();
+        (judge(read_wall(), ANCHOR.wall, passed), passed)
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that waits")]

@@ -83,6 +83,7 @@
 //! for stores and feeds of one's own. Turning one on changes nothing that works without it.
 
 #[cfg(test)]
+#[expect(clippy::string_slice, reason = "cut where ASCII was found")]
 mod architecture;
 pub mod authenticate;
 pub mod authorize;

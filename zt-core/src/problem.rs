@@ -184,11 +184,18 @@ fn list<S: AsRef<str>>(out: &mut Vec<u8>, items: &[S]) {
 /// A JSON string of `parts`, one after the other.
 fn string(out: &mut Vec<u8>, parts: &[&str]) {
     out.push(b'"');
-    for byte in parts.iter().flat_map(|part| part.bytes()) {
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-            0..=0x1f => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-            _ => out.push(byte),
+    for part in parts {
+        let plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | 0..=0x1f);
+        if part.as_bytes().iter().all(plain) {
+            out.extend_from_slice(part.as_bytes());
+            continue;
+        }
+        for byte in part.bytes() {
+            match byte {
+                b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+                0..=0x1f => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+                _ => out.push(byte),
+            }
         }
     }
     out.push(b'"');

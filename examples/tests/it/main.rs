@@ -1,5 +1,12 @@
 //! The examples, attacked as whole applications.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that fails panics"
+)]
+
 mod denials;
 mod interop;
 mod order;

@@ -11,7 +11,6 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::BoxError;
 use crate::{
-    clock::Clock,
     context::Trail,
     gate::{End, Settlement, Watch},
 };
@@ -44,7 +43,6 @@ pub(crate) trait Settle: Send {
 /// What a response body carries: the guards, and the lease under which it flows.
 pub(crate) struct Tail<G: Settle + ?Sized> {
     pub(crate) trail: Arc<Trail>,
-    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) status: StatusCode,
     pub(crate) watch: Option<Watch>,
     /// Bytes after which hyper stops polling: the response's Content-Length.
@@ -66,7 +64,9 @@ impl<G: Settle + ?Sized> Tail<G> {
             bytes: self.bytes,
             trailers,
             elapsed: self
-                .clock
+                .trail
+                .settings()
+                .clock()
                 .monotonic()
                 .saturating_sub(self.trail.opened_monotonic()),
             trail: &self.trail,

@@ -54,10 +54,7 @@ impl std::fmt::Debug for Claimed {
 pub struct ClaimedNames {
     names: BTreeSet<String>,
     prefixes: Vec<String>,
-    /// Bit `n` is set where a name of `n` bytes is listed.
-    lengths: u64,
-    /// Bit `n` is set where a name that begins with the byte `n` is listed.
-    firsts: u128,
+    marks: Marks,
 }
 
 const NAMES: &[&str] = &[
@@ -126,8 +123,7 @@ impl Default for ClaimedNames {
         let mut names = Self {
             names: BTreeSet::new(),
             prefixes: Vec::new(),
-            lengths: 0,
-            firsts: 0,
+            marks: Marks::default(),
         };
         for name in NAMES {
             names = names.with(name);
@@ -144,8 +140,7 @@ impl ClaimedNames {
     #[must_use]
     pub fn with(mut self, name: &str) -> Self {
         let name = folded(name);
-        self.lengths |= length_bit(name.len());
-        self.firsts |= name.bytes().next().map_or(0, first_bit);
+        self.marks.set(&name);
         self.names.insert(name);
         self
     }
@@ -168,12 +163,7 @@ impl ClaimedNames {
     #[must_use]
     pub fn contains(&self, name: &HeaderName) -> bool {
         let name = name.as_str();
-        let Some(first) = name.bytes().next() else {
-            return false;
-        };
-        let listed =
-            self.lengths & length_bit(name.len()) != 0 && self.firsts & first_bit(first) != 0;
-        if listed {
+        if self.marks.has(name) {
             if self.names.contains(name) {
                 return true;
             }
@@ -214,13 +204,38 @@ fn starts_with_folded(name: &str, prefix: &str) -> bool {
             .all(|(a, b)| a == b || (a == b'_' && b == b'-'))
 }
 
-fn length_bit(len: usize) -> u64 {
-    1 << len.min(63)
+/// Which names may be listed: every request asks that of each of its headers, and nearly all are
+/// not.
+///
+/// One bit for each listed name, found by its length and three of its bytes.
+#[derive(Debug, Clone, Default)]
+struct Marks([u64; 16]);
+
+impl Marks {
+    fn set(&mut self, name: &str) {
+        let (word, bit) = mark(name);
+        if let Some(word) = self.0.get_mut(word) {
+            *word |= bit;
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        let (word, bit) = mark(name);
+        self.0.get(word).is_some_and(|word| word & bit != 0)
+    }
 }
 
-/// Names of headers are ASCII; `_` is folded, as names are.
-fn first_bit(first: u8) -> u128 {
-    1 << if first == b'_' { b'-' } else { first & 0x7f }
+/// A word of [`Marks`] and a bit in it; alike for `-` and `_`.
+fn mark(name: &str) -> (usize, u64) {
+    let name = name.as_bytes();
+    let at = |index: usize| match name.get(index) {
+        Some(b'_') => usize::from(b'-'),
+        Some(byte) => usize::from(*byte),
+        None => 0,
+    };
+    let last = name.len().saturating_sub(1);
+    let mixed = name.len() * 5 + at(last) * 31 + at(last / 2) * 7 + at(last / 4) * 13;
+    (mixed / 64 % 16, 1 << (mixed % 64))
 }
 
 #[cfg(test)]
@@ -262,6 +277,17 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn few_other_names_are_looked_for() {
+        let names = ClaimedNames::default();
+        let set: u32 = names.marks.0.iter().map(|word| word.count_ones()).sum();
+        assert!(
+            (40..=60).contains(&set),
+            "{set} bits for {} names",
+            NAMES.len()
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
     },
 };
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use crate::random::{self, OsEntropy};
 
@@ -48,10 +48,12 @@ impl RequestId {
     #[must_use]
     pub fn hex(self) -> [u8; 32] {
         let mut out = [0; 32];
-        for (index, digit) in out.iter_mut().enumerate() {
-            *digit = match (self.0 >> (124 - 4 * index)) & 0xf {
-                value @ 0..=9 => b'0' + value as u8,
-                value => b'a' + (value as u8 - 10),
+        let bytes = self.0.to_be_bytes();
+        let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+        for (digit, nibble) in out.iter_mut().zip(nibbles) {
+            *digit = match nibble {
+                0..=9 => b'0' + nibble,
+                _ => b'a' - 10 + nibble,
             };
         }
         out
@@ -81,11 +83,13 @@ pub struct TraceParent {
     pub flags: u8,
 }
 
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
 impl TraceParent {
     /// The header of `headers`, where there is exactly one and it is valid.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
-        let mut values = headers.get_all("traceparent").iter();
+        let mut values = headers.get_all(&TRACEPARENT).iter();
         let value = values.next()?;
         if values.next().is_some() {
             return None;

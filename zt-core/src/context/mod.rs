@@ -25,7 +25,7 @@ pub use self::{
     trail::{HandlerRun, Trail},
 };
 use crate::{
-    clock::Timestamp,
+    clock::{ClockError, Timestamp},
     decision::{Code, Denial, Permit},
     gate::{Lease, Settings, Watch},
     identity::{PeerIdentity, Principal},
@@ -36,7 +36,6 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct SecurityContext {
     trail: Arc<Trail>,
-    settings: Arc<Settings>,
     principal: Option<Arc<Principal>>,
 }
 
@@ -44,17 +43,17 @@ impl SecurityContext {
     /// Opens the context of a request. Gates do this; call it to test a check by itself.
     #[must_use]
     pub fn open(parts: &Parts, settings: &Arc<Settings>) -> Self {
-        let clock = settings.clock();
+        let (now, monotonic) = settings.clock().read();
         let trail = Trail::open(
             parts,
-            clock.now(),
-            clock.monotonic(),
+            Arc::clone(settings),
+            now,
+            monotonic,
             ClientAddress::of(parts, settings.proxies()),
             settings.claimed_names().capture(&parts.headers),
         );
         Self {
             trail: Arc::new(trail),
-            settings: Arc::clone(settings),
             principal: None,
         }
     }
@@ -67,8 +66,8 @@ impl SecurityContext {
 
     /// What the gate that opened the context was set to.
     #[must_use]
-    pub const fn settings(&self) -> &Arc<Settings> {
-        &self.settings
+    pub fn settings(&self) -> &Arc<Settings> {
+        self.trail.settings()
     }
 
     /// The request's one `now`.
@@ -174,19 +173,20 @@ impl SecurityContext {
     ///
     /// `stack-misordered` where a check of a later stage ran before; `clock-unavailable` where the
     /// request has no `now`, as soon as headers and audit record are in place.
+    #[inline]
     pub(crate) fn enter(&self, stage: Stage, name: &'static str) -> Result<(), Denial> {
-        let seen = self.trail.stages.fetch_or(stage.bit(), Ordering::AcqRel);
+        // One task runs a request's checks, so a store is enough. Where a handler sent copies of a
+        // request through several gates at once and a bit were lost, `require` would refuse.
+        let seen = self.trail.stages.load(Ordering::Acquire);
+        self.trail
+            .stages
+            .store(seen | stage.bit(), Ordering::Release);
         let ordered = seen & !Stage::Anywhere.bit();
         if stage != Stage::Anywhere && ordered >= stage.bit() << 1 {
-            return Err(Denial::misordered(format!(
-                "{name} belongs to {} and ran after a later stage",
-                stage.name()
-            )));
+            return Err(misordered(stage, name));
         }
-        match &self.trail.opened_at {
-            Err(error) if stage > Stage::Record => {
-                Err(Denial::new(Code::ClockUnavailable).detail(error.to_string()))
-            }
+        match self.trail.opened_at {
+            Err(error) if stage > Stage::Record => Err(no_time(error)),
             _ => Ok(()),
         }
     }
@@ -216,7 +216,7 @@ impl SecurityContext {
     /// Whether the stack observes only, at this request's `now`.
     #[must_use]
     pub fn is_observing(&self) -> bool {
-        self.settings
+        self.settings()
             .observe_until()
             .is_some_and(|until| self.now() < until)
     }
@@ -224,12 +224,11 @@ impl SecurityContext {
     /// The watch over the response's stream, once a request, where anything can end it.
     pub(crate) fn watch(&self) -> Option<Watch> {
         // On a public route a workload on the connection can be sanctioned all the same.
-        let struck = self.peer().is_some() && self.settings.sanctions().is_some();
+        let struck = self.peer().is_some() && self.settings().sanctions().is_some();
         if self.principal.is_none() && self.permit().is_none() && !struck {
             return None;
         }
-        let lease = Lease::of(self);
-        (lease.is_limited() && self.trail.take_watch()).then(|| Watch::new(lease))
+        (Lease::is_limited(self) && self.trail.take_watch()).then(|| Watch::new(Lease::of(self)))
     }
 
     /// The right to go on, for a handler that upgrades its connection.
@@ -245,6 +244,19 @@ impl SecurityContext {
             .unwrap_or_else(PoisonError::into_inner)
             .push((name, took));
     }
+}
+
+#[cold]
+fn misordered(stage: Stage, name: &'static str) -> Denial {
+    Denial::misordered(format!(
+        "{name} belongs to {} and ran after a later stage",
+        stage.name()
+    ))
+}
+
+#[cold]
+fn no_time(error: ClockError) -> Denial {
+    Denial::new(Code::ClockUnavailable).detail(error.to_string())
 }
 
 #[cfg(test)]

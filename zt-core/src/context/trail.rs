@@ -13,6 +13,7 @@ use super::{Claimed, ClientAddress, RequestId, Stage, TraceParent};
 use crate::{
     clock::{ClockError, Timestamp},
     decision::{Denial, Permit},
+    gate::Settings,
     identity::{PeerIdentity, Principal},
     state::Route,
 };
@@ -33,6 +34,9 @@ pub enum HandlerRun {
 ///
 /// Extensions do not survive an abandoned request; this does, because every guard holds a handle.
 pub struct Trail {
+    /// Here and not in the context, so that copies of the context do not all count on the one
+    /// value that every request of every thread shares.
+    pub(super) settings: Arc<Settings>,
     pub(super) request_id: RequestId,
     pub(super) opened_at: Result<Timestamp, ClockError>,
     pub(super) opened_monotonic: Duration,
@@ -60,12 +64,14 @@ pub struct Trail {
 impl Trail {
     pub(super) fn open(
         parts: &Parts,
+        settings: Arc<Settings>,
         opened_at: Result<Timestamp, ClockError>,
         opened_monotonic: Duration,
         client: ClientAddress,
         claimed: Claimed,
     ) -> Self {
         Self {
+            settings,
             request_id: RequestId::next(),
             opened_at,
             opened_monotonic,
@@ -225,6 +231,10 @@ impl Trail {
     #[must_use]
     pub fn has_exceeded_body(&self) -> bool {
         self.body_exceeded.load(Ordering::Acquire)
+    }
+
+    pub(crate) const fn settings(&self) -> &Arc<Settings> {
+        &self.settings
     }
 
     pub(super) fn take_watch(&self) -> bool {

@@ -31,35 +31,39 @@ pin_project_lite::pin_project! {
         C: Chain<B>,
         S: Service<Request<B>>,
     {
-        shared: Arc<Shared<C>>,
-        cx: SecurityContext,
         carried: Carried<C::Slots>,
-        method: Method,
+        asked: Verb,
         #[pin]
-        state: State<S, S::Future, B, R>,
+        state: State<S, C, B, S::Future, R>,
     }
 }
 
 pin_project_lite::pin_project! {
     #[project = StateProj]
-    #[project_replace = StateReplace]
-    enum State<S, F, B, R> {
-        /// Checks, guards or the inner service are waited for.
-        Waiting { waiting: Option<Waiting<S, B>> },
+    enum State<S, C, B, F, R> {
+        /// Checks, guards or the inner service are waited for; `None` where all is over. Boxed,
+        /// because few requests wait and every future would have to be large enough.
+        Waiting { waiting: Option<Box<Waiting<S, C, B>>> },
         /// The inner service runs.
         Running { #[pin] future: F },
-        /// A response is there; guards may hold its head.
-        Holding { head: Option<response::Parts>, answer: Option<Answer<R>> },
+        /// A response is there, and guards hold its head.
+        Holding { held: Option<Held<R>> },
     }
 }
 
-struct Waiting<S, B> {
-    parts: http::request::Parts,
-    body: B,
-    inner: S,
-    inner_ready: bool,
-    passed: bool,
-    released: bool,
+pub(super) struct Waiting<S, C, B> {
+    pub(super) shared: Arc<Shared<C>>,
+    pub(super) parts: http::request::Parts,
+    pub(super) body: B,
+    pub(super) inner: S,
+    pub(super) inner_ready: bool,
+    pub(super) passed: bool,
+    pub(super) released: bool,
+}
+
+struct Held<R> {
+    head: response::Parts,
+    answer: Answer<R>,
 }
 
 enum Answer<R> {
@@ -67,13 +71,53 @@ enum Answer<R> {
     Denial(Bytes),
 }
 
+/// Methods whose answers end in a way of their own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    Head,
+    Connect,
+    Other,
+}
+
+impl Verb {
+    pub(super) fn of(method: &Method) -> Self {
+        match *method {
+            Method::HEAD => Self::Head,
+            Method::CONNECT => Self::Connect,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// The guards while they are in the future; they settle as abandoned when it is dropped.
-struct Carried<S: Slots> {
+pub(super) struct Carried<S: Slots> {
     slots: Option<S>,
-    cx: SecurityContext,
+    pub(super) cx: SecurityContext,
 }
 
 impl<S: Slots> Carried<S> {
+    pub(super) const fn new(slots: S, cx: SecurityContext) -> Self {
+        Self {
+            slots: Some(slots),
+            cx,
+        }
+    }
+
+    pub(super) fn holds_handler(&self) -> bool {
+        self.slots.as_ref().is_some_and(Slots::holds_handler)
+    }
+
+    fn poll_release(
+        &mut self,
+        task: &mut Context<'_>,
+        head: &response::Parts,
+    ) -> Poll<Result<(), Denial>> {
+        match self.slots.as_mut() {
+            Some(slots) => slots.poll_release(task, head, self.cx.trail()),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
     fn settle(&mut self, end: End, status: Option<StatusCode>) {
         let Some(mut slots) = self.slots.take().filter(|_| S::SETTLES) else {
             return;
@@ -111,82 +155,60 @@ where
     C: Chain<B>,
     S: Service<Request<B>>,
 {
-    pub(super) fn new(shared: Arc<Shared<C>>, cx: SecurityContext, slots: C::Slots) -> Self {
+    pub(super) fn refused(carried: Carried<C::Slots>, asked: Verb, denial: &Denial) -> Self {
+        let held = Some(refused_by_check(&carried.cx, denial));
         Self {
-            shared,
-            carried: Carried {
-                slots: Some(slots),
-                cx: cx.clone(),
-            },
-            cx,
-            method: Method::GET,
-            state: State::Waiting { waiting: None },
+            carried,
+            asked,
+            state: State::Holding { held },
         }
     }
 
-    pub(super) fn holds_handler(&self) -> bool {
-        self.carried
-            .slots
-            .as_ref()
-            .is_some_and(Slots::holds_handler)
+    pub(super) fn panicked(carried: Carried<C::Slots>, asked: Verb) -> Self {
+        let held = Some(panicked(&carried.cx));
+        Self {
+            carried,
+            asked,
+            state: State::Holding { held },
+        }
     }
 
-    pub(super) fn pass(&self, parts: &mut http::request::Parts) {
-        hand_over(&self.cx, &mut parts.extensions, C::HANDS_ON);
-    }
-
-    pub(super) fn refused(mut self, denial: &Denial, method: &Method) -> Self {
-        self.method = method.clone();
-        self.state = refused_by_check(&self.cx, denial);
-        self
-    }
-
-    pub(super) fn panicked(mut self, method: &Method) -> Self {
-        self.cx.trail().set_handler(HandlerRun::Panicked);
-        self.method = method.clone();
-        self.state = refusal(&self.cx, &Code::HandlerPanicked.into());
-        self
-    }
-
-    pub(super) fn running(mut self, future: S::Future, method: Method) -> Self {
-        self.method = method;
-        self.state = State::Running { future };
-        self
+    pub(super) const fn running(
+        carried: Carried<C::Slots>,
+        asked: Verb,
+        future: S::Future,
+    ) -> Self {
+        Self {
+            carried,
+            asked,
+            state: State::Running { future },
+        }
     }
 
     pub(super) fn waiting(
-        mut self,
-        request: Request<B>,
-        inner: S,
-        inner_ready: bool,
-        passed: bool,
+        carried: Carried<C::Slots>,
+        asked: Verb,
+        waiting: Waiting<S, C, B>,
     ) -> Self {
-        self.method = request.method().clone();
-        let (parts, body) = request.into_parts();
-        let waiting = Waiting {
-            parts,
-            body,
-            inner,
-            inner_ready,
-            passed,
-            released: false,
-        };
-        self.state = State::Waiting {
-            waiting: Some(waiting),
-        };
-        self
+        Self {
+            carried,
+            asked,
+            state: State::Waiting {
+                waiting: Some(Box::new(waiting)),
+            },
+        }
     }
 }
 
-/// The state in which `denial`, which came before the inner service was called, is the answer. A
-/// gate further out believed that it had reached the handler; it had reached this gate.
-fn refused_by_check<S, F, B, R>(cx: &SecurityContext, denial: &Denial) -> State<S, F, B, R> {
+/// The answer that `denial`, which came before the inner service was called, is. A gate further
+/// out believed that it had reached the handler; it had reached this gate.
+fn refused_by_check<R>(cx: &SecurityContext, denial: &Denial) -> Held<R> {
     cx.trail().set_handler(HandlerRun::NotReached);
     refusal(cx, denial)
 }
 
-/// The state in which `denial` is the answer.
-fn refusal<S, F, B, R>(cx: &SecurityContext, denial: &Denial) -> State<S, F, B, R> {
+/// The answer that `denial` is.
+fn refusal<R>(cx: &SecurityContext, denial: &Denial) -> Held<R> {
     let trail = cx.trail();
     trail.deny(denial);
     if denial.code() == Code::StackMisordered {
@@ -196,10 +218,9 @@ fn refusal<S, F, B, R>(cx: &SecurityContext, denial: &Denial) -> State<S, F, B, 
     let asked = Asked::new(trail.request_id(), trail.is_grpc());
     let (mut head, body) = cx.settings().render().render(denial, asked).into_parts();
     head.extensions.insert(denial.clone());
-    let bytes = body_bytes(body);
-    State::Holding {
-        head: Some(head),
-        answer: Some(Answer::Denial(bytes)),
+    Held {
+        head,
+        answer: Answer::Denial(body_bytes(body)),
     }
 }
 
@@ -226,49 +247,39 @@ where
 
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        loop {
-            let next = match this.state.as_mut().project() {
+        let mut held = loop {
+            match this.state.as_mut().project() {
                 StateProj::Waiting { waiting } => {
                     let Some(request) = waiting.as_mut() else {
                         return Poll::Ready(Ok(empty(StatusCode::INTERNAL_SERVER_ERROR)));
                     };
-                    let step = catch_unwind(AssertUnwindSafe(|| {
-                        request.poll(&this.shared.chain, this.cx, this.carried, task)
-                    }));
+                    let step = catch_unwind(AssertUnwindSafe(|| request.poll(this.carried, task)));
                     match step {
                         Ok(Poll::Pending) => return Poll::Pending,
                         Ok(Poll::Ready(Ok(()))) => {}
                         Ok(Poll::Ready(Err(Stop::Denied(denial)))) => {
-                            this.state.set(refused_by_check(this.cx, &denial));
-                            continue;
+                            break refused_by_check(&this.carried.cx, &denial);
                         }
                         Ok(Poll::Ready(Err(Stop::Failed(error)))) => {
                             this.carried.settle(End::Failed, None);
                             return Poll::Ready(Err(error));
                         }
-                        Err(_) => {
-                            this.state
-                                .set(refusal(this.cx, &Code::HandlerPanicked.into()));
-                            continue;
-                        }
+                        Err(_) => break refusal(&this.carried.cx, &Code::HandlerPanicked.into()),
                     }
-                    let Some(Waiting {
+                    let Some(request) = waiting.take() else {
+                        continue;
+                    };
+                    let Waiting {
                         mut parts,
                         body,
                         mut inner,
                         ..
-                    }) = waiting.take()
-                    else {
-                        continue;
-                    };
-                    hand_over(this.cx, &mut parts.extensions, C::HANDS_ON);
+                    } = *request;
+                    hand_over(&this.carried.cx, &mut parts.extensions, C::HANDS_ON);
                     let call = AssertUnwindSafe(|| inner.call(Request::from_parts(parts, body)));
                     match catch_unwind(call) {
-                        Ok(future) => State::Running { future },
-                        Err(_) => {
-                            this.cx.trail().set_handler(HandlerRun::Panicked);
-                            refusal(this.cx, &Code::HandlerPanicked.into())
-                        }
+                        Ok(future) => this.state.set(State::Running { future }),
+                        Err(_) => break panicked(&this.carried.cx),
                     }
                 }
                 StateProj::Running { future } => {
@@ -276,48 +287,48 @@ where
                         Ok(Poll::Pending) => return Poll::Pending,
                         Ok(Poll::Ready(Ok(response))) => {
                             let (head, body) = response.into_parts();
-                            State::Holding {
-                                head: Some(head),
-                                answer: Some(Answer::Inner(body)),
-                            }
+                            break Held {
+                                head,
+                                answer: Answer::Inner(body),
+                            };
                         }
                         Ok(Poll::Ready(Err(error))) => {
                             this.carried.settle(End::Failed, None);
                             return Poll::Ready(Err(error));
                         }
-                        Err(_) => {
-                            this.cx.trail().set_handler(HandlerRun::Panicked);
-                            refusal(this.cx, &Code::HandlerPanicked.into())
-                        }
+                        Err(_) => break panicked(&this.carried.cx),
                     }
                 }
-                StateProj::Holding { head, answer } => {
-                    let Some(held) = head.as_ref() else {
-                        return Poll::Ready(Ok(empty(StatusCode::INTERNAL_SERVER_ERROR)));
-                    };
-                    if let Some(slots) = this.carried.slots.as_mut() {
-                        if let Err(denial) = ready!(slots.poll_release(task, held, this.cx.trail()))
-                        {
-                            this.state.set(refusal(this.cx, &denial));
-                            continue;
-                        }
-                    }
-                    let (Some(head), Some(answer)) = (head.take(), answer.take()) else {
-                        continue;
-                    };
-                    return Poll::Ready(Ok(leave(
-                        head,
-                        answer,
-                        this.carried,
-                        this.cx,
-                        this.method,
-                    )));
+                StateProj::Holding { held } => match held.take() {
+                    Some(held) => break held,
+                    None => return Poll::Ready(Ok(empty(StatusCode::INTERNAL_SERVER_ERROR))),
+                },
+            }
+        };
+        // The inner service is done with. Dropping a future that panicked may panic again.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            this.state.set(State::Waiting { waiting: None });
+        }));
+        loop {
+            match this.carried.poll_release(task, &held.head) {
+                Poll::Ready(Ok(())) => {
+                    return Poll::Ready(Ok(leave(held, this.carried, *this.asked)));
                 }
-            };
-            // Dropping a future that panicked may panic again.
-            let _ = catch_unwind(AssertUnwindSafe(|| this.state.set(next)));
+                Poll::Ready(Err(denial)) => held = refusal(&this.carried.cx, &denial),
+                Poll::Pending => {
+                    this.state.set(State::Holding { held: Some(held) });
+                    return Poll::Pending;
+                }
+            }
         }
     }
+}
+
+/// The answer to a request whose handler panicked.
+#[cold]
+fn panicked<R>(cx: &SecurityContext) -> Held<R> {
+    cx.trail().set_handler(HandlerRun::Panicked);
+    refusal(cx, &Code::HandlerPanicked.into())
 }
 
 /// Why a request that waited does not go on.
@@ -326,20 +337,19 @@ enum Stop<E> {
     Failed(E),
 }
 
-impl<S, B> Waiting<S, B> {
+impl<S, C, B> Waiting<S, C, B>
+where
+    C: Chain<B>,
+    S: Service<Request<B>>,
+{
     /// Ready when the inner service can be called.
-    fn poll<C>(
+    fn poll(
         &mut self,
-        chain: &C,
-        cx: &mut SecurityContext,
         carried: &mut Carried<C::Slots>,
         task: &mut Context<'_>,
-    ) -> Poll<Result<(), Stop<S::Error>>>
-    where
-        C: Chain<B>,
-        S: Service<Request<B>>,
-    {
-        let Some(slots) = carried.slots.as_mut() else {
+    ) -> Poll<Result<(), Stop<S::Error>>> {
+        let Carried { slots, cx } = carried;
+        let Some(slots) = slots.as_mut() else {
             return Poll::Ready(Err(Stop::Denied(Denial::misordered(
                 "a request was polled after it ended",
             ))));
@@ -350,7 +360,7 @@ impl<S, B> Waiting<S, B> {
                 body: &mut self.body,
                 cx,
             };
-            match chain.run(slots, &mut exchange, Some(task)) {
+            match self.shared.chain.run(slots, &mut exchange, Some(task)) {
                 Progress::Passed => self.passed = true,
                 Progress::Waiting => return Poll::Pending,
                 Progress::Refused(denial) => return Poll::Ready(Err(Stop::Denied(denial))),
@@ -369,27 +379,23 @@ impl<S, B> Waiting<S, B> {
 }
 
 /// The response leaves: guards see its head, and what settles rides on its body.
-fn leave<S: Slots, R>(
-    mut head: response::Parts,
-    answer: Answer<R>,
-    carried: &mut Carried<S>,
-    cx: &SecurityContext,
-    method: &Method,
-) -> Response<ZtBody<R>>
+fn leave<S: Slots, R>(held: Held<R>, carried: &mut Carried<S>, asked: Verb) -> Response<ZtBody<R>>
 where
     R: Body<Data = Bytes>,
 {
+    let Held { mut head, answer } = held;
     if let Some(slots) = carried.slots.as_mut() {
-        slots.head(&mut head, cx.trail());
+        slots.head(&mut head, carried.cx.trail());
     }
     let (ends, length) = match &answer {
         Answer::Inner(body) => (body.is_end_stream(), body.size_hint().exact()),
         Answer::Denial(bytes) => (bytes.is_empty(), Some(bytes.len() as u64)),
     };
-    let end = end_at_head(&head, method, ends);
+    let end = end_at_head(&head, asked, ends);
     if let Some(end) = end {
         carried.settle(end, Some(head.status));
     }
+    let cx = &carried.cx;
     // One lease a request, whichever gate holds the permit first.
     let watch = match &answer {
         Answer::Inner(_) if end.is_none() => cx.watch(),
@@ -401,7 +407,6 @@ where
         (guards, watch) => {
             let tail: Box<Tail<dyn Settle>> = Box::new(Tail {
                 trail: Arc::clone(cx.trail()),
-                clock: Arc::clone(cx.settings().clock()),
                 status: head.status,
                 watch,
                 expected: declared_length(&head).or(length),
@@ -422,9 +427,9 @@ where
 }
 
 /// How the request ended, where no body will follow the head.
-fn end_at_head(head: &response::Parts, method: &Method, ends: bool) -> Option<End> {
+fn end_at_head(head: &response::Parts, asked: Verb, ends: bool) -> Option<End> {
     let upgraded = head.status == StatusCode::SWITCHING_PROTOCOLS
-        || (method == Method::CONNECT && head.status.is_success());
+        || (asked == Verb::Connect && head.status.is_success());
     if upgraded {
         return Some(End::Upgraded);
     }
@@ -432,7 +437,7 @@ fn end_at_head(head: &response::Parts, method: &Method, ends: bool) -> Option<En
         head.status,
         StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
     );
-    (ends || bodiless || method == Method::HEAD).then_some(End::Complete)
+    (ends || bodiless || asked == Verb::Head).then_some(End::Complete)
 }
 
 fn declared_length(head: &response::Parts) -> Option<u64> {

@@ -11,7 +11,10 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{Chain, Exchange, Progress, ResponseFuture, Settings};
+use super::{
+    Chain, Exchange, Progress, ResponseFuture, Settings,
+    future::{Carried, Verb, Waiting},
+};
 use crate::{
     body::{BoxError, RequestBody, ZtBody},
     context::{HandlerRun, SecurityContext},
@@ -150,31 +153,33 @@ where
         }))
         .unwrap_or_else(|_| Progress::Refused(Code::HandlerPanicked.into()));
 
-        let future = ResponseFuture::new(Arc::clone(&self.shared), cx, slots);
+        let asked = Verb::of(&parts.method);
+        let carried = Carried::new(slots, cx);
+        let early = self.shared.settings.is_ready_early();
         match progress {
-            Progress::Refused(denial) => future.refused(&denial, &parts.method),
-            Progress::Passed
-                if !future.holds_handler() && !self.shared.settings.is_ready_early() =>
-            {
-                future.pass(&mut parts);
-                let method = parts.method.clone();
+            Progress::Refused(denial) => ResponseFuture::refused(carried, asked, &denial),
+            Progress::Passed if !early && !carried.holds_handler() => {
+                hand_over(&carried.cx, &mut parts.extensions, C::HANDS_ON);
                 let call = AssertUnwindSafe(|| self.inner.call(Request::from_parts(parts, body)));
                 match catch_unwind(call) {
-                    Ok(running) => future.running(running, method),
-                    Err(_) => future.panicked(&method),
+                    Ok(future) => ResponseFuture::running(carried, asked, future),
+                    Err(_) => ResponseFuture::panicked(carried, asked),
                 }
             }
             progress => {
                 // The service that is ready goes with the request; tower's contract.
                 let clone = self.inner.clone();
-                let ready = std::mem::replace(&mut self.inner, clone);
-                let ready_now = !self.shared.settings.is_ready_early();
-                future.waiting(
-                    Request::from_parts(parts, body),
-                    ready,
-                    ready_now,
-                    matches!(progress, Progress::Passed),
-                )
+                let inner = std::mem::replace(&mut self.inner, clone);
+                let waiting = Waiting {
+                    shared: Arc::clone(&self.shared),
+                    parts,
+                    body,
+                    inner,
+                    inner_ready: !early,
+                    passed: matches!(progress, Progress::Passed),
+                    released: false,
+                };
+                ResponseFuture::waiting(carried, asked, waiting)
             }
         }
     }

@@ -1,0 +1,349 @@
+//! The audit log: what handing over costs the caller, and how many records a second are durable.
+
+use std::{
+    fs, io,
+    io::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use http::{Request, StatusCode};
+use tower::Layer;
+use zt_audit::{AuditLog, Options as LogOptions, RecordAuditLayer, Sink, verify};
+use zt_benches::{
+    Bar, Group, Kind, Limit, Options, Outcome, Report, Template, median, quantile, span, times,
+};
+use zt_core::{
+    authorize::{AnyAuthenticated, AuthorizeLayer},
+    clock::{Clock, SystemClock},
+    context::SecurityContext,
+    decision::Permit,
+    gate::{GateLayer, Link, Settings},
+    identity::{AuthMethod, Principal, PrincipalKind},
+    state::{DecisionEvent, Durable, Event, Events, Recorder, Verdict},
+};
+
+use crate::{
+    bare::{BARE, Bare, wait},
+    limit::Named,
+    raw_log::RawLog,
+};
+
+pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Outcome {
+    report.section("audit")?;
+    handing_over(options, report)?;
+    if options.only.is_none() {
+        asleep(options, report)?;
+        durable(options, report)?;
+    }
+    Ok(())
+}
+
+/// What the thread that serves the request pays. The writer runs beside it, into nowhere.
+fn handing_over(options: &Options, report: &mut Report<impl Write>) -> Outcome {
+    let busy = Enqueues::busy()?;
+    let event = permit();
+    let request = Template::get("/orders");
+    let ok = (&request, StatusCode::OK);
+
+    let mut group = Group::new("cost to the caller, who does not wait; a flush takes 150 µs");
+    group.service(Kind::Base, BARE, "", Bare, ok, &[])?;
+    let log = busy.clone();
+    group.function(Kind::Zt, RECORD, "no request", move || {
+        log.record(event.clone()).detach();
+    });
+    let named = Link::first(Named::new()).then(AuthorizeLayer::new(AnyAuthenticated));
+    let bare = GateLayer::new(named.clone(), Settings::shared_default()).layer(Bare);
+    group.service(Kind::Zt, UNRECORDED, "", bare, ok, &[])?;
+    let recorded = |into: Enqueues| {
+        let record = RecordAuditLayer::new(into);
+        let chain = Link::first(record.clone())
+            .then(Named::new())
+            .then(AuthorizeLayer::new(AnyAuthenticated))
+            .then(record.commit());
+        GateLayer::new(chain, Settings::shared_default()).layer(Bare)
+    };
+    let note = "a decision and an outcome";
+    group.service(
+        Kind::Zt,
+        "the same, recorded",
+        note,
+        recorded(busy),
+        ok,
+        &[],
+    )?;
+    let idle = recorded(Enqueues::idle()?);
+    group.service(
+        Kind::Zt,
+        "the same, recorded by a writer that sleeps",
+        "woken for each",
+        idle,
+        ok,
+        &[],
+    )?;
+    let measured = group.measure(options)?;
+    report.group(&measured)?;
+    if options.only.is_none() {
+        let bar = report.nanos(2_000.0);
+        report.bar(Bar::new(
+            "handing a record over, the writer in a flush",
+            bar,
+            measured.median(RECORD)?,
+        ));
+    }
+    Ok(())
+}
+
+/// One record at a time, each of which finds the writer asleep.
+fn asleep(options: &Options, report: &mut Report<impl Write>) -> Outcome {
+    let log = AuditLog::with_sink(Nowhere(Duration::ZERO), roomy())?;
+    let event = permit();
+    let nanos: Vec<f64> = (0..options.rounds * 20)
+        .map(|_| {
+            let begin = SystemClock.monotonic();
+            log.record(event.clone()).detach();
+            let took = SystemClock.monotonic().saturating_sub(begin);
+            while log.health().waiting > 0 {
+                std::hint::spin_loop();
+            }
+            let until = SystemClock.monotonic() + Duration::from_micros(100);
+            while SystemClock.monotonic() < until {
+                std::hint::spin_loop();
+            }
+            took.as_secs_f64() * 1e9
+        })
+        .collect();
+    let p50 = median(&nanos);
+    report.line(&format!(
+        "`AuditLog::record` that finds the writer asleep and wakes it: p50 {}, p99 {}, with two readings of the clock.",
+        span(p50),
+        span(quantile(&nanos, 0.99))
+    ))?;
+    report.bar(Bar::new(
+        "handing a record to a writer that sleeps, p50",
+        report.nanos(2_000.0),
+        p50,
+    ));
+    Ok(())
+}
+
+/// Records a second that are on the disk, by so many callers that wait for theirs.
+fn durable(options: &Options, report: &mut Report<impl Write>) -> Outcome {
+    let folder = Folder::new()?;
+    let file = folder.0.join("audit.jsonl");
+    let log = AuditLog::open(&file, roomy())?;
+    let raw = RawLog::open(&folder.0.join("raw"))?;
+    let line = vec![b'x'; 430];
+    let event = permit();
+
+    let mut runs = Vec::new();
+    for callers in [1, 16, 64] {
+        let (mut ours, mut floors) = (Vec::new(), Vec::new());
+        // They take turns: the disk is not the same from one second to the next.
+        for _ in 0..3 * options.runs {
+            floors.push(wait(callers_of(callers, options, || raw.append(&line)))??);
+            ours.push(wait(callers_of(callers, options, || {
+                log.record(event.clone())
+            }))??);
+        }
+        runs.push((callers, floors, ours));
+    }
+    log.close()?;
+    let proof = verify(fs::File::open(&file)?)?;
+    if !proof.is_intact() {
+        return Err("the log that was measured does not verify".into());
+    }
+
+    let mut rows = Vec::new();
+    for (callers, floors, ours) in &runs {
+        for (name, runs) in [("raw group commit", floors), ("AuditLog", ours)] {
+            let ratios: Vec<f64> = runs
+                .iter()
+                .zip(floors)
+                .map(|(mine, floor)| mine.per_second / floor.per_second)
+                .collect();
+            rows.push(vec![
+                format!("{name}, {callers} callers"),
+                format!("{:.0}", median_of(runs, |run| run.per_second)),
+                span(median_of(runs, |run| run.p50)),
+                span(median_of(runs, |run| run.p99)),
+                times(median(&ratios)),
+            ]);
+        }
+        let floor = median_of(floors, |run| run.per_second);
+        let found = median_of(ours, |run| run.per_second) / floor;
+        match callers {
+            1 => report.bar(Bar::new(
+                "a durable record, one caller, p50 against the raw group commit",
+                Limit::Times(1.3),
+                median_of(ours, |run| run.p50) / median_of(floors, |run| run.p50),
+            )),
+            64 => report.bar(Bar::new(
+                "durable records a second, 64 callers, against the raw group commit",
+                Limit::AtLeast(0.8),
+                found,
+            )),
+            _ => {}
+        }
+    }
+    report.table(
+        "durable before the answer",
+        &["", "per second", "p50", "p99", "× raw"],
+        &rows,
+    )?;
+    report.line(&format!(
+        "The log that was measured, {} records, verifies.",
+        proof.records
+    ))?;
+    Ok(())
+}
+
+/// What a flush takes here; see the table of durable records.
+const FLUSH: Duration = Duration::from_micros(150);
+const RECORD: &str = "AuditLog::record";
+const UNRECORDED: &str = "a named caller, permitted";
+
+/// Figures of one run.
+struct Run {
+    per_second: f64,
+    p50: f64,
+    p99: f64,
+}
+
+fn median_of(runs: &[Run], figure: impl Fn(&Run) -> f64) -> f64 {
+    median(&runs.iter().map(figure).collect::<Vec<_>>())
+}
+
+/// `callers` tasks of one thread; each appends, waits until that is durable, and begins again.
+async fn callers_of<F, D>(callers: usize, options: &Options, append: F) -> io::Result<Run>
+where
+    F: Fn() -> D,
+    D: Future<Output: IsDurable>,
+{
+    let span = options.batch * 300;
+    let begin = SystemClock.monotonic();
+    let caller = || async {
+        let mut nanos = Vec::new();
+        loop {
+            let before = SystemClock.monotonic();
+            if !append().await.is_durable() {
+                return Err(io::Error::other("a record was not taken"));
+            }
+            let now = SystemClock.monotonic();
+            nanos.push(now.saturating_sub(before).as_secs_f64() * 1e9);
+            if now.saturating_sub(begin) > span {
+                return Ok(nanos);
+            }
+        }
+    };
+    let all = futures_util::future::try_join_all((0..callers).map(|_| caller())).await?;
+    let took = SystemClock.monotonic().saturating_sub(begin).as_secs_f64();
+    let nanos = all.concat();
+    #[expect(clippy::cast_precision_loss, reason = "a count of records")]
+    let count = nanos.len() as f64;
+    Ok(Run {
+        per_second: count / took,
+        p50: median(&nanos),
+        p99: quantile(&nanos, 0.99),
+    })
+}
+
+/// Whether what was appended is there.
+trait IsDurable {
+    fn is_durable(&self) -> bool;
+}
+
+impl<E> IsDurable for Result<(), E> {
+    fn is_durable(&self) -> bool {
+        self.is_ok()
+    }
+}
+
+/// A permit as a stack would record it.
+fn permit() -> Event {
+    let request = Request::get("/orders/7?page=2")
+        .header("host", "shop.example")
+        .header("user-agent", "bench/1.0");
+    let (parts, ()) = request.body(()).unwrap_or_default().into_parts();
+    let mut cx = SecurityContext::open(&parts, &Settings::shared_default());
+    let who = Principal::assertion(PrincipalKind::Service, "billing", AuthMethod::ServiceToken);
+    cx.set_principal(Arc::new(
+        who.issuer("service-tokens").token("x8Yh2kPq0LmN").finish(),
+    ));
+    Event::Decision(DecisionEvent {
+        trail: Arc::clone(cx.trail()),
+        verdict: Verdict::Permit(Permit::assertion("orders.read").finish()),
+        awaited: true,
+    })
+}
+
+/// Room for what a batch hands over before the writer has had its turn.
+fn roomy() -> LogOptions {
+    LogOptions::default()
+        .max_records(1 << 21)
+        .max_bytes(1 << 32)
+}
+
+/// Hands over to a real log and waits for nothing: what is left is the caller's part.
+#[derive(Debug, Clone)]
+pub(crate) struct Enqueues(AuditLog);
+
+impl Enqueues {
+    /// Into a log that keeps nothing and takes as long to flush as a disk: under load its writer
+    /// is in a flush whenever something is handed over.
+    pub(crate) fn busy() -> Result<Self, zt_audit::OpenError> {
+        AuditLog::with_sink(Nowhere(FLUSH), roomy()).map(Self)
+    }
+
+    /// Into a log that keeps nothing and flushes at once: its writer sleeps whenever something is
+    /// handed over, and has to be woken, as in an application with little to do.
+    pub(crate) fn idle() -> Result<Self, zt_audit::OpenError> {
+        AuditLog::with_sink(Nowhere(Duration::ZERO), roomy()).map(Self)
+    }
+}
+
+impl Recorder for Enqueues {
+    fn record(&self, event: Event) -> Durable {
+        self.0.record(event).detach();
+        Durable::done(Ok(()))
+    }
+
+    fn subscribe(&self, capacity: usize) -> Events {
+        self.0.subscribe(capacity)
+    }
+}
+
+/// Keeps nothing, and takes as long for a flush as it is told.
+struct Nowhere(Duration);
+
+impl Sink for Nowhere {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        if !self.0.is_zero() {
+            std::thread::sleep(self.0);
+        }
+        Ok(())
+    }
+}
+
+/// A folder on the disk that the build uses; gone when it is dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> io::Result<Self> {
+        let name = format!("audit-{}", std::process::id());
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
