@@ -225,7 +225,9 @@ impl SecurityContext {
     pub(crate) fn watch(&self) -> Option<Watch> {
         // On a public route a workload on the connection can be sanctioned all the same.
         let struck = self.peer().is_some() && self.settings.sanctions().is_some();
-        if self.principal.is_none() && self.permit().is_none() && !struck {
+        // A gate further in may have asked who calls.
+        let named = self.principal.is_some() || self.trail.principal().is_some();
+        if !named && self.permit().is_none() && !struck {
             return None;
         }
         let lease = Lease::of(self);

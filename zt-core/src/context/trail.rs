@@ -231,6 +231,10 @@ impl Trail {
         !self.watched.swap(true, Ordering::AcqRel)
     }
 
+    pub(crate) fn release_watch(&self) {
+        self.watched.store(false, Ordering::Release);
+    }
+
     pub(crate) fn body_exceeded(&self) {
         self.body_exceeded.store(true, Ordering::Release);
     }

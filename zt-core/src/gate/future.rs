@@ -383,9 +383,10 @@ where
     if let Some(end) = end {
         carried.settle(end, Some(head.status));
     }
-    // One lease a request, whichever gate holds the permit first.
+    // One lease a request, whichever gate holds the permit first. A body where none belongs (an
+    // answer to HEAD, a 204) is not settled any more, but a server of HTTP/2 sends it.
     let watch = match &answer {
-        Answer::Inner(_) if end.is_none() => cx.watch(),
+        Answer::Inner(_) if !ends && end != Some(End::Upgraded) => cx.watch(),
         _ => None,
     };
     let guards = carried.slots.take().filter(|_| S::SETTLES && end.is_none());
@@ -399,7 +400,7 @@ where
                 watch,
                 expected: declared_length(&head).or(length),
                 bytes: 0,
-                settled: false,
+                settled: end.is_some(),
                 guards: Settles(guards.unwrap_or_default()),
             });
             Some(tail)

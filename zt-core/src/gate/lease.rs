@@ -36,14 +36,17 @@ impl Lease {
     #[must_use]
     pub fn of(cx: &SecurityContext) -> Self {
         let peer = cx.peer().cloned();
+        let principal = cx.principal().cloned().or_else(|| cx.trail().principal());
         let ends = [
             cx.permit().and_then(crate::decision::Permit::valid_until),
-            cx.principal().and_then(|principal| principal.expires_at()),
+            principal
+                .as_ref()
+                .and_then(|principal| principal.expires_at()),
             peer.as_ref().map(|peer| peer.not_after()),
         ];
         Self {
             settings: Arc::clone(cx.settings()),
-            principal: cx.principal().cloned(),
+            principal,
             peer,
             until: ends.into_iter().flatten().min(),
         }
