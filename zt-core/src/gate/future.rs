@@ -20,7 +20,7 @@ use crate::{
     body::{BoxError, Settle, Tail, ZtBody},
     context::{HandlerRun, SecurityContext},
     decision::{Code, Denial},
-    problem::Asked,
+    problem::{Asked, ProblemJson, Render},
 };
 
 pin_project_lite::pin_project! {
@@ -187,7 +187,11 @@ fn refusal<S, F, B, R>(cx: &SecurityContext, denial: &Denial) -> State<S, F, B, 
         tracing::error!(request_id = %trail.request_id(), detail = denial.private_detail(), "stack misordered");
     }
     let asked = Asked::new(trail.request_id(), trail.is_grpc());
-    let (mut head, body) = cx.settings().render().render(denial, asked).into_parts();
+    // A renderer that fails must not turn a refusal into a connection that breaks off.
+    let render = AssertUnwindSafe(|| cx.settings().render().render(denial, asked));
+    let answer =
+        catch_unwind(render).unwrap_or_else(|_| ProblemJson::default().render(denial, asked));
+    let (mut head, body) = answer.into_parts();
     head.extensions.insert(denial.clone());
     let bytes = body_bytes(body);
     State::Holding {
