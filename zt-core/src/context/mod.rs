@@ -59,6 +59,14 @@ impl SecurityContext {
         }
     }
 
+    /// Opens the context of a request that came to a stack through another gate: headers and audit
+    /// record have their turn, everything else refuses.
+    pub(crate) fn open_misplaced(parts: &Parts, settings: &Arc<Settings>) -> Self {
+        let cx = Self::open(parts, settings);
+        cx.trail.stages.fetch_or(MISPLACED, Ordering::AcqRel);
+        cx
+    }
+
     /// The facts, shared.
     #[must_use]
     pub const fn trail(&self) -> &Arc<Trail> {
@@ -172,7 +180,8 @@ impl SecurityContext {
     ///
     /// # Errors
     ///
-    /// `stack-misordered` where a check of a later stage ran before; `clock-unavailable` where the
+    /// `stack-misordered` where a check of a later stage ran before, or the stack stands where it
+    /// cannot; `clock-unavailable` where the
     /// request has no `now`, as soon as headers and audit record are in place.
     pub(crate) fn enter(&self, stage: Stage, name: &'static str) -> Result<(), Denial> {
         let seen = self.trail.stages.fetch_or(stage.bit(), Ordering::AcqRel);
@@ -187,6 +196,10 @@ impl SecurityContext {
             Err(error) if stage > Stage::Record => {
                 Err(Denial::new(Code::ClockUnavailable).detail(error.to_string()))
             }
+            Ok(_) if seen & MISPLACED != 0 && stage > Stage::Record => Err(Denial::misordered(
+                "a stack stands behind another gate, whose settings would hold: put its checks \
+                 into the stack",
+            )),
             _ => Ok(()),
         }
     }
@@ -248,6 +261,9 @@ impl SecurityContext {
             .push((name, took));
     }
 }
+
+/// The bit of no stage: the stack stands where it cannot.
+const MISPLACED: u16 = 1;
 
 #[cfg(test)]
 mod tests {
