@@ -17,6 +17,7 @@ use std::{
 
 use http::request::Parts;
 
+pub(crate) use self::address::peer_of;
 pub use self::{
     address::{AddressSource, ClientAddress, ForwardedHeader, PeerAddr, TrustedProxies},
     claimed::{Claimed, ClaimedNames},
@@ -49,13 +50,21 @@ impl SecurityContext {
             Arc::clone(settings),
             now,
             monotonic,
-            ClientAddress::of(parts, settings.proxies()),
+            ClientAddress::from_peer(settings.peer_of(parts), parts, settings.proxies()),
             settings.claimed_names().capture(&parts.headers),
         );
         Self {
             trail: Arc::new(trail),
             principal: None,
         }
+    }
+
+    /// Opens the context of a request that came to a stack through another gate: headers and audit
+    /// record have their turn, everything else refuses.
+    pub(crate) fn open_misplaced(parts: &Parts, settings: &Arc<Settings>) -> Self {
+        let cx = Self::open(parts, settings);
+        cx.trail.stages.fetch_or(MISPLACED, Ordering::AcqRel);
+        cx
     }
 
     /// The facts, shared.
@@ -171,7 +180,8 @@ impl SecurityContext {
     ///
     /// # Errors
     ///
-    /// `stack-misordered` where a check of a later stage ran before; `clock-unavailable` where the
+    /// `stack-misordered` where a check of a later stage ran before, or the stack stands where it
+    /// cannot; `clock-unavailable` where the
     /// request has no `now`, as soon as headers and audit record are in place.
     #[inline]
     pub(crate) fn enter(&self, stage: Stage, name: &'static str) -> Result<(), Denial> {
@@ -187,6 +197,7 @@ impl SecurityContext {
         }
         match self.trail.opened_at {
             Err(error) if stage > Stage::Record => Err(no_time(error)),
+            Ok(_) if seen & MISPLACED != 0 && stage > Stage::Record => Err(misplaced()),
             _ => Ok(()),
         }
     }
@@ -225,7 +236,9 @@ impl SecurityContext {
     pub(crate) fn watch(&self) -> Option<Watch> {
         // On a public route a workload on the connection can be sanctioned all the same.
         let struck = self.peer().is_some() && self.settings().sanctions().is_some();
-        if self.principal.is_none() && self.permit().is_none() && !struck {
+        // A gate further in may have asked who calls.
+        let named = self.principal.is_some() || self.trail.principal().is_some();
+        if !named && self.permit().is_none() && !struck {
             return None;
         }
         (Lease::is_limited(self) && self.trail.take_watch()).then(|| Watch::new(Lease::of(self)))
@@ -244,6 +257,17 @@ impl SecurityContext {
             .unwrap_or_else(PoisonError::into_inner)
             .push((name, took));
     }
+}
+
+/// The bit of no stage: the stack stands where it cannot.
+const MISPLACED: u16 = 1;
+
+#[cold]
+fn misplaced() -> Denial {
+    Denial::misordered(
+        "a stack stands behind another gate, whose settings would hold: put its checks into the \
+         stack",
+    )
 }
 
 #[cold]
@@ -267,6 +291,19 @@ mod tests {
     fn context(settings: Settings) -> SecurityContext {
         let (parts, ()) = http::Request::new(()).into_parts();
         SecurityContext::open(&parts, &Arc::new(settings))
+    }
+
+    #[test]
+    fn a_peer_is_found_where_the_server_puts_it() {
+        #[derive(Clone)]
+        struct Elsewhere(std::net::SocketAddr);
+
+        let settings = Settings::default()
+            .with_peer(|extensions| extensions.get::<Elsewhere>().map(|found| found.0));
+        let request = http::Request::builder().extension(Elsewhere(([192, 0, 2, 7], 80).into()));
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let cx = SecurityContext::open(&parts, &Arc::new(settings));
+        assert_eq!(cx.client().client(), Some([192, 0, 2, 7].into()));
     }
 
     #[test]

@@ -221,6 +221,11 @@ impl Trail {
         self.stages.load(Ordering::Acquire) & stage.bit() != 0
     }
 
+    /// Whether a check of any stage has begun.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.stages.load(Ordering::Acquire) & !Stage::Anywhere.bit() != 0
+    }
+
     /// Takes the right to record the request's decision: `true` once, whoever asks first.
     #[must_use]
     pub fn take_decision(&self) -> bool {
@@ -239,6 +244,10 @@ impl Trail {
 
     pub(super) fn take_watch(&self) -> bool {
         !self.watched.swap(true, Ordering::AcqRel)
+    }
+
+    pub(crate) fn release_watch(&self) {
+        self.watched.store(false, Ordering::Release);
     }
 
     pub(crate) fn body_exceeded(&self) {

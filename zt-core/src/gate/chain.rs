@@ -1,5 +1,6 @@
 use std::{
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -456,7 +457,15 @@ where
 
     fn settle(&mut self, settlement: &Settlement<'_>) {
         if let Some(guard) = self.1.guard().filter(|_| G::SETTLES) {
-            guard.settle(settlement);
+            // One that panics must not keep those further out, the audit record among them, from
+            // settling; and where this is a `Drop` in a panic, a second one would abort.
+            let settled = catch_unwind(AssertUnwindSafe(|| guard.settle(settlement)));
+            if settled.is_err() {
+                tracing::error!(
+                    request_id = %settlement.trail.request_id(),
+                    "a guard panicked while it settled"
+                );
+            }
         }
         self.0.settle(settlement);
     }

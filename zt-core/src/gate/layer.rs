@@ -24,7 +24,23 @@ impl<C, M> GateLayer<C, M> {
     /// A gate over `chain`, with `settings`, that hands on the body of mode `M`.
     pub fn with_mode(chain: C, settings: Arc<Settings>) -> Self {
         Self {
-            shared: Arc::new(Shared { chain, settings }),
+            shared: Arc::new(Shared {
+                chain,
+                settings,
+                is_stack: false,
+            }),
+            mode: PhantomData,
+        }
+    }
+
+    /// The one gate of a whole stack: it refuses inside a context that another gate has opened.
+    pub(crate) fn stack(chain: C, settings: Arc<Settings>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                chain,
+                settings,
+                is_stack: true,
+            }),
             mode: PhantomData,
         }
     }
