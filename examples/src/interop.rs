@@ -37,10 +37,7 @@ pub async fn serve(listen: SocketAddr, keys: &Path) -> Result<()> {
     fs::create_dir_all(keys)?;
     let audit = keys.join("audit");
     fs::create_dir_all(&audit)?;
-    let log = Arc::new(AuditLog::open(
-        audit.join("interop.jsonl"),
-        Options::default(),
-    )?);
+    let log = AuditLog::open(audit.join("interop.jsonl"), Options::default())?;
     let listener = TcpListener::bind(listen).await?;
     let address = listener.local_addr()?;
 

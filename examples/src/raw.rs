@@ -26,7 +26,8 @@ impl Answer {
             return code.clone();
         }
         let problem: serde_json::Value = serde_json::from_str(&self.body).unwrap_or_default();
-        problem["code"].as_str().unwrap_or("-").to_owned()
+        let code = problem.get("code").and_then(serde_json::Value::as_str);
+        code.unwrap_or("-").to_owned()
     }
 
     /// One header field's value, or nothing.

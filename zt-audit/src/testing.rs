@@ -40,6 +40,7 @@ pub(crate) struct State {
     stalled: bool,
 }
 
+const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const EIO: i32 = 5;
 pub(crate) const ENOSPC: i32 = 28;
 
@@ -115,7 +116,12 @@ impl Sink for Disk {
         while state.held {
             state.stalled = true;
             self.0.1.notify_all();
-            state = self.0.1.wait(state).unwrap();
+            // A test that failed while the disk was held ends too: its log waits for the disk.
+            let (next, waited) = self.0.1.wait_timeout(state, PATIENCE).unwrap();
+            state = next;
+            if waited.timed_out() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
         }
         state.stalled = false;
         if let Some(error) = state.fail_sync {

@@ -53,7 +53,8 @@ pub struct Shop {
     pub clock: Option<ManualClock>,
     /// Told when a request for `/slow` has reached its handler, which never answers.
     pub slow: Arc<Notify>,
-    logs: Vec<(PathBuf, Arc<AuditLog>)>,
+    gateway_log: AuditLog,
+    logs: Vec<(PathBuf, AuditLog)>,
     servers: Vec<JoinHandle<()>>,
 }
 
@@ -92,22 +93,18 @@ impl Shop {
     ) -> Result<Self> {
         let keys = Keys::make(clock.clone()).await?;
         let mut logs = Vec::new();
-        let mut part = |name: &str, sanctions: &Sanctions| -> Result<Part> {
+        let mut part = |name: &str, sanctions: &Sanctions| -> Result<(Part, AuditLog)> {
             let path = folder.join(format!("{name}.jsonl"));
-            let log = Arc::new(AuditLog::open(
-                &path,
-                Options::default().clock(clock.clone()),
-            )?);
-            logs.push((path, Arc::clone(&log)));
-            Part::new(log, &keys, sanctions.clone(), clock.clone())
+            let log = AuditLog::open(&path, Options::default().clock(clock.clone()))?;
+            logs.push((path, log.clone()));
+            let part = Part::new(log.clone(), &keys, sanctions.clone(), clock.clone())?;
+            Ok((part, log))
         };
         let slow = Arc::new(Notify::new());
         let sanctions = Sanctions::local(clock.clone());
-        let (payments_part, orders_part, gateway_part) = (
-            part("payments", &sanctions)?,
-            part("orders", &sanctions)?,
-            part("gateway", &sanctions)?,
-        );
+        let (payments_part, _) = part("payments", &sanctions)?;
+        let (orders_part, _) = part("orders", &sanctions)?;
+        let (gateway_part, gateway_log) = part("gateway", &sanctions)?;
 
         let (payments, first) = listen(services::payments(payments_part)?).await?;
         let orders_app = services::orders(orders_part, payments, keys.orders_to_payments())?;
@@ -129,6 +126,7 @@ impl Shop {
             sanctions,
             clock: None,
             slow,
+            gateway_log,
             logs,
             servers,
         })
@@ -136,8 +134,8 @@ impl Shop {
 
     /// The gateway's audit log.
     #[must_use]
-    pub fn gateway_log(&self) -> &Arc<AuditLog> {
-        &self.logs[2].1
+    pub const fn gateway_log(&self) -> &AuditLog {
+        &self.gateway_log
     }
 
     /// Stops the servers, finishes the audit logs, and says where they are.
@@ -175,12 +173,7 @@ struct Part {
 }
 
 impl Part {
-    fn new(
-        log: Arc<AuditLog>,
-        keys: &Keys,
-        sanctions: Sanctions,
-        clock: impl Clock,
-    ) -> Result<Self> {
+    fn new(log: AuditLog, keys: &Keys, sanctions: Sanctions, clock: impl Clock) -> Result<Self> {
         let minute = Duration::from_secs(60);
         Ok(Self {
             settings: Settings::default().with_clock(clock).measuring(),

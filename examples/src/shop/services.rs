@@ -83,7 +83,7 @@ pub(super) fn payments(part: Part) -> Result<App> {
         post(|permit: Permit, Json(order): Json<Value>| async move {
             (
                 StatusCode::CREATED,
-                Json(json!({"paid": order["amount"], "rule": permit.rule()})),
+                Json(json!({"paid": order.get("amount"), "rule": permit.rule()})),
             )
         }),
     );

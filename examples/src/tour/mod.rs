@@ -66,12 +66,12 @@ fn account(log: &Path, requests: usize, report: &mut Report) -> Result<()> {
     let mut doubled = 0;
     for line in fs::read_to_string(log)?.lines() {
         let record: Value = serde_json::from_str(line)?;
-        let id = record["request_id"].as_str().unwrap_or_default().to_owned();
-        match record["kind"].as_str() {
-            Some("decision") => {
+        let id = text(&record, "request_id").to_owned();
+        match text(&record, "kind") {
+            "decision" => {
                 doubled += usize::from(decisions.insert(id, record).is_some());
             }
-            Some("outcome") => {
+            "outcome" => {
                 outcomes += 1;
                 late.insert(id, record);
             }
@@ -91,7 +91,7 @@ fn account(log: &Path, requests: usize, report: &mut Report) -> Result<()> {
     let told = |records: &BTreeMap<String, Value>, id: &String, code: &String| {
         records
             .get(id)
-            .is_some_and(|record| record["code"] == **code)
+            .is_some_and(|record| text(record, "code") == code)
     };
     let unmatched = report
         .refusals()
@@ -104,6 +104,13 @@ fn account(log: &Path, requests: usize, report: &mut Report) -> Result<()> {
         unmatched == 0,
     );
     Ok(())
+}
+
+fn text<'a>(record: &'a Value, field: &str) -> &'a str {
+    record
+        .get(field)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 /// A copy of the log with one byte changed does not verify.

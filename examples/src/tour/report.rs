@@ -117,7 +117,10 @@ impl Report {
             expected: format!("{} {}", expected.0, expected.1),
             happened,
             good,
-            request_id: problem["request_id"].as_str().map(str::to_owned),
+            request_id: problem
+                .get("request_id")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
             code,
             to_gateway: !self.elsewhere,
         });

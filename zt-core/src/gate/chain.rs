@@ -187,8 +187,10 @@ impl<A, C> fmt::Debug for BodyLink<A, C> {
 }
 
 /// What a slot holds.
+#[derive(Default)]
 pub enum Slot<G, X = ()> {
     /// The check has not run.
+    #[default]
     Empty,
     /// It waits.
     Waiting(Later<G, X>),
@@ -201,12 +203,6 @@ pub enum Slot<G, X = ()> {
     },
     /// It refused, and the stack only observes.
     Waived,
-}
-
-impl<G, X> Default for Slot<G, X> {
-    fn default() -> Self {
-        Self::Empty
-    }
 }
 
 impl<G, X> fmt::Debug for Slot<G, X> {

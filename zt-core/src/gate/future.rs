@@ -160,17 +160,21 @@ where
     S: Service<Request<B>>,
 {
     pub(super) fn refused(carried: Carried<C::Slots>, asked: Verb, denial: &Denial) -> Self {
-        let held = Some(refusal(&carried.cx, denial));
-        Self {
-            carried,
-            asked,
-            state: State::Holding { held },
-        }
+        let held = refused_by_check(&carried.cx, denial);
+        Self::holding(carried, asked, held)
     }
 
     pub(super) fn panicked(carried: Carried<C::Slots>, asked: Verb) -> Self {
-        carried.cx.trail().set_handler(HandlerRun::Panicked);
-        Self::refused(carried, asked, &Code::HandlerPanicked.into())
+        let held = panicked(&carried.cx);
+        Self::holding(carried, asked, held)
+    }
+
+    const fn holding(carried: Carried<C::Slots>, asked: Verb, held: Held<R>) -> Self {
+        Self {
+            carried,
+            asked,
+            state: State::Holding { held: Some(held) },
+        }
     }
 
     pub(super) const fn running(
@@ -198,6 +202,13 @@ where
             },
         }
     }
+}
+
+/// The answer that `denial`, which came before the inner service was called, is. A gate further
+/// out believed that it had reached the handler; it had reached this gate.
+fn refused_by_check<R>(cx: &SecurityContext, denial: &Denial) -> Held<R> {
+    cx.trail().set_handler(HandlerRun::NotReached);
+    refusal(cx, denial)
 }
 
 /// The answer that `denial` is.
@@ -251,7 +262,7 @@ where
                         Ok(Poll::Pending) => return Poll::Pending,
                         Ok(Poll::Ready(Ok(()))) => {}
                         Ok(Poll::Ready(Err(Stop::Denied(denial)))) => {
-                            break refusal(&this.carried.cx, &denial);
+                            break refused_by_check(&this.carried.cx, &denial);
                         }
                         Ok(Poll::Ready(Err(Stop::Failed(error)))) => {
                             this.carried.settle(End::Failed, None);

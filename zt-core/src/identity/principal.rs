@@ -102,7 +102,6 @@ struct Inner {
 
 impl Principal {
     /// States that `subject` was proved by `method`. Only authenticators call this.
-    #[must_use]
     pub fn assertion(
         kind: PrincipalKind,
         subject: impl Into<Arc<str>>,
@@ -136,7 +135,6 @@ impl Principal {
     }
 
     /// An assertion that starts from this one: how a second authenticator adds what it proved.
-    #[must_use]
     pub fn and_also(&self, method: AuthMethod) -> Assertion {
         let mut inner = (*self.0).clone();
         inner.methods.insert(method);

@@ -132,3 +132,6 @@ impl<C> fmt::Debug for ZeroTrust<C> {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

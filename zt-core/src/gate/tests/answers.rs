@@ -307,6 +307,12 @@ async fn an_inner_gate_s_denial_is_seen_by_the_outer_gate_s_guards() {
     assert_eq!(response.status(), 401);
     assert_eq!(response.headers()["www-authenticate"], "Bearer");
     assert_eq!(spy.heads(), 1);
+    drop(response);
+    assert_eq!(
+        spy.once().handler,
+        HandlerRun::NotReached,
+        "the inner gate stood before it"
+    );
 }
 
 #[tokio::test]
