@@ -160,20 +160,20 @@ where
     S: Service<Request<B>>,
 {
     pub(super) fn refused(carried: Carried<C::Slots>, asked: Verb, denial: &Denial) -> Self {
-        let held = refused_by_check(&carried.cx, denial);
-        Self::holding(carried, asked, held)
-    }
-
-    pub(super) fn panicked(carried: Carried<C::Slots>, asked: Verb) -> Self {
-        let held = panicked(&carried.cx);
-        Self::holding(carried, asked, held)
-    }
-
-    const fn holding(carried: Carried<C::Slots>, asked: Verb, held: Held<R>) -> Self {
+        let held = Some(refused_by_check(&carried.cx, denial));
         Self {
             carried,
             asked,
-            state: State::Holding { held: Some(held) },
+            state: State::Holding { held },
+        }
+    }
+
+    pub(super) fn panicked(carried: Carried<C::Slots>, asked: Verb) -> Self {
+        let held = Some(panicked(&carried.cx));
+        Self {
+            carried,
+            asked,
+            state: State::Holding { held },
         }
     }
 
