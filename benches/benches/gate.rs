@@ -54,6 +54,22 @@ impl Check for LookUp {
     }
 }
 
+/// A check that passes everything: what is left is the gate's own work.
+#[derive(Clone)]
+struct Passes;
+
+impl Check for Passes {
+    type Guard = ();
+
+    const NAME: &'static str = "passes";
+    const STAGE: Stage = Stage::Anywhere;
+
+    #[inline(never)]
+    fn check(&self, _: &mut Parts, _: &mut SecurityContext) -> Step<()> {
+        Step::pass(())
+    }
+}
+
 /// The look-up as a check that waits: `PENDING` times, then it answers.
 #[derive(Clone)]
 struct Waits<const PENDING: u8>(HeaderName);
@@ -221,6 +237,17 @@ fn around_a_service(options: &Options, report: &mut Report<impl Write>) -> Outco
         .layer(GateLayer::new(Opened, settings()).layer(Bare));
     group.service(Kind::Zt, "two gates without checks", "", inside, ok, &[])?;
 
+    let passes = Link::first(Passes).then(Passes).then(Passes).then(Passes);
+    let passes = passes.then(Passes).then(Passes).then(Passes).then(Passes);
+    let gate = GateLayer::new(passes, settings()).layer(Bare);
+    group.service(
+        Kind::Zt,
+        "one gate of eight checks that pass all",
+        "",
+        gate,
+        ok,
+        &[],
+    )?;
     let one = GateLayer::new(Link::first(LookUp(last())), settings()).layer(Bare);
     group.service(Kind::Zt, "one gate, one check", "", one, ok, refused)?;
     let gate = GateLayer::new(eight(LookUp(last())), settings()).layer(Bare);

@@ -119,7 +119,11 @@ impl<S: Slots> Carried<S> {
     }
 
     fn settle(&mut self, end: End, status: Option<StatusCode>) {
-        let Some(mut slots) = self.slots.take().filter(|_| S::SETTLES) else {
+        // Guards that do not settle stay where they are: taking them out only moves them.
+        if !S::SETTLES {
+            return;
+        }
+        let Some(mut slots) = self.slots.take() else {
             return;
         };
         let trail = self.cx.trail();
@@ -406,7 +410,11 @@ where
         Answer::Inner(_) if !ends && end != Some(End::Upgraded) => cx.watch(),
         _ => None,
     };
-    let guards = carried.slots.take().filter(|_| S::SETTLES && end.is_none());
+    let guards = if S::SETTLES && end.is_none() {
+        carried.slots.take()
+    } else {
+        None
+    };
     let tail = match (guards, watch) {
         (None, None) => None,
         (guards, watch) => {
