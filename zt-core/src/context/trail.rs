@@ -215,15 +215,10 @@ impl Trail {
         }
     }
 
-    /// Whether a check of `stage` has begun.
+    /// Whether a check of `stage` has begun, as of the last chain that ended or stopped.
     #[must_use]
     pub fn has_reached(&self, stage: Stage) -> bool {
         self.stages.load(Ordering::Acquire) & stage.bit() != 0
-    }
-
-    /// Whether a check of any stage has begun.
-    pub(crate) fn has_begun(&self) -> bool {
-        self.stages.load(Ordering::Acquire) & !Stage::Anywhere.bit() != 0
     }
 
     /// Takes the right to record the request's decision: `true` once, whoever asks first.

@@ -304,7 +304,7 @@ where
             if let Err(denial) = cx.enter(C::STAGE, C::NAME) {
                 return Step::Now(Err(denial));
             }
-            if !cx.settings().measures() {
+            if !cx.measures() {
                 return self.check.check(parts, cx);
             }
             timed(C::NAME, parts, cx, |parts, cx| self.check.check(parts, cx))
@@ -345,7 +345,7 @@ where
             if let Err(denial) = cx.enter(C::STAGE, C::NAME) {
                 return Step::Now(Err(denial));
             }
-            if !cx.settings().measures() {
+            if !cx.measures() {
                 return self.check.check(parts, body, cx);
             }
             timed(C::NAME, parts, cx, |parts, cx| {

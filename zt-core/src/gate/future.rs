@@ -368,7 +368,9 @@ where
                 body: &mut self.body,
                 cx,
             };
-            match self.shared.chain.run(slots, &mut exchange, Some(task)) {
+            let progress = self.shared.chain.run(slots, &mut exchange, Some(task));
+            cx.publish();
+            match progress {
                 Progress::Passed => self.passed = true,
                 Progress::Waiting => return Poll::Pending,
                 Progress::Refused(denial) => return Poll::Ready(Err(Stop::Denied(denial))),

@@ -69,7 +69,7 @@ impl<C> Shared<C> {
             return SecurityContext::open(parts, &self.settings);
         };
         let foreign = self.is_stack && !Arc::ptr_eq(cx.settings(), &self.settings);
-        if foreign && !cx.trail().has_begun() {
+        if foreign && !cx.has_begun() {
             // Other settings would hold than those that the stack was built with.
             return SecurityContext::open_misplaced(parts, &self.settings);
         }
@@ -170,6 +170,7 @@ where
             self.shared.chain.run(&mut slots, &mut exchange, None)
         }))
         .unwrap_or_else(|_| Progress::Refused(Code::HandlerPanicked.into()));
+        cx.publish();
 
         let asked = Verb::of(&parts.method);
         let carried = Carried::new(slots, cx);

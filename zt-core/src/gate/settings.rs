@@ -198,7 +198,7 @@ impl Settings {
         self.ready_early
     }
 
-    pub(super) const fn measures(&self) -> bool {
+    pub(crate) const fn measures(&self) -> bool {
         self.measures
     }
 }
