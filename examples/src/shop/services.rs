@@ -19,7 +19,7 @@ use hyper_util::{
 use serde_json::{Value, json};
 use tower::util::BoxCloneSyncService;
 use zt_core::{
-    authorize::{Access, AuthorizeLayer},
+    authorize::{Access, AuthorizeLayer, Policy},
     decision::Permit,
     identity::Principal,
     stack::ZeroTrust,
@@ -76,6 +76,21 @@ impl Upstream {
     }
 }
 
+/// `router` behind a whole stack.
+fn behind(part: Part, policy: AuthorizeLayer<impl Policy>, router: Router) -> Result<App> {
+    let zt = ZeroTrust::builder()
+        .settings(part.settings)
+        .record(part.record)
+        .validate(part.validate)
+        .limit_peer(part.by_peer)
+        .authenticate(part.verify)
+        .sanctions(part.sanctions)
+        .authorize(policy)
+        .limit(part.by_principal)
+        .build()?;
+    Ok(BoxCloneSyncService::new(zt.wrap(router)))
+}
+
 /// Takes payments; only the orders service may ask for one.
 pub(super) fn payments(part: Part) -> Result<App> {
     let router = Router::new().route(
@@ -92,17 +107,7 @@ pub(super) fn payments(part: Part) -> Result<App> {
             .principal()
             .is_some_and(|caller| caller.subject() == "orders" && caller.has_scope("pay"))
     });
-    let zt = ZeroTrust::builder()
-        .settings(part.settings)
-        .record(part.record)
-        .validate(part.validate)
-        .limit_peer(part.by_peer)
-        .authenticate(part.verify)
-        .sanctions(part.sanctions)
-        .authorize(policy)
-        .limit(part.by_principal)
-        .build()?;
-    Ok(BoxCloneSyncService::new(zt.wrap(router)))
+    behind(part, policy, router)
 }
 
 /// Keeps orders; only the gateway may ask, and paying is left to payments.
@@ -120,17 +125,7 @@ pub(super) fn orders(
             .principal()
             .is_some_and(|caller| caller.subject() == "gateway")
     });
-    let zt = ZeroTrust::builder()
-        .settings(part.settings)
-        .record(part.record)
-        .validate(part.validate)
-        .limit_peer(part.by_peer)
-        .authenticate(part.verify)
-        .sanctions(part.sanctions)
-        .authorize(policy)
-        .limit(part.by_principal)
-        .build()?;
-    Ok(BoxCloneSyncService::new(zt.wrap(router)))
+    behind(part, policy, router)
 }
 
 async fn show(caller: Principal, Path(id): Path<u64>) -> Json<Value> {

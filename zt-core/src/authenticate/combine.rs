@@ -51,11 +51,7 @@ impl<A: Authenticate, B: Authenticate> Authenticate for AnyOf<A, B> {
     const NAME: &'static str = "any_of";
 
     fn presented(&self, parts: &Parts, cx: &SecurityContext) -> Presented {
-        match (self.0.presented(parts, cx), self.1.presented(parts, cx)) {
-            (Presented::Mine, _) | (_, Presented::Mine) => Presented::Mine,
-            (Presented::Foreign, _) | (_, Presented::Foreign) => Presented::Foreign,
-            (Presented::Absent, Presented::Absent) => Presented::Absent,
-        }
+        of_both(self.0.presented(parts, cx), self.1.presented(parts, cx))
     }
 
     fn authenticate(&self, parts: &mut Parts, cx: &mut SecurityContext) -> Step<Arc<Principal>> {
@@ -89,11 +85,7 @@ impl<A: Authenticate, B: Authenticate> Authenticate for AllOf<A, B> {
     const NAME: &'static str = "all_of";
 
     fn presented(&self, parts: &Parts, cx: &SecurityContext) -> Presented {
-        match (self.0.presented(parts, cx), self.1.presented(parts, cx)) {
-            (Presented::Mine, _) | (_, Presented::Mine) => Presented::Mine,
-            (Presented::Foreign, _) | (_, Presented::Foreign) => Presented::Foreign,
-            (Presented::Absent, Presented::Absent) => Presented::Absent,
-        }
+        of_both(self.0.presented(parts, cx), self.1.presented(parts, cx))
     }
 
     fn authenticate(&self, parts: &mut Parts, cx: &mut SecurityContext) -> Step<Arc<Principal>> {
@@ -150,6 +142,15 @@ fn second<B: Authenticate>(
         .and_then(parts, cx, move |second, _, _| {
             Ok(Arc::new(first.strengthened_by(&second)))
         })
+}
+
+/// What a request presents to two authenticators taken together.
+const fn of_both(a: Presented, b: Presented) -> Presented {
+    match (a, b) {
+        (Presented::Mine, _) | (_, Presented::Mine) => Presented::Mine,
+        (Presented::Foreign, _) | (_, Presented::Foreign) => Presented::Foreign,
+        (Presented::Absent, Presented::Absent) => Presented::Absent,
+    }
 }
 
 fn refusal<A: Authenticate>(authenticator: &A, code: Code) -> Denial {
