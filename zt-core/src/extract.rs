@@ -35,9 +35,6 @@ pub struct Refused {
 
 impl Refused {
     pub(crate) fn new(denial: Denial, cx: Option<&SecurityContext>) -> Self {
-        if let Some(cx) = cx {
-            cx.trail().deny(&denial);
-        }
         Self {
             denial,
             cx: cx.cloned(),
@@ -55,6 +52,8 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let mut response = match &self.cx {
             Some(cx) => {
+                // Not before: a handler may take the refusal as an argument, and answer itself.
+                cx.trail().deny(&self.denial);
                 let asked = Asked::new(cx.request_id(), cx.trail().is_grpc());
                 cx.settings().render().render(&self.denial, asked)
             }
@@ -188,6 +187,59 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(code(response).await, Code::StackMisordered);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_that_a_handler_took_as_an_argument_is_not_what_was_answered() {
+        use std::sync::{Arc, Mutex};
+
+        use crate::{
+            context::Trail,
+            gate::{Guard, Settlement},
+        };
+
+        #[derive(Clone, Default)]
+        struct Denied(Arc<Mutex<Vec<Option<Code>>>>);
+
+        impl Check for Denied {
+            type Guard = Self;
+
+            const NAME: &'static str = "denied";
+            const STAGE: Stage = Stage::Record;
+
+            fn check(&self, _: &mut Parts, _: &mut SecurityContext) -> Step<Self> {
+                Step::pass(self.clone())
+            }
+        }
+
+        impl Guard for Denied {
+            fn settle(&mut self, settlement: &Settlement<'_>) {
+                let code = Trail::denial(settlement.trail).map(Denial::code);
+                self.0.lock().unwrap().push(code);
+            }
+        }
+
+        let denied = Denied::default();
+        let router = Router::new()
+            .route(
+                "/tolerant",
+                get(|caller: Result<Principal, Refused>| async move {
+                    assert!(caller.is_err());
+                    "hello stranger"
+                }),
+            )
+            .route("/strict", get(|_: Principal| async {}));
+        let gate = Gate::new(router, Link::first(denied.clone()));
+        for (path, status, code) in [
+            ("/tolerant", 200, None),
+            ("/strict", 401, Some(Code::CredentialMissing)),
+        ] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let response = gate.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), status);
+            drop(response);
+            assert_eq!(denied.0.lock().unwrap().pop(), Some(code), "{path}");
+        }
     }
 
     #[tokio::test]

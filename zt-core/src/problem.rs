@@ -4,7 +4,7 @@
 //! [`Render`] can be replaced. Whatever it makes, the gate leaves the [`Denial`] in the response's
 //! extensions, for layers outside zt.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -132,12 +132,27 @@ fn grpc(denial: &Denial) -> Response<Full<Bytes>> {
         "grpc-status",
         HeaderValue::from(u16::from(denial.code().grpc())),
     );
-    headers.insert(
-        "grpc-message",
-        HeaderValue::from_static(denial.public_sentence()),
-    );
+    headers.insert("grpc-message", grpc_message(denial.public_sentence()));
     headers.insert("zt-code", HeaderValue::from_static(denial.code().as_str()));
     response
+}
+
+/// Percent-encoded where it has to be (gRPC over HTTP/2, "Responses": Status-Message).
+fn grpc_message(sentence: &'static str) -> HeaderValue {
+    let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'%';
+    if sentence.bytes().all(plain) {
+        return HeaderValue::from_static(sentence);
+    }
+    let mut out = String::with_capacity(sentence.len().saturating_mul(3));
+    for byte in sentence.bytes() {
+        if plain(byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    HeaderValue::try_from(out).unwrap_or_else(|_| HeaderValue::from_static("refused"))
 }
 
 /// What both renderings carry, and what a renderer of your own should: the challenges of a 401,
@@ -255,6 +270,17 @@ mod tests {
             );
             assert_eq!(response.headers()["zt-code"], code.as_str());
         }
+    }
+
+    #[test]
+    fn a_sentence_beyond_ascii_is_told_to_grpc_too() {
+        // gRPC over HTTP/2, "Responses": Status-Message is percent-encoded.
+        let denial = Denial::new(Code::PolicyDenied).sentence("nur für Käufer: 100%\n");
+        let (response, _) = render(&denial, true);
+        assert_eq!(
+            response.headers()["grpc-message"],
+            "nur f%C3%BCr K%C3%A4ufer: 100%25%0A"
+        );
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! 1. it presents exactly one credential that the authenticator knows (several:
 //!    `credential-ambiguous`, none: `credential-missing`, only others: `credential-invalid`);
 //! 2. that credential proves who asks; one that was refused never falls through to another
-//!    authenticator.
+//!    authenticator;
+//! 3. what was proved has not ended (`credential-expired`).
 //!
 //! On a public route (see [`Routes`](crate::state::Routes)) nothing is asked and nobody is named.
 //! The first authenticator of a request names the caller; later ones only add what they proved,
@@ -100,8 +101,7 @@ impl<A: Authenticate> Check for Authenticated<A> {
                 self.0
                     .authenticate(parts, cx)
                     .and_then(parts, cx, |principal, _, cx| {
-                        establish(&principal, cx);
-                        Ok(())
+                        establish(&principal, Self::NAME, cx)
                     })
             }
             Presented::Foreign => self.refusal(Code::CredentialInvalid).into(),
@@ -116,13 +116,23 @@ impl<A: Authenticate> Check for Authenticated<A> {
     }
 }
 
-/// The first proof names the caller; a later one adds to it.
-fn establish(principal: &Arc<Principal>, cx: &mut SecurityContext) {
+/// The first proof names the caller; a later one adds to it. One that has ended is none, whatever
+/// leeway the authenticator gave: the answer would be cut at its first byte.
+fn establish(
+    principal: &Arc<Principal>,
+    by: &'static str,
+    cx: &mut SecurityContext,
+) -> Result<(), Denial> {
+    if principal.expires_at().is_some_and(|end| end <= cx.now()) {
+        return Err(Denial::new(Code::CredentialExpired)
+            .detail(format!("{by} proved a credential that has ended")));
+    }
     let merged = match cx.principal().filter(|first| !first.is_anonymous()) {
         Some(first) => Arc::new(first.strengthened_by(principal)),
         None => Arc::clone(principal),
     };
     cx.set_principal(merged);
+    Ok(())
 }
 
 /// Nobody is asked who they are: every caller is anonymous. The opt-out of a stack's mandatory
@@ -155,7 +165,7 @@ where
 #[macro_export]
 macro_rules! impl_authenticate_layer {
     ($([$($generic:ident),*])? $authenticator:ty $(where $($bound:tt)*)?) => {
-        impl<S $($(, $generic)*)?> ::tower_layer::Layer<S> for $authenticator $(where $($bound)*)? {
+        impl<S $($(, $generic)*)?> $crate::tower_layer::Layer<S> for $authenticator $(where $($bound)*)? {
             type Service = $crate::gate::Gate<
                 S,
                 $crate::gate::Link<$crate::gate::Root, $crate::authenticate::Authenticated<Self>>,

@@ -175,6 +175,19 @@ async fn refuses_what_is_missing_foreign_or_no_good() {
     }
 }
 
+#[tokio::test]
+async fn refuses_a_proof_that_has_ended() {
+    for waits in [false, true] {
+        let ended = Fake {
+            expires: 1_700_000_000,
+            ..jwt(waits)
+        };
+        let ended = ask(ended, &[("x-jwt", "good-ada")]).await;
+        assert_eq!(ended.code(), Some(Code::CredentialExpired));
+        assert!(ended.principal.is_none());
+    }
+}
+
 // Optional
 
 #[tokio::test]

@@ -76,6 +76,10 @@ impl<G: Settle + ?Sized> Tail<G> {
 
 impl<G: Settle + ?Sized> Drop for Tail<G> {
     fn drop(&mut self) {
+        if self.watch.is_some() {
+            // The next answer to the same request, if a layer in between makes one, is watched.
+            self.trail.release_watch();
+        }
         // Polled to its end, or not: a body that nobody finished was abandoned.
         self.settle(End::Abandoned, None);
     }
@@ -111,6 +115,14 @@ impl<B> ZtBody<B> {
             } => Ok(body),
             other => Err(other),
         }
+    }
+}
+
+/// An empty body that nothing rides on: layers around a gate that answer by themselves (tower-http's
+/// CORS and timeout) make their answer of it.
+impl<B> Default for ZtBody<B> {
+    fn default() -> Self {
+        Self::denial(Bytes::new(), None)
     }
 }
 
@@ -158,7 +170,8 @@ where
         let frame = match body.as_mut().poll_frame(task) {
             Poll::Ready(frame) => frame,
             Poll::Pending => {
-                let Some(watch) = tail.watch.as_mut().filter(|_| !tail.settled) else {
+                // Also once it has settled: a body may go on past the length that it declared.
+                let Some(watch) = tail.watch.as_mut() else {
                     return Poll::Pending;
                 };
                 return watch.poll_ended(task).map(|denial| {

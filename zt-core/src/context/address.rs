@@ -66,7 +66,16 @@ impl ClientAddress {
     /// Reads the addresses of a request, believing forwarded ones as `proxies` says.
     #[must_use]
     pub fn of(parts: &Parts, proxies: &TrustedProxies) -> Self {
-        let Some(peer) = peer_of(parts) else {
+        Self::from_peer(peer_of(parts), parts, proxies)
+    }
+
+    /// The addresses of a request whose peer is known from elsewhere.
+    pub(crate) fn from_peer(
+        peer: Option<SocketAddr>,
+        parts: &Parts,
+        proxies: &TrustedProxies,
+    ) -> Self {
+        let Some(peer) = peer else {
             return Self::UNKNOWN;
         };
         let direct = peer.ip().to_canonical();
@@ -85,7 +94,7 @@ impl ClientAddress {
     }
 }
 
-fn peer_of(parts: &Parts) -> Option<SocketAddr> {
+pub(crate) fn peer_of(parts: &Parts) -> Option<SocketAddr> {
     if let Some(PeerAddr(peer)) = parts.extensions.get() {
         return Some(*peer);
     }

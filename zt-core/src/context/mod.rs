@@ -17,6 +17,7 @@ use std::{
 
 use http::request::Parts;
 
+pub(crate) use self::address::peer_of;
 pub use self::{
     address::{AddressSource, ClientAddress, ForwardedHeader, PeerAddr, TrustedProxies},
     claimed::{Claimed, ClaimedNames},
@@ -25,7 +26,7 @@ pub use self::{
     trail::{HandlerRun, Trail},
 };
 use crate::{
-    clock::{ClockError, Timestamp},
+    clock::Timestamp,
     decision::{Code, Denial, Permit},
     gate::{Lease, Settings, Watch},
     identity::{PeerIdentity, Principal},
@@ -37,6 +38,12 @@ use crate::{
 pub struct SecurityContext {
     trail: Arc<Trail>,
     principal: Option<Arc<Principal>>,
+    /// A bit for each stage that has begun. Kept here while a chain runs; the trail is told at its
+    /// end.
+    stages: u16,
+    /// Whether there is no `now`, or the stack stands where it cannot.
+    troubled: bool,
+    measures: bool,
 }
 
 impl SecurityContext {
@@ -44,18 +51,46 @@ impl SecurityContext {
     #[must_use]
     pub fn open(parts: &Parts, settings: &Arc<Settings>) -> Self {
         let (now, monotonic) = settings.clock().read();
+        let troubled = now.is_err();
         let trail = Trail::open(
             parts,
             Arc::clone(settings),
             now,
             monotonic,
-            ClientAddress::of(parts, settings.proxies()),
+            ClientAddress::from_peer(settings.peer_of(parts), parts, settings.proxies()),
             settings.claimed_names().capture(&parts.headers),
         );
         Self {
             trail: Arc::new(trail),
             principal: None,
+            stages: 0,
+            troubled,
+            measures: settings.measures(),
         }
+    }
+
+    /// Opens the context of a request that came to a stack through another gate: headers and audit
+    /// record have their turn, everything else refuses.
+    pub(crate) fn open_misplaced(parts: &Parts, settings: &Arc<Settings>) -> Self {
+        Self {
+            stages: MISPLACED,
+            troubled: true,
+            ..Self::open(parts, settings)
+        }
+    }
+
+    /// Whether a check of any stage has begun.
+    pub(crate) const fn has_begun(&self) -> bool {
+        self.stages & !(MISPLACED | Stage::Anywhere.bit()) != 0
+    }
+
+    /// Tells the trail which stages have begun.
+    pub(crate) fn publish(&self) {
+        self.trail.stages.fetch_or(self.stages, Ordering::AcqRel);
+    }
+
+    pub(crate) const fn measures(&self) -> bool {
+        self.measures
     }
 
     /// The facts, shared.
@@ -158,7 +193,7 @@ impl SecurityContext {
     ///
     /// `stack-misordered`, with a detail that names both.
     pub fn require(&self, stage: Stage, by: &'static str) -> Result<(), Denial> {
-        if self.trail.has_reached(stage) {
+        if self.stages & stage.bit() != 0 {
             return Ok(());
         }
         Err(Denial::misordered(format!(
@@ -171,23 +206,30 @@ impl SecurityContext {
     ///
     /// # Errors
     ///
-    /// `stack-misordered` where a check of a later stage ran before; `clock-unavailable` where the
+    /// `stack-misordered` where a check of a later stage ran before, or the stack stands where it
+    /// cannot; `clock-unavailable` where the
     /// request has no `now`, as soon as headers and audit record are in place.
     #[inline]
-    pub(crate) fn enter(&self, stage: Stage, name: &'static str) -> Result<(), Denial> {
-        // One task runs a request's checks, so a store is enough. Where a handler sent copies of a
-        // request through several gates at once and a bit were lost, `require` would refuse.
-        let seen = self.trail.stages.load(Ordering::Acquire);
-        self.trail
-            .stages
-            .store(seen | stage.bit(), Ordering::Release);
-        let ordered = seen & !Stage::Anywhere.bit();
+    pub(crate) fn enter(&mut self, stage: Stage, name: &'static str) -> Result<(), Denial> {
+        let ordered = self.stages & !Stage::Anywhere.bit();
+        self.stages |= stage.bit();
         if stage != Stage::Anywhere && ordered >= stage.bit() << 1 {
             return Err(misordered(stage, name));
         }
+        if self.troubled && stage > Stage::Record {
+            return Err(self.trouble());
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn trouble(&self) -> Denial {
         match self.trail.opened_at {
-            Err(error) if stage > Stage::Record => Err(no_time(error)),
-            _ => Ok(()),
+            Err(error) => Denial::new(Code::ClockUnavailable).detail(error.to_string()),
+            Ok(_) => Denial::misordered(
+                "a stack stands behind another gate, whose settings would hold: put its checks \
+                 into the stack",
+            ),
         }
     }
 
@@ -225,7 +267,9 @@ impl SecurityContext {
     pub(crate) fn watch(&self) -> Option<Watch> {
         // On a public route a workload on the connection can be sanctioned all the same.
         let struck = self.peer().is_some() && self.settings().sanctions().is_some();
-        if self.principal.is_none() && self.permit().is_none() && !struck {
+        // A gate further in may have asked who calls.
+        let named = self.principal.is_some() || self.trail.principal().is_some();
+        if !named && self.permit().is_none() && !struck {
             return None;
         }
         (Lease::is_limited(self) && self.trail.take_watch()).then(|| Watch::new(Lease::of(self)))
@@ -246,17 +290,15 @@ impl SecurityContext {
     }
 }
 
+/// The bit of no stage: the stack stands where it cannot.
+const MISPLACED: u16 = 1;
+
 #[cold]
 fn misordered(stage: Stage, name: &'static str) -> Denial {
     Denial::misordered(format!(
         "{name} belongs to {} and ran after a later stage",
         stage.name()
     ))
-}
-
-#[cold]
-fn no_time(error: ClockError) -> Denial {
-    Denial::new(Code::ClockUnavailable).detail(error.to_string())
 }
 
 #[cfg(test)]
@@ -270,8 +312,21 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_is_found_where_the_server_puts_it() {
+        #[derive(Clone)]
+        struct Elsewhere(std::net::SocketAddr);
+
+        let settings = Settings::default()
+            .with_peer(|extensions| extensions.get::<Elsewhere>().map(|found| found.0));
+        let request = http::Request::builder().extension(Elsewhere(([192, 0, 2, 7], 80).into()));
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let cx = SecurityContext::open(&parts, &Arc::new(settings));
+        assert_eq!(cx.client().client(), Some([192, 0, 2, 7].into()));
+    }
+
+    #[test]
     fn a_stage_cannot_follow_a_later_one() {
-        let cx = context(Settings::default());
+        let mut cx = context(Settings::default());
         cx.enter(Stage::Headers, "a").unwrap();
         cx.enter(Stage::Authenticate, "b").unwrap();
         cx.enter(Stage::Anywhere, "c").unwrap();
@@ -286,7 +341,7 @@ mod tests {
     fn a_clock_that_cannot_answer_refuses_once_the_record_is_open() {
         let clock = ManualClock::default();
         clock.fail();
-        let cx = context(Settings::default().with_clock(clock));
+        let mut cx = context(Settings::default().with_clock(clock));
         cx.enter(Stage::Headers, "a").unwrap();
         cx.enter(Stage::Record, "b").unwrap();
         assert_eq!(

@@ -215,7 +215,7 @@ impl Trail {
         }
     }
 
-    /// Whether a check of `stage` has begun.
+    /// Whether a check of `stage` has begun, as of the last chain that ended or stopped.
     #[must_use]
     pub fn has_reached(&self, stage: Stage) -> bool {
         self.stages.load(Ordering::Acquire) & stage.bit() != 0
@@ -239,6 +239,10 @@ impl Trail {
 
     pub(super) fn take_watch(&self) -> bool {
         !self.watched.swap(true, Ordering::AcqRel)
+    }
+
+    pub(crate) fn release_watch(&self) {
+        self.watched.store(false, Ordering::Release);
     }
 
     pub(crate) fn body_exceeded(&self) {

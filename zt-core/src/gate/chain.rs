@@ -1,5 +1,6 @@
 use std::{
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -303,7 +304,7 @@ where
             if let Err(denial) = cx.enter(C::STAGE, C::NAME) {
                 return Step::Now(Err(denial));
             }
-            if !cx.settings().measures() {
+            if !cx.measures() {
                 return self.check.check(parts, cx);
             }
             timed(C::NAME, parts, cx, |parts, cx| self.check.check(parts, cx))
@@ -344,7 +345,7 @@ where
             if let Err(denial) = cx.enter(C::STAGE, C::NAME) {
                 return Step::Now(Err(denial));
             }
-            if !cx.settings().measures() {
+            if !cx.measures() {
                 return self.check.check(parts, body, cx);
             }
             timed(C::NAME, parts, cx, |parts, cx| {
@@ -456,7 +457,15 @@ where
 
     fn settle(&mut self, settlement: &Settlement<'_>) {
         if let Some(guard) = self.1.guard().filter(|_| G::SETTLES) {
-            guard.settle(settlement);
+            // One that panics must not keep those further out, the audit record among them, from
+            // settling; and where this is a `Drop` in a panic, a second one would abort.
+            let settled = catch_unwind(AssertUnwindSafe(|| guard.settle(settlement)));
+            if settled.is_err() {
+                tracing::error!(
+                    request_id = %settlement.trail.request_id(),
+                    "a guard panicked while it settled"
+                );
+            }
         }
         self.0.settle(settlement);
     }

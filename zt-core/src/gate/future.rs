@@ -20,7 +20,7 @@ use crate::{
     body::{BoxError, Settle, Tail, ZtBody},
     context::{HandlerRun, SecurityContext},
     decision::{Code, Denial},
-    problem::Asked,
+    problem::{Asked, ProblemJson, Render},
 };
 
 pin_project_lite::pin_project! {
@@ -220,7 +220,11 @@ fn refusal<R>(cx: &SecurityContext, denial: &Denial) -> Held<R> {
         tracing::error!(request_id = %trail.request_id(), detail = denial.private_detail(), "stack misordered");
     }
     let asked = Asked::new(trail.request_id(), trail.is_grpc());
-    let (mut head, body) = cx.settings().render().render(denial, asked).into_parts();
+    // A renderer that fails must not turn a refusal into a connection that breaks off.
+    let render = AssertUnwindSafe(|| cx.settings().render().render(denial, asked));
+    let answer =
+        catch_unwind(render).unwrap_or_else(|_| ProblemJson::default().render(denial, asked));
+    let (mut head, body) = answer.into_parts();
     head.extensions.insert(denial.clone());
     Held {
         head,
@@ -364,7 +368,9 @@ where
                 body: &mut self.body,
                 cx,
             };
-            match self.shared.chain.run(slots, &mut exchange, Some(task)) {
+            let progress = self.shared.chain.run(slots, &mut exchange, Some(task));
+            cx.publish();
+            match progress {
                 Progress::Passed => self.passed = true,
                 Progress::Waiting => return Poll::Pending,
                 Progress::Refused(denial) => return Poll::Ready(Err(Stop::Denied(denial))),
@@ -400,9 +406,10 @@ where
         carried.settle(end, Some(head.status));
     }
     let cx = &carried.cx;
-    // One lease a request, whichever gate holds the permit first.
+    // One lease a request, whichever gate holds the permit first. A body where none belongs (an
+    // answer to HEAD, a 204) is not settled any more, but a server of HTTP/2 sends it.
     let watch = match &answer {
-        Answer::Inner(_) if end.is_none() => cx.watch(),
+        Answer::Inner(_) if !ends && end != Some(End::Upgraded) => cx.watch(),
         _ => None,
     };
     let guards = if S::SETTLES && end.is_none() {
@@ -419,7 +426,7 @@ where
                 watch,
                 expected: declared_length(&head).or(length),
                 bytes: 0,
-                settled: false,
+                settled: end.is_some(),
                 guards: Settles(guards.unwrap_or_default()),
             });
             Some(tail)

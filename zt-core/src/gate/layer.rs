@@ -24,7 +24,23 @@ impl<C, M> GateLayer<C, M> {
     /// A gate over `chain`, with `settings`, that hands on the body of mode `M`.
     pub fn with_mode(chain: C, settings: Arc<Settings>) -> Self {
         Self {
-            shared: Arc::new(Shared { chain, settings }),
+            shared: Arc::new(Shared {
+                chain,
+                settings,
+                is_stack: false,
+            }),
+            mode: PhantomData,
+        }
+    }
+
+    /// The one gate of a whole stack: it refuses inside a context that another gate has opened.
+    pub(crate) fn stack(chain: C, settings: Arc<Settings>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                chain,
+                settings,
+                is_stack: true,
+            }),
             mode: PhantomData,
         }
     }
@@ -84,7 +100,7 @@ impl<S> Layer<S> for OpenContextLayer {
 #[macro_export]
 macro_rules! impl_layer {
     ($([$($generic:ident),*])? $check:ty $(where $($bound:tt)*)?) => {
-        impl<S $($(, $generic)*)?> ::tower_layer::Layer<S> for $check $(where $($bound)*)? {
+        impl<S $($(, $generic)*)?> $crate::tower_layer::Layer<S> for $check $(where $($bound)*)? {
             type Service = $crate::gate::Gate<S, $crate::gate::Link<$crate::gate::Root, Self>>;
 
             fn layer(&self, inner: S) -> Self::Service {

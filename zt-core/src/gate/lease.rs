@@ -35,17 +35,23 @@ impl Lease {
     /// The lease of a request that was permitted.
     #[must_use]
     pub fn of(cx: &SecurityContext) -> Self {
+        let principal = cx.principal().cloned().or_else(|| cx.trail().principal());
         Self {
             settings: Arc::clone(cx.settings()),
-            principal: cx.principal().cloned(),
+            until: until(cx, principal.as_deref()),
+            principal,
             peer: cx.peer().cloned(),
-            until: until(cx),
         }
     }
 
     /// Whether anything can end the lease of `cx`.
     pub(crate) fn is_limited(cx: &SecurityContext) -> bool {
-        cx.settings().sanctions().is_some() || until(cx).is_some()
+        let ends = |principal: Option<&Principal>| until(cx, principal).is_some();
+        cx.settings().sanctions().is_some()
+            || match cx.principal() {
+                Some(principal) => ends(Some(principal)),
+                None => ends(cx.trail().principal().as_deref()),
+            }
     }
 
     /// Whether it still holds.
@@ -88,9 +94,9 @@ impl Lease {
 }
 
 /// The earliest end of permit, credential and certificate.
-fn until(cx: &SecurityContext) -> Option<Timestamp> {
+fn until(cx: &SecurityContext, principal: Option<&Principal>) -> Option<Timestamp> {
     let permit = cx.permit().and_then(crate::decision::Permit::valid_until);
-    let credential = cx.principal().and_then(|principal| principal.expires_at());
+    let credential = principal.and_then(Principal::expires_at);
     let certificate = cx.peer().map(|peer| peer.not_after());
     earlier(earlier(permit, credential), certificate)
 }

@@ -38,7 +38,7 @@ pub use self::{
     layer::{GateLayer, OpenContextLayer},
     lease::{Lease, Leased},
     service::{BodyMode, Gate, Keep, Replace},
-    settings::Settings,
+    settings::{PeerFinder, Settings},
 };
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, request::Parts};
 use http_body::Body;
 use tower_service::Service;
 
@@ -57,9 +57,27 @@ impl<B> BodyMode<B> for Replace {
 pub(super) struct Shared<C> {
     pub(super) chain: C,
     pub(super) settings: Arc<Settings>,
+    /// Whether it is a whole stack, which opens the context itself.
+    pub(super) is_stack: bool,
 }
 
-/// A service behind a chain of checks; see the [module](self).
+impl<C> Shared<C> {
+    /// The context of a request: the one that a gate further out has opened, whose settings hold,
+    /// or a new one.
+    fn context(&self, parts: &Parts) -> SecurityContext {
+        let Some(cx) = parts.extensions.get::<SecurityContext>() else {
+            return SecurityContext::open(parts, &self.settings);
+        };
+        let foreign = self.is_stack && !Arc::ptr_eq(cx.settings(), &self.settings);
+        if foreign && !cx.has_begun() {
+            // Other settings would hold than those that the stack was built with.
+            return SecurityContext::open_misplaced(parts, &self.settings);
+        }
+        cx.clone()
+    }
+}
+
+/// A service behind a chain of checks; see the [module](super).
 pub struct Gate<S, C, M = Keep> {
     inner: S,
     shared: Arc<Shared<C>>,
@@ -78,7 +96,11 @@ impl<S, C, M> Gate<S, C, M> {
     pub fn with_settings(inner: S, chain: C, settings: Arc<Settings>) -> Self {
         Self {
             inner,
-            shared: Arc::new(Shared { chain, settings }),
+            shared: Arc::new(Shared {
+                chain,
+                settings,
+                is_stack: false,
+            }),
             mode: PhantomData,
         }
     }
@@ -137,11 +159,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
         let mut body = M::enter(body);
-        // A gate further out has opened the context; its settings hold.
-        let mut cx = match parts.extensions.get::<SecurityContext>() {
-            Some(cx) => cx.clone(),
-            None => SecurityContext::open(&parts, &self.shared.settings),
-        };
+        let mut cx = self.shared.context(&parts);
         let mut slots = C::Slots::default();
         let mut exchange = Exchange {
             parts: &mut parts,
@@ -152,6 +170,7 @@ where
             self.shared.chain.run(&mut slots, &mut exchange, None)
         }))
         .unwrap_or_else(|_| Progress::Refused(Code::HandlerPanicked.into()));
+        cx.publish();
 
         let asked = Verb::of(&parts.method);
         let carried = Carried::new(slots, cx);

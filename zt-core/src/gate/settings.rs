@@ -1,15 +1,21 @@
 use std::{
+    net::SocketAddr,
     sync::{Arc, LazyLock},
     time::Duration,
 };
 
+use http::request::Parts;
+
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
-    context::{ClaimedNames, TrustedProxies},
+    context::{ClaimedNames, TrustedProxies, peer_of},
     problem::{ProblemJson, Render},
     random::{Entropy, OsEntropy},
     state::Sanctions,
 };
+
+/// Finds the peer's address among a request's extensions; see [`Settings::with_peer`].
+pub type PeerFinder = fn(&http::Extensions) -> Option<SocketAddr>;
 
 /// What a gate and the contexts that it opens work with.
 ///
@@ -19,6 +25,7 @@ pub struct Settings {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     render: Arc<dyn Render>,
+    peer: Option<PeerFinder>,
     proxies: TrustedProxies,
     claimed: ClaimedNames,
     sanctions: Option<Sanctions>,
@@ -36,6 +43,7 @@ impl Default for Settings {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(OsEntropy),
             render: Arc::new(ProblemJson::default()),
+            peer: None,
             proxies: TrustedProxies::default(),
             claimed: ClaimedNames::default(),
             sanctions: None,
@@ -71,6 +79,20 @@ impl Settings {
     #[must_use]
     pub fn with_render(mut self, render: impl Render) -> Self {
         self.render = Arc::new(render);
+        self
+    }
+
+    /// Where the server of the application puts the peer's address, for servers that use neither
+    /// [`PeerAddr`](crate::context::PeerAddr) nor axum's `ConnectInfo`. tonic's own server does:
+    ///
+    /// ```text
+    /// Settings::default().with_peer(|extensions| {
+    ///     extensions.get::<tonic::transport::server::TcpConnectInfo>()?.remote_addr()
+    /// })
+    /// ```
+    #[must_use]
+    pub const fn with_peer(mut self, find: PeerFinder) -> Self {
+        self.peer = Some(find);
         self
     }
 
@@ -144,6 +166,10 @@ impl Settings {
         &self.render
     }
 
+    pub(crate) fn peer_of(&self, parts: &Parts) -> Option<SocketAddr> {
+        peer_of(parts).or_else(|| self.peer?(&parts.extensions))
+    }
+
     /// The trusted proxies.
     #[must_use]
     pub const fn proxies(&self) -> &TrustedProxies {
@@ -172,7 +198,7 @@ impl Settings {
         self.ready_early
     }
 
-    pub(super) const fn measures(&self) -> bool {
+    pub(crate) const fn measures(&self) -> bool {
         self.measures
     }
 }

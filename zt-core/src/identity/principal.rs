@@ -45,6 +45,9 @@ pub enum AuthMethod {
     Signature,
     /// The printed token of a development stack.
     Development,
+    /// In a way of the application's own, by the name that it has in records: a session cookie,
+    /// an existing decoder.
+    Custom(&'static str),
 }
 
 impl AuthMethod {
@@ -58,6 +61,7 @@ impl AuthMethod {
             Self::ClientCertificate => "client-certificate",
             Self::Signature => "signature",
             Self::Development => "development",
+            Self::Custom(name) => name,
         }
     }
 }

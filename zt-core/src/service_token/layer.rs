@@ -171,7 +171,7 @@ fn in_header(headers: &HeaderMap) -> Found<'_> {
 }
 
 impl Authenticate for VerifyServiceTokenLayer {
-    const NAME: &'static str = "verify_service_token";
+    const NAME: &'static str = "VerifyServiceToken";
 
     fn presented(&self, parts: &Parts, _: &SecurityContext) -> Presented {
         match self.find(&parts.headers) {

@@ -49,6 +49,9 @@ pub enum StackError {
     /// A route cannot be used.
     #[error(transparent)]
     Route(#[from] RouteError),
+    /// The validation layer has routes of its own, which the stack would not obey.
+    #[error("the routes of a stack are named in its builder, and not in `.validate(..)`")]
+    RoutesOfValidation,
     /// There is no randomness for what has to be generated.
     #[error(transparent)]
     Entropy(#[from] crate::random::EntropyError),
@@ -231,7 +234,8 @@ impl<H, R, P, A, S, U, Z, L, C> Builder<H, R, P, A, S, U, Z, L, C> {
         refill!(self, record = WithoutAudit)
     }
 
-    /// Step 3: other bounds than the default's. Its routes are the builder's own.
+    /// Step 3: other bounds than the default's. Its routes are the builder's own; a layer that
+    /// brings others is an error.
     pub fn validate(mut self, layer: ValidateRequestLayer) -> Self {
         self.validate = layer;
         self
@@ -301,8 +305,7 @@ impl<H, R, P, A, S, U, Z, L, C> Builder<H, R, P, A, S, U, Z, L, C> {
 
     /// A public route: no credential and no authorization is asked for. Validation, the limit by
     /// peer, headers and the audit record hold for it too.
-    pub fn public(mut self, method: Method, template: &str) -> Self {
-        self.doors.push(format!("public {method} {template}"));
+    pub fn public(self, method: Method, template: &str) -> Self {
         self.route(RouteRule::new(method, template).public())
     }
 
@@ -310,8 +313,6 @@ impl<H, R, P, A, S, U, Z, L, C> Builder<H, R, P, A, S, U, Z, L, C> {
     ///
     /// An audit log that cannot write, a clock that cannot answer and a panic refuse all the same.
     pub fn insecure_observe_only(mut self, until: Timestamp) -> Self {
-        self.doors
-            .push(format!("insecure_observe_only until {}", until.as_secs()));
         self.settings = self.settings.insecure_observe_only(until);
         self
     }
@@ -329,7 +330,7 @@ impl<H, R, P, A, S, U, Z, L, C> Builder<H, R, P, A, S, U, Z, L, C> {
     ///
     /// # Errors
     ///
-    /// When a route's template cannot be used.
+    /// When a route's template cannot be used, or the validation layer has routes of its own.
     #[expect(
         clippy::type_complexity,
         reason = "the chain is the stack; applications infer it"
@@ -349,6 +350,18 @@ impl<H, R, P, A, S, U, Z, L, C> Builder<H, R, P, A, S, U, Z, L, C> {
         L: Spends,
         C: Spends,
     {
+        if !self.validate.routes().is_empty() {
+            return Err(StackError::RoutesOfValidation);
+        }
+        let mut doors = self.doors;
+        doors.extend(self.validate.doors().map(str::to_owned));
+        doors.extend(self.routes.public().map(|(method, template)| {
+            let method = method.map_or("*", Method::as_str);
+            format!("public {method} {template}")
+        }));
+        // However it was said: by the builder, or in the settings.
+        let until = self.settings.observe_until().map(Timestamp::as_secs);
+        doors.extend(until.map(|until| format!("insecure_observe_only until {until}")));
         let validate = self.validate.with_routes(self.routes.build()?);
         let (outer, commit, recorder) = self.record.halves();
         let chain = Link::new(Link::new(Root, self.headers), outer);
@@ -365,7 +378,7 @@ impl<H, R, P, A, S, U, Z, L, C> Builder<H, R, P, A, S, U, Z, L, C> {
         describe(&chain, &mut onion);
         let zt = ZeroTrust::new(chain, Arc::new(self.settings), onion);
         if let Some(recorder) = recorder {
-            announce(&zt, &self.doors, &*recorder);
+            announce(&zt, &doors, &*recorder);
         }
         Ok(zt)
     }

@@ -40,7 +40,9 @@
 //! ```
 //!
 //! Wrap the *finished* application, from outside: a layer on an axum `Router` covers only what was
-//! routed before it. [`ZeroTrust`] is a [`tower_layer::Layer`]; with feature `axum`,
+//! routed before it. Nothing of zt stands around a stack: inside a context that another gate has
+//! opened, or inside another stack, it refuses with `stack-misordered`, since the settings further
+//! out would hold. [`ZeroTrust`] is a [`tower_layer::Layer`]; with feature `axum`,
 //! `zt.wrap(router)` gives what `axum::serve` takes.
 //!
 //! What a proxy in front can break: the peer is then the proxy, so addresses need
@@ -78,7 +80,7 @@ pub struct ZeroTrust<C = ()> {
 impl<C> ZeroTrust<C> {
     fn new(chain: C, settings: Arc<Settings>, onion: Vec<(Stage, &'static str)>) -> Self {
         Self {
-            layer: GateLayer::with_mode(chain, settings),
+            layer: GateLayer::stack(chain, settings),
             onion: onion.into(),
         }
     }

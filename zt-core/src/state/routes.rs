@@ -4,7 +4,7 @@
 //! prices, audit mode and policies all name the [`RouteId`] that it found. Templates are those of
 //! axum 0.8 (`/orders/{id}`, `/files/{*path}`).
 
-use std::{collections::HashMap, sync::Arc};
+use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 use http::Method;
 
@@ -54,7 +54,8 @@ impl RouteRule {
         }
     }
 
-    /// `template` for every method that has no route of its own there.
+    /// `template` for every method that has no route of its own there. It holds also where a wider
+    /// template (`/{*path}`) names the method: the closer template comes first.
     #[must_use]
     pub fn any(template: impl Into<Arc<str>>) -> Self {
         Self {
@@ -176,8 +177,45 @@ pub struct Routes(Arc<Table>);
 #[derive(Debug, Default)]
 struct Table {
     rules: Vec<Arc<RouteRule>>,
+    /// How close each rule's template is.
+    ranks: Vec<Rank>,
     by_method: HashMap<Method, matchit::Router<RouteId>>,
     any: matchit::Router<RouteId>,
+}
+
+/// What each segment of a template is. Of two templates that match the same path the one with the
+/// lesser rank is closer, as in the routers themselves.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank(Box<[Segment]>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Segment {
+    Literal,
+    /// A parameter behind letters: `v{major}`; the more of them, the closer.
+    Prefixed(Reverse<usize>),
+    Parameter,
+    /// `{*rest}`
+    Rest,
+}
+
+impl Rank {
+    fn of(template: &str) -> Self {
+        let segments = template.split('/').map(|segment| {
+            // Escaped braces are letters.
+            let segment = segment.replace("{{", "(").replace("}}", ")");
+            match segment.find('{') {
+                None => Segment::Literal,
+                Some(_) if segment.contains("{*") => Segment::Rest,
+                Some(0) => Segment::Parameter,
+                Some(letters) => Segment::Prefixed(Reverse(letters)),
+            }
+        });
+        Self(segments.collect())
+    }
+
+    fn is_literal(&self) -> bool {
+        self.0.iter().all(|segment| *segment == Segment::Literal)
+    }
 }
 
 impl Routes {
@@ -187,19 +225,32 @@ impl Routes {
         RoutesBuilder::default()
     }
 
-    /// The route of a request for `path`, which is read raw, as routers read it. A HEAD without a
-    /// route of its own has that of GET (RFC 9110 section 9.3.2).
+    /// The route of a request for `path`, which is read raw, as routers read it: of all that are
+    /// for its method, the one with the closest template. A HEAD without a route of its own there
+    /// has that of GET (RFC 9110 section 9.3.2).
     #[must_use]
     pub fn resolve(&self, method: &Method, path: &str) -> Option<Route> {
-        let own = self.of_method(method, path);
-        let like_get = || (method == Method::HEAD).then(|| self.of_method(&Method::GET, path));
-        let any = || self.0.any.at(path).ok().map(|matched| *matched.value);
-        self.route(own.or_else(|| like_get().flatten()).or_else(any)?)
+        let table = &*self.0;
+        let named = |method| Some(*table.by_method.get(method)?.at(path).ok()?.value);
+        let mut found = named(method);
+        if method == Method::HEAD {
+            found = self.closer(found, || named(&Method::GET));
+        }
+        self.route(self.closer(found, || Some(*table.any.at(path).ok()?.value))?)
     }
 
-    fn of_method(&self, method: &Method, path: &str) -> Option<RouteId> {
-        let matched = self.0.by_method.get(method)?.at(path).ok()?;
-        Some(*matched.value)
+    /// The closer of two routes that match; `found` where both are as close.
+    fn closer(
+        &self,
+        found: Option<RouteId>,
+        other: impl FnOnce() -> Option<RouteId>,
+    ) -> Option<RouteId> {
+        let rank = |id: RouteId| self.0.ranks.get(id.index());
+        let Some(own) = found else { return other() };
+        if rank(own).is_some_and(Rank::is_literal) {
+            return found;
+        }
+        other().filter(|other| rank(*other) < rank(own)).or(found)
     }
 
     /// The route that was declared with this method and template.
@@ -245,6 +296,14 @@ impl RoutesBuilder {
         self
     }
 
+    /// The public ones.
+    pub(crate) fn public(&self) -> impl Iterator<Item = (Option<&Method>, &str)> {
+        self.0
+            .iter()
+            .filter(|rule| rule.public)
+            .map(|rule| (rule.method.as_ref(), &*rule.template))
+    }
+
     /// The table.
     ///
     /// # Errors
@@ -265,6 +324,7 @@ impl RoutesBuilder {
             router
                 .insert(&*rule.template, id)
                 .map_err(|error| failed(error.to_string()))?;
+            table.ranks.push(Rank::of(&rule.template));
             table.rules.push(Arc::new(rule));
         }
         Ok(Routes(Arc::new(table)))
@@ -300,6 +360,38 @@ mod tests {
             routes.find(&Method::GET, "/health").unwrap().id().index(),
             2
         );
+    }
+
+    #[test]
+    fn a_public_wildcard_of_one_method_does_not_open_a_closer_route_of_every_method() {
+        let routes = Routes::builder()
+            .route(RouteRule::new(Method::GET, "/files/{*path}").public())
+            .route(RouteRule::any("/files/secret"))
+            .route(RouteRule::any("/files/{id}/keys").body_limit(7))
+            .route(RouteRule::new(Method::OPTIONS, "/{*path}").public())
+            .route(RouteRule::new(Method::POST, "/files/secret"))
+            .route(RouteRule::new(Method::GET, "/v{major}/{*path}").public())
+            .route(RouteRule::any("/v1{minor}/keys"))
+            .build()
+            .unwrap();
+        let found = |method: &Method, path: &str| {
+            let route = routes.resolve(method, path).unwrap();
+            (route.id().index(), route.is_public())
+        };
+        for method in [Method::GET, Method::HEAD, Method::DELETE] {
+            assert_eq!(found(&method, "/files/secret"), (1, false), "{method}");
+            assert_eq!(found(&method, "/files/7/keys"), (2, false), "{method}");
+        }
+        assert_eq!(found(&Method::POST, "/files/secret"), (4, false));
+        assert_eq!(found(&Method::GET, "/v12/keys"), (6, false));
+        assert_eq!(found(&Method::GET, "/v2/keys"), (5, true));
+        for method in [Method::GET, Method::HEAD] {
+            assert_eq!(found(&method, "/files/logo.png"), (0, true), "{method}");
+        }
+        // A preflight is for every path that has no route of its own for it.
+        assert_eq!(found(&Method::OPTIONS, "/orders"), (3, true));
+        assert_eq!(found(&Method::OPTIONS, "/files/secret"), (1, false));
+        assert!(routes.resolve(&Method::DELETE, "/files/logo.png").is_none());
     }
 
     #[test]

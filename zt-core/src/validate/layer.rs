@@ -51,6 +51,21 @@ impl ValidateRequestLayer {
         self
     }
 
+    pub(crate) fn routes(&self) -> &Routes {
+        &self.0.routes
+    }
+
+    /// What weakens it.
+    pub(crate) fn doors(&self) -> impl Iterator<Item = &'static str> {
+        let rules = &*self.0;
+        [
+            (rules.accept_anything, "insecure_accept_anything"),
+            (rules.encoded_unreserved, "insecure_encoded_unreserved"),
+        ]
+        .into_iter()
+        .filter_map(|(open, door)| open.then_some(door))
+    }
+
     fn decide<B: Body>(
         &self,
         parts: &Parts,

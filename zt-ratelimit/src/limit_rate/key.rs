@@ -78,7 +78,7 @@ pub struct ByPeer;
 impl CountBy for ByPeer {}
 
 impl Sealed for ByPeer {
-    const NAME: &'static str = "limit_rate_by_peer";
+    const NAME: &'static str = "LimitRate by peer";
     const STAGE: Stage = Stage::LimitPeer;
 
     fn count(&self, _: &Parts, cx: &SecurityContext, ipv6_bits: u8) -> Result<Counted, Denial> {
@@ -93,7 +93,7 @@ pub struct ByPrincipal;
 impl CountBy for ByPrincipal {}
 
 impl Sealed for ByPrincipal {
-    const NAME: &'static str = "limit_rate_by_principal";
+    const NAME: &'static str = "LimitRate by principal";
     const STAGE: Stage = Stage::Spend;
 
     fn count(&self, _: &Parts, cx: &SecurityContext, ipv6_bits: u8) -> Result<Counted, Denial> {
@@ -118,7 +118,7 @@ impl<F> Sealed for ByKey<F>
 where
     F: Fn(&Parts, &SecurityContext) -> Option<Key> + Send + Sync + 'static,
 {
-    const NAME: &'static str = "limit_rate_by_key";
+    const NAME: &'static str = "LimitRate by key";
     const STAGE: Stage = Stage::Spend;
 
     fn count(&self, parts: &Parts, cx: &SecurityContext, _: u8) -> Result<Counted, Denial> {
@@ -146,7 +146,7 @@ impl<F> Sealed for ByRequestKey<F>
 where
     F: Fn(&Parts, &SecurityContext) -> Option<Key> + Send + Sync + 'static,
 {
-    const NAME: &'static str = "limit_rate_by_request_key";
+    const NAME: &'static str = "LimitRate by request key";
     const STAGE: Stage = Stage::LimitPeer;
 
     fn count(&self, parts: &Parts, cx: &SecurityContext, _: u8) -> Result<Counted, Denial> {

@@ -316,6 +316,32 @@ async fn an_inner_gate_s_denial_is_seen_by_the_outer_gate_s_guards() {
 }
 
 #[tokio::test]
+async fn a_renderer_that_panics_still_refuses() {
+    #[derive(Debug)]
+    struct Broken;
+
+    impl crate::problem::Render for Broken {
+        fn render(&self, _: &Denial, _: crate::problem::Asked) -> Response<Full<Bytes>> {
+            panic!("no template")
+        }
+    }
+
+    let spy = Spy::default();
+    let settings = Arc::new(Settings::default().with_render(Broken));
+    let chain = Link::first(spy.clone()).then(refuses(Code::PolicyDenied));
+    let gate: Gate<_, _> = Gate::with_settings(service_fn(hello), chain, settings);
+    let response = gate.oneshot(request()).await.unwrap();
+    assert_eq!(response.status(), 403);
+    assert_eq!(response.headers()["x-spy"], "saw");
+    assert_eq!(
+        response.extensions().get::<Denial>().unwrap().code(),
+        Code::PolicyDenied
+    );
+    response.into_body().collect().await.unwrap();
+    assert_eq!(spy.once().status, Some(StatusCode::FORBIDDEN));
+}
+
+#[tokio::test]
 async fn a_stack_that_observes_lets_denials_pass_until_its_date() {
     let clock = ManualClock::default();
     let until = clock.now().unwrap() + std::time::Duration::from_secs(60);

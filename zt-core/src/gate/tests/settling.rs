@@ -243,4 +243,52 @@ async fn an_answer_that_is_dropped_unread_is_abandoned() {
     assert_eq!(spy.once().end, End::Abandoned);
 }
 
+/// A guard that panics wherever it is asked to.
+#[derive(Clone)]
+struct Explodes;
+
+impl Check for Explodes {
+    type Guard = Self;
+
+    const NAME: &'static str = "explodes";
+    const STAGE: Stage = Stage::Anywhere;
+
+    fn check(&self, _: &mut Parts, _: &mut SecurityContext) -> Step<Self> {
+        Step::pass(Self)
+    }
+}
+
+impl Guard for Explodes {
+    fn settle(&mut self, _: &Settlement<'_>) {
+        panic!("settling failed");
+    }
+}
+
+#[tokio::test]
+async fn a_guard_that_panics_while_it_settles_does_not_keep_the_others_from_settling() {
+    // In the body, at the head, and in a future that is dropped.
+    for status in [StatusCode::OK, StatusCode::NO_CONTENT] {
+        let spy = Spy::default();
+        let chain = Link::first(spy.clone()).then(Explodes);
+        let answers = service_fn(move |request: Request<Full<Bytes>>| async move {
+            let mut response = hello(request).await?;
+            *response.status_mut() = status;
+            Ok::<_, Infallible>(response)
+        });
+        let response = Gate::new(answers, chain).oneshot(request()).await.unwrap();
+        response.into_body().collect().await.unwrap();
+        assert_eq!(spy.once().end, End::Complete, "{status}");
+    }
+    let spy = Spy::default();
+    let hangs = service_fn(|_: Request<Full<Bytes>>| {
+        std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>()
+    });
+    let chain = Link::first(spy.clone()).then(Explodes);
+    let mut future = Box::pin(Gate::new(hangs, chain).oneshot(request()));
+    let mut task = Context::from_waker(Waker::noop());
+    assert!(future.as_mut().poll(&mut task).is_pending());
+    drop(future);
+    assert_eq!(spy.once().end, End::Abandoned);
+}
+
 use std::future::Future as _;

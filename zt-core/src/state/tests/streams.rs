@@ -415,3 +415,88 @@ mod upgrades {
         written.abort();
     }
 }
+
+/// A body that gives `text` again and again, whenever it is asked.
+fn endless(text: &'static str) -> impl http_body::Body<Data = Bytes, Error = Infallible> + Unpin {
+    StreamBody::new(stream::repeat_with(move || {
+        Ok::<_, Infallible>(Frame::data(Bytes::from_static(text.as_bytes())))
+    }))
+}
+
+#[tokio::test]
+async fn an_answer_that_a_layer_in_between_threw_away_does_not_take_the_watch_with_it() {
+    // A retry, or a layer that reads an answer and streams another one.
+    let fixture = Fixture::new();
+    let inner = Gate::<_, _, Keep>::with_settings(
+        service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(endless("first"))) }),
+        Link::first(fixture.check.clone()),
+        fixture.settings(),
+    );
+    let between = service_fn(move |request: Request<()>| {
+        let inner = inner.clone();
+        async move {
+            drop(inner.oneshot(request).await?);
+            Ok::<_, Infallible>(Response::new(endless("second")))
+        }
+    });
+    let outer = Gate::<_, _, Keep>::with_settings(between, crate::gate::Opened, fixture.settings());
+    let mut body = outer.oneshot(fixture.request()).await.unwrap().into_body();
+    assert_eq!(
+        body.frame().await.unwrap().unwrap().into_data().unwrap(),
+        "second"
+    );
+    fixture.strike().await;
+    fixture.pass(SECOND).await;
+    assert!(body.frame().await.unwrap().is_err(), "it goes on");
+}
+
+#[tokio::test]
+async fn a_stream_where_none_belongs_is_cut_too() {
+    // A server of HTTP/2 sends what a handler answers to HEAD, or with 204.
+    for (method, status) in [("HEAD", 200), ("GET", 204), ("GET", 304)] {
+        let fixture = Fixture::new();
+        let inner = service_fn(move |_: Request<()>| async move {
+            let mut response = Response::new(endless("x"));
+            *response.status_mut() = StatusCode::from_u16(status).unwrap();
+            Ok::<_, Infallible>(response)
+        });
+        let gate = Gate::<_, _, Keep>::with_settings(
+            inner,
+            Link::first(fixture.check.clone()),
+            fixture.settings(),
+        );
+        let mut request = fixture.request();
+        *request.method_mut() = method.parse().unwrap();
+        let mut body = gate.oneshot(request).await.unwrap().into_body();
+        assert!(body.frame().await.unwrap().is_ok());
+        fixture.strike().await;
+        fixture.pass(SECOND).await;
+        assert!(body.frame().await.unwrap().is_err(), "{method} {status}");
+        assert_eq!(*fixture.check.ends.lock().unwrap(), [End::Complete]);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_lies_about_its_length_is_cut_while_it_waits() {
+    let fixture = Fixture::new();
+    let inner = service_fn(move |_: Request<()>| async move {
+        let frames = stream::iter(["x"])
+            .map(|text| Ok::<_, Infallible>(Frame::data(Bytes::from(text))))
+            .chain(stream::pending());
+        let mut response = Response::new(StreamBody::new(frames));
+        let length = http::HeaderValue::from_static("1");
+        response.headers_mut().insert("content-length", length);
+        Ok::<_, Infallible>(response)
+    });
+    let gate = Gate::<_, _, Keep>::with_settings(
+        inner,
+        Link::first(fixture.check.clone()),
+        fixture.settings(),
+    );
+    let mut body = gate.oneshot(fixture.request()).await.unwrap().into_body();
+    assert!(body.frame().await.unwrap().is_ok());
+    let waits = tokio::spawn(async move { body.frame().await });
+    fixture.strike().await;
+    fixture.pass(SECOND).await;
+    assert!(waits.is_finished(), "nobody woke it");
+}
