@@ -158,31 +158,24 @@ fn durable(options: &Options, report: &mut Report<impl Write>) -> Outcome {
     let mut rows = Vec::new();
     for (callers, floors, ours) in &runs {
         for (name, runs) in [("raw group commit", floors), ("AuditLog", ours)] {
-            let ratios: Vec<f64> = runs
-                .iter()
-                .zip(floors)
-                .map(|(mine, floor)| mine.per_second / floor.per_second)
-                .collect();
             rows.push(vec![
                 format!("{name}, {callers} callers"),
                 format!("{:.0}", median_of(runs, |run| run.per_second)),
                 span(median_of(runs, |run| run.p50)),
                 span(median_of(runs, |run| run.p99)),
-                times(median(&ratios)),
+                times(against(runs, floors, |run| run.per_second)),
             ]);
         }
-        let floor = median_of(floors, |run| run.per_second);
-        let found = median_of(ours, |run| run.per_second) / floor;
         match callers {
             1 => report.bar(Bar::new(
                 "a durable record, one caller, p50 against the raw group commit",
                 Limit::Times(1.3),
-                median_of(ours, |run| run.p50) / median_of(floors, |run| run.p50),
+                against(ours, floors, |run| run.p50),
             )),
             64 => report.bar(Bar::new(
                 "durable records a second, 64 callers, against the raw group commit",
                 Limit::AtLeast(0.8),
-                found,
+                against(ours, floors, |run| run.per_second),
             )),
             _ => {}
         }
@@ -213,6 +206,16 @@ struct Run {
 
 fn median_of(runs: &[Run], figure: impl Fn(&Run) -> f64) -> f64 {
     median(&runs.iter().map(figure).collect::<Vec<_>>())
+}
+
+/// The median ratio of runs that took turns.
+fn against(runs: &[Run], floors: &[Run], figure: impl Fn(&Run) -> f64) -> f64 {
+    let pairs = runs.iter().zip(floors);
+    median(
+        &pairs
+            .map(|(mine, floor)| figure(mine) / figure(floor))
+            .collect::<Vec<_>>(),
+    )
 }
 
 /// `callers` tasks of one thread; each appends, waits until that is durable, and begins again.
