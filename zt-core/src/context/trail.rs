@@ -9,7 +9,7 @@ use std::{
 
 use http::{HeaderValue, Method, Uri, header, request::Parts};
 
-use super::{Claimed, ClientAddress, RequestId, Stage, TraceParent};
+use super::{Claimed, ClientAddress, RequestId, Stage, TraceParent, detached};
 use crate::{
     clock::{ClockError, Timestamp},
     decision::{Denial, Permit},
@@ -71,8 +71,8 @@ impl Trail {
             opened_monotonic,
             traceparent: TraceParent::from_headers(&parts.headers),
             method: parts.method.clone(),
-            uri: parts.uri.clone(),
-            user_agent: parts.headers.get(header::USER_AGENT).cloned(),
+            uri: detached::uri(&parts.uri),
+            user_agent: parts.headers.get(header::USER_AGENT).map(detached::value),
             grpc: is_grpc(parts),
             client,
             claimed,
