@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::detached;
+
 /// The claimed-identity headers of one request, as they stood before anything was stripped.
 #[derive(Clone, Default)]
 pub struct Claimed(Vec<(HeaderName, HeaderValue)>);
@@ -267,7 +269,7 @@ impl ClaimedNames {
                 headers
                     .get_all(name)
                     .iter()
-                    .map(|value| (name.clone(), value.clone())),
+                    .map(|value| (detached::name(name), detached::value(value))),
             );
         }
         Claimed(claimed)

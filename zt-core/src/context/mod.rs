@@ -6,6 +6,7 @@
 
 mod address;
 mod claimed;
+mod detached;
 mod ids;
 mod stage;
 mod trail;
@@ -50,10 +51,21 @@ impl SecurityContext {
     /// Opens the context of a request. Gates do this; call it to test a check by itself.
     #[must_use]
     pub fn open(parts: &Parts, settings: &Arc<Settings>) -> Self {
+        Self::open_for(parts, settings, true)
+    }
+
+    /// Opens a context that nobody will keep longer than the request lasts: what it holds need
+    /// not be copied.
+    pub(crate) fn open_briefly(parts: &Parts, settings: &Arc<Settings>) -> Self {
+        Self::open_for(parts, settings, false)
+    }
+
+    fn open_for(parts: &Parts, settings: &Arc<Settings>, kept: bool) -> Self {
         let (now, monotonic) = settings.clock().read();
         let troubled = now.is_err();
         let trail = Trail::open(
             parts,
+            kept,
             Arc::clone(settings),
             now,
             monotonic,
@@ -322,6 +334,67 @@ mod tests {
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let cx = SecurityContext::open(&parts, &Arc::new(settings));
         assert_eq!(cx.client().client(), Some([192, 0, 2, 7].into()));
+    }
+
+    #[test]
+    fn what_is_kept_of_a_request_does_not_keep_its_whole_head_in_memory() {
+        use std::sync::atomic::AtomicBool;
+
+        use bytes::Bytes;
+        use http::{HeaderValue, Uri};
+
+        /// A server's read buffer, of which targets and values are slices.
+        struct Buffer(Vec<u8>, Arc<AtomicBool>);
+
+        impl AsRef<[u8]> for Buffer {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+
+        impl Drop for Buffer {
+            fn drop(&mut self) {
+                self.1.store(true, Ordering::SeqCst);
+            }
+        }
+
+        for target in [
+            "/orders?x=1",
+            "/",
+            "*",
+            "http://example.test:81/orders?x=1",
+            "example.test:443",
+        ] {
+            let gone = Arc::new(AtomicBool::new(false));
+            let mut text = target.as_bytes().to_vec();
+            text.extend_from_slice(b"agent/1root");
+            text.resize(400_000, b'x');
+            let buffer = Bytes::from_owner(Buffer(text, Arc::clone(&gone)));
+            let value = |from, to| {
+                let at = target.len();
+                HeaderValue::from_maybe_shared(buffer.slice(at + from..at + to)).unwrap()
+            };
+            let mut request = http::Request::new(());
+            let uri = Uri::from_maybe_shared(buffer.slice(..target.len())).unwrap();
+            *request.uri_mut() = uri;
+            let headers = request.headers_mut();
+            headers.insert("user-agent", value(0, 7));
+            let mut claim = value(7, 11);
+            claim.set_sensitive(true);
+            headers.insert("x-forwarded-user", claim);
+            headers.insert("cookie", value(11, 300_000));
+            let (parts, ()) = request.into_parts();
+            let cx = SecurityContext::open(&parts, &Arc::new(Settings::default()));
+            drop((parts, buffer));
+            assert!(gone.load(Ordering::SeqCst), "{target}");
+            let trail = cx.trail();
+            assert_eq!(*trail.uri(), target.parse::<Uri>().unwrap());
+            assert_eq!(trail.user_agent().unwrap(), "agent/1");
+            let mut claims = trail.claimed().all("x-forwarded-user");
+            let claim = claims.next().unwrap();
+            assert_eq!(claim, "root");
+            assert!(claim.is_sensitive());
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 
 use http::{HeaderValue, Method, Uri, header, request::Parts};
 
-use super::{Claimed, ClientAddress, RequestId, Stage, TraceParent};
+use super::{Claimed, ClientAddress, RequestId, Stage, TraceParent, detached};
 use crate::{
     clock::{ClockError, Timestamp},
     decision::{Denial, Permit},
@@ -64,12 +64,14 @@ pub struct Trail {
 impl Trail {
     pub(super) fn open(
         parts: &Parts,
+        kept: bool,
         settings: Arc<Settings>,
         opened_at: Result<Timestamp, ClockError>,
         opened_monotonic: Duration,
         client: ClientAddress,
         claimed: Claimed,
     ) -> Self {
+        let user_agent = parts.headers.get(header::USER_AGENT);
         Self {
             settings,
             request_id: RequestId::next(),
@@ -77,8 +79,18 @@ impl Trail {
             opened_monotonic,
             traceparent: TraceParent::from_headers(&parts.headers),
             method: parts.method.clone(),
-            uri: parts.uri.clone(),
-            user_agent: parts.headers.get(header::USER_AGENT).cloned(),
+            uri: if kept {
+                detached::uri(&parts.uri)
+            } else {
+                parts.uri.clone()
+            },
+            user_agent: user_agent.map(|agent| {
+                if kept {
+                    detached::value(agent)
+                } else {
+                    agent.clone()
+                }
+            }),
             grpc: is_grpc(parts),
             client,
             claimed,

@@ -64,9 +64,13 @@ pub(super) struct Shared<C> {
 impl<C> Shared<C> {
     /// The context of a request: the one that a gate further out has opened, whose settings hold,
     /// or a new one.
-    fn context(&self, parts: &Parts) -> SecurityContext {
+    fn context(&self, parts: &Parts, hands_on: bool) -> SecurityContext {
         let Some(cx) = parts.extensions.get::<SecurityContext>() else {
-            return SecurityContext::open(parts, &self.settings);
+            return if hands_on {
+                SecurityContext::open(parts, &self.settings)
+            } else {
+                SecurityContext::open_briefly(parts, &self.settings)
+            };
         };
         let foreign = self.is_stack && !Arc::ptr_eq(cx.settings(), &self.settings);
         if foreign && !cx.has_begun() {
@@ -159,7 +163,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
         let mut body = M::enter(body);
-        let mut cx = self.shared.context(&parts);
+        let mut cx = self.shared.context(&parts, C::HANDS_ON);
         let mut slots = C::Slots::default();
         let mut exchange = Exchange {
             parts: &mut parts,
