@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header, response};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, response};
 use http_body::Body;
 use tower_service::Service;
 
@@ -368,7 +368,7 @@ impl<S, B> Waiting<S, B> {
 /// The response leaves: guards see its head, and what settles rides on its body.
 fn leave<S: Slots, R>(
     mut head: response::Parts,
-    answer: Answer<R>,
+    mut answer: Answer<R>,
     carried: &mut Carried<S>,
     cx: &SecurityContext,
     method: &Method,
@@ -376,6 +376,15 @@ fn leave<S: Slots, R>(
 where
     R: Body<Data = Bytes>,
 {
+    if let Answer::Denial(bytes) = &mut answer {
+        // RFC 9110 section 9.3.2: HEAD has the header fields of GET and no content, which a server
+        // of HTTP/2 does not see to.
+        if method == Method::HEAD && !bytes.is_empty() {
+            let length = HeaderValue::from(bytes.len());
+            head.headers.insert(header::CONTENT_LENGTH, length);
+            *bytes = Bytes::new();
+        }
+    }
     if let Some(slots) = carried.slots.as_mut() {
         slots.head(&mut head, cx.trail());
     }
