@@ -62,6 +62,8 @@ pub struct ClaimedNames {
     firsts: u128,
     /// The same of prefixes.
     prefix_firsts: u128,
+    /// What was taken off the list.
+    without: BTreeSet<String>,
 }
 
 const NAMES: &[&str] = &[
@@ -204,6 +206,7 @@ impl Default for ClaimedNames {
             lengths: 0,
             firsts: 0,
             prefix_firsts: 0,
+            without: BTreeSet::new(),
         };
         for name in NAMES {
             names = names.with(name);
@@ -222,6 +225,7 @@ impl ClaimedNames {
         let name = folded(name);
         self.lengths |= length_bit(name.len());
         self.firsts |= name.bytes().next().map_or(0, first_bit);
+        self.without.remove(&name);
         self.names.insert(name);
         self
     }
@@ -239,8 +243,16 @@ impl ClaimedNames {
     /// Not `name`, because the application means to read it. It is then whatever the caller says.
     #[must_use]
     pub fn insecure_without(mut self, name: &str) -> Self {
-        self.names.remove(&folded(name));
+        let name = folded(name);
+        if self.names.remove(&name) {
+            self.without.insert(name);
+        }
         self
+    }
+
+    /// The names that would be stripped, had the application not asked to read them.
+    pub(crate) fn without(&self) -> impl Iterator<Item = &str> {
+        self.without.iter().map(String::as_str)
     }
 
     /// Whether `name` claims an identity.
