@@ -59,6 +59,8 @@ pub struct ClaimedNames {
     marks: Marks,
     /// Bit `n` is set where a prefix that begins with the byte `n` is listed.
     prefix_firsts: u128,
+    /// What was taken off the list.
+    without: BTreeSet<String>,
 }
 
 const NAMES: &[&str] = &[
@@ -200,6 +202,7 @@ impl Default for ClaimedNames {
             prefixes: Vec::new(),
             marks: Marks::default(),
             prefix_firsts: 0,
+            without: BTreeSet::new(),
         };
         for name in NAMES {
             names = names.with(name);
@@ -217,6 +220,7 @@ impl ClaimedNames {
     pub fn with(mut self, name: &str) -> Self {
         let name = folded(name);
         self.marks.set(&name);
+        self.without.remove(&name);
         self.names.insert(name);
         self
     }
@@ -234,8 +238,16 @@ impl ClaimedNames {
     /// Not `name`, because the application means to read it. It is then whatever the caller says.
     #[must_use]
     pub fn insecure_without(mut self, name: &str) -> Self {
-        self.names.remove(&folded(name));
+        let name = folded(name);
+        if self.names.remove(&name) {
+            self.without.insert(name);
+        }
         self
+    }
+
+    /// The names that would be stripped, had the application not asked to read them.
+    pub(crate) fn without(&self) -> impl Iterator<Item = &str> {
+        self.without.iter().map(String::as_str)
     }
 
     /// Whether `name` claims an identity.

@@ -219,7 +219,9 @@ impl<G, X> fmt::Debug for Slot<G, X> {
 
 impl<G: Guard, X: 'static> Slot<G, X> {
     /// Runs the check of this slot, or goes on with it; `Err` where the chain stops.
-    #[inline]
+    ///
+    /// Only a check that passes at once is worth inlining into every chain.
+    #[inline(always)]
     fn fill(
         &mut self,
         parts: &mut Parts,
@@ -228,38 +230,55 @@ impl<G: Guard, X: 'static> Slot<G, X> {
         task: Option<&mut Context<'_>>,
         start: impl FnOnce(&mut Parts, &mut X, &mut SecurityContext) -> Step<G, X>,
     ) -> Result<(), Progress> {
-        let result = match self {
-            Self::Held { .. } | Self::Waived => return Ok(()),
-            Self::Empty => match start(parts, body, cx) {
-                Step::Now(result) => result,
-                Step::Later(later) => {
-                    *self = Self::Waiting(later);
-                    return self.fill(parts, body, cx, task, start_again);
+        if matches!(self, Self::Empty) {
+            match start(parts, body, cx) {
+                Step::Now(Ok(guard)) => {
+                    *self = Self::Held {
+                        guard,
+                        released: false,
+                    };
+                    return Ok(());
                 }
-            },
-            Self::Waiting(later) => {
-                let Some(task) = task else {
-                    return Err(Progress::Waiting);
-                };
-                match later.resume(task, parts, body, cx) {
-                    Poll::Pending => return Err(Progress::Waiting),
-                    Poll::Ready(result) => result,
-                }
+                Step::Now(Err(denial)) => return self.refused(denial, cx),
+                Step::Later(later) => *self = Self::Waiting(later),
             }
+        }
+        self.resume(parts, body, cx, task)
+    }
+
+    /// Goes on with a check that waits.
+    #[cold]
+    fn resume(
+        &mut self,
+        parts: &mut Parts,
+        body: &mut X,
+        cx: &mut SecurityContext,
+        task: Option<&mut Context<'_>>,
+    ) -> Result<(), Progress> {
+        let Self::Waiting(later) = self else {
+            return Ok(());
         };
-        match result {
-            Ok(guard) => {
+        let Some(task) = task else {
+            return Err(Progress::Waiting);
+        };
+        match later.resume(task, parts, body, cx) {
+            Poll::Pending => Err(Progress::Waiting),
+            Poll::Ready(Err(denial)) => self.refused(denial, cx),
+            Poll::Ready(Ok(guard)) => {
                 *self = Self::Held {
                     guard,
                     released: false,
-                }
-            }
-            Err(denial) => {
-                *self = Self::Waived;
-                cx.waive(denial).map_err(Progress::Refused)?;
+                };
+                Ok(())
             }
         }
-        Ok(())
+    }
+
+    /// A check that refused stays waived where the stack only observes.
+    #[cold]
+    fn refused(&mut self, denial: Denial, cx: &SecurityContext) -> Result<(), Progress> {
+        *self = Self::Waived;
+        cx.waive(denial).map_err(Progress::Refused)
     }
 
     fn guard(&mut self) -> Option<&mut G> {
@@ -269,11 +288,6 @@ impl<G: Guard, X: 'static> Slot<G, X> {
             None
         }
     }
-}
-
-/// A slot that waits does not start its check again.
-fn start_again<G, X>(_: &mut Parts, _: &mut X, _: &mut SecurityContext) -> Step<G, X> {
-    Step::Now(Err(Denial::misordered("a waiting check was started again")))
 }
 
 impl<B, A, C> Chain<B> for Link<A, C>

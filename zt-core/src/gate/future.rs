@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header, response};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, response};
 use http_body::Body;
 use tower_service::Service;
 
@@ -393,7 +393,19 @@ fn leave<S: Slots, R>(held: Held<R>, carried: &mut Carried<S>, asked: Verb) -> R
 where
     R: Body<Data = Bytes>,
 {
-    let Held { mut head, answer } = held;
+    let Held {
+        mut head,
+        mut answer,
+    } = held;
+    if let Answer::Denial(bytes) = &mut answer {
+        // RFC 9110 section 9.3.2: HEAD has the header fields of GET and no content, which a server
+        // of HTTP/2 does not see to.
+        if asked == Verb::Head && !bytes.is_empty() {
+            let length = HeaderValue::from(bytes.len());
+            head.headers.insert(header::CONTENT_LENGTH, length);
+            *bytes = Bytes::new();
+        }
+    }
     if let Some(slots) = carried.slots.as_mut() {
         slots.head(&mut head, carried.cx.trail());
     }

@@ -143,7 +143,8 @@ impl Settings {
 
     /// These settings, with `other`'s sanctions and observing date where these have none.
     pub(crate) fn inheriting(mut self, other: &Self) -> Self {
-        self.sanctions = self.sanctions.or_else(|| other.sanctions.clone());
+        // What `.sanctions(..)` named stands at the door and cuts streams alike.
+        self.sanctions = other.sanctions.clone().or(self.sanctions);
         self.observe_until = self.observe_until.or(other.observe_until);
         self
     }

@@ -362,6 +362,8 @@ impl<H, R, P, A, S, U, Z, L, C> Builder<H, R, P, A, S, U, Z, L, C> {
         // However it was said: by the builder, or in the settings.
         let until = self.settings.observe_until().map(Timestamp::as_secs);
         doors.extend(until.map(|until| format!("insecure_observe_only until {until}")));
+        let without = self.settings.claimed_names().without();
+        doors.extend(without.map(|name| format!("insecure_without {name}")));
         let validate = self.validate.with_routes(self.routes.build()?);
         let (outer, commit, recorder) = self.record.halves();
         let chain = Link::new(Link::new(Root, self.headers), outer);

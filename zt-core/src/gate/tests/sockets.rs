@@ -106,6 +106,40 @@ async fn hyper_with_full_and_boxed_bodies() {
 }
 
 #[tokio::test]
+async fn a_head_that_is_refused_is_answered_without_a_body() {
+    // RFC 9110 section 9.3.2. A server of HTTP/2 sends what it is given, and its client takes the
+    // whole answer for an error.
+    for http2 in [false, true] {
+        let gate = Gate::new(
+            service_fn(|_: Request<hyper::body::Incoming>| async {
+                Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+            }),
+            Link::first(refuses(Code::PolicyDenied)),
+        );
+        let address = serve(gate).await;
+        let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new())
+            .http2_only(http2)
+            .build_http();
+        let mut lengths = Vec::new();
+        for method in [http::Method::GET, http::Method::HEAD] {
+            let request = Request::builder()
+                .method(method.clone())
+                .uri(format!("http://{address}/"))
+                .body(Full::default())
+                .unwrap();
+            let response = client.request(request).await.unwrap();
+            assert_eq!(response.status(), 403);
+            lengths.push(response.headers()["content-length"].clone());
+            let body = response.into_body().collect().await;
+            let body = body.unwrap_or_else(|error| panic!("{method} {http2}: {error}"));
+            let is_head = method == http::Method::HEAD;
+            assert_eq!(body.to_bytes().is_empty(), is_head, "{method} {http2}");
+        }
+        assert_eq!(lengths[0], lengths[1]);
+    }
+}
+
+#[tokio::test]
 async fn axum_with_a_gate_around_the_router_and_inside_it() {
     let spy = Spy::default();
     let router: Router = Router::new().route("/", get(|| async { "axum" }));

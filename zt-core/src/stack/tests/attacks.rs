@@ -458,7 +458,11 @@ fn no_door_is_opened_without_a_record_of_it() {
         .public(Method::GET, "/health")
         .route(RouteRule::any("/login").public())
         .route(RouteRule::new(Method::GET, "/orders"))
-        .settings(Settings::default().insecure_observe_only(until))
+        .settings(
+            Settings::default()
+                .insecure_observe_only(until)
+                .with_claimed_names(ClaimedNames::default().insecure_without("X_User_Id")),
+        )
         .build()
         .unwrap();
     let [Event::Config(event)] = &recorder.events()[..] else {
@@ -475,6 +479,7 @@ fn no_door_is_opened_without_a_record_of_it() {
             "insecure_accept_anything",
             "insecure_anonymous",
             "insecure_observe_only until 1893456000",
+            "insecure_without x-user-id",
             "public * /login",
             "public GET /health",
         ]
