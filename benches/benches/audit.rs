@@ -77,7 +77,7 @@ fn handing_over(options: &Options, report: &mut Report<impl Write>) -> Outcome {
     group.service(
         Kind::Zt,
         "the same, recorded by a writer that sleeps",
-        "woken for each",
+        "flushes at once; often woken",
         idle,
         ok,
         &[],

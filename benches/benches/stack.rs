@@ -77,7 +77,7 @@ pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Outcome
     group.service(
         Kind::Zt,
         "the stack, its writer asleep",
-        "woken for each record",
+        "flushes at once; often woken",
         idle.layer(Bare),
         ok,
         refused,

@@ -44,20 +44,21 @@ impl Default for Options {
 impl Options {
     /// Reads `--quick`, `--runs N`, `--only CANDIDATE` and names of sections.
     ///
+    /// Without `--bench`, which `cargo bench` passes and `cargo test --all-targets` does not, the
+    /// candidates are shown to do what they claim and measured quickly.
+    ///
     /// # Errors
     ///
     /// [`BenchError::Argument`] for anything else.
     pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Self, BenchError> {
         let mut options = Self::default();
+        let mut quick = true;
+        let mut asked = false;
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
-                // Cargo says so to every bench.
-                "--bench" => {}
-                "--quick" => {
-                    options.rounds = 11;
-                    options.batch = Duration::from_micros(500);
-                }
+                "--bench" => quick = false,
+                "--quick" => asked = true,
                 "--runs" => {
                     options.runs = arguments
                         .next()
@@ -71,6 +72,10 @@ impl Options {
                 name if SECTIONS.contains(&name) => options.sections.push(argument),
                 _ => return Err(BenchError::Argument(argument)),
             }
+        }
+        if quick || asked {
+            options.rounds = 11;
+            options.batch = Duration::from_micros(500);
         }
         Ok(options)
     }
@@ -94,8 +99,14 @@ mod tests {
     fn sections_are_selected_by_name() {
         let options = parse(&["--bench", "gate", "--runs", "3"]).unwrap();
         assert!(options.wants("gate") && !options.wants("tower"));
-        assert_eq!(options.runs, 3);
+        assert_eq!((options.runs, options.rounds), (3, 151));
         assert!(parse(&[]).unwrap().wants("tower"));
+    }
+
+    #[test]
+    fn what_cargo_bench_did_not_start_is_quick() {
+        assert_eq!(parse(&["gate"]).unwrap().rounds, 11);
+        assert_eq!(parse(&["--quick", "--bench"]).unwrap().rounds, 11);
     }
 
     #[test]
