@@ -93,7 +93,7 @@ impl SecurityContext {
 
     /// Whether a check of any stage has begun.
     pub(crate) const fn has_begun(&self) -> bool {
-        self.stages & !(MISPLACED | Stage::Anywhere.bit()) != 0
+        self.stages & !MISPLACED != 0
     }
 
     /// Tells the trail which stages have begun.
@@ -221,12 +221,14 @@ impl SecurityContext {
     /// `stack-misordered` where a check of a later stage ran before, or the stack stands where it
     /// cannot; `clock-unavailable` where the
     /// request has no `now`, as soon as headers and audit record are in place.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn enter(&mut self, stage: Stage, name: &'static str) -> Result<(), Denial> {
-        let ordered = self.stages & !Stage::Anywhere.bit();
-        self.stages |= stage.bit();
-        if stage != Stage::Anywhere && ordered >= stage.bit() << 1 {
-            return Err(misordered(stage, name));
+        if stage != Stage::Anywhere {
+            let seen = self.stages;
+            self.stages = seen | stage.bit();
+            if seen >= stage.bit() << 1 {
+                return Err(misordered(stage, name));
+            }
         }
         if self.troubled && stage > Stage::Record {
             return Err(self.trouble());
