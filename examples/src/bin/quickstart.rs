@@ -18,11 +18,8 @@ use zt_examples::Result;
 use zt_ratelimit::{LimitRateLayer, Quota};
 
 async fn orders(caller: Principal, permit: Permit) -> String {
-    format!(
-        "orders for {}, permitted by {}\n",
-        caller.subject(),
-        permit.rule()
-    )
+    let (who, rule) = (caller.subject(), permit.rule());
+    format!("orders for {who}, permitted by {rule}\n")
 }
 
 #[tokio::main]
@@ -35,13 +32,10 @@ async fn main() -> Result<()> {
     let request = MintRequest::new("orders-app", "quickstart").scopes(["orders:read"]);
     let token = tokens.mint(request.expires(tomorrow)).await?;
 
+    let quota = Quota::new("peer", 100, Duration::from_secs(60))?;
     let zt = ZeroTrust::builder()
         .record(RecordAuditLayer::new(log))
-        .limit_peer(LimitRateLayer::by_peer(Quota::new(
-            "peer",
-            100,
-            Duration::from_secs(60),
-        )?))
+        .limit_peer(LimitRateLayer::by_peer(quota))
         .authenticate(VerifyServiceTokenLayer::new(tokens))
         .authorize(AuthorizeLayer::new(RequireScopes::all_of(["orders:read"])?))
         .public(Method::GET, "/health")
@@ -53,10 +47,8 @@ async fn main() -> Result<()> {
         .route("/health", get(|| async { "fine\n" }));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    println!(
-        "curl -i http://{address}/orders -H 'X-Service-Token: {}'",
-        token.clear.expose()
-    );
+    let token = token.clear.expose();
+    println!("curl -i http://{address}/orders -H 'X-Service-Token: {token}'");
     println!("curl -i http://{address}/orders");
     axum::serve(listener, zt.wrap(app).into_make_service_with_connect_info()).await?;
     Ok(())

@@ -10,6 +10,7 @@
 mod denials;
 mod interop;
 mod order;
+mod quickstart;
 mod race;
 mod tour;
 
