@@ -68,6 +68,8 @@ impl<'a> Once<'a> {
             12 if name == "content-type" => &mut self.content_type,
             13 if name == "authorization" => &mut self.authorization,
             13 if alike(name, "x-http-method") => return Err(overrides()),
+            13 if alike(name, "x-rewrite-url") => return Err(overrides()),
+            14 if alike(name, "x-original-url") => return Err(overrides()),
             14 if alike(name, "content-length") => exactly(name, &mut self.length)?,
             17 if alike(name, "transfer-encoding") => exactly(name, &mut self.coding)?,
             17 if alike(name, "x-method-override") => return Err(overrides()),
@@ -129,5 +131,5 @@ fn check_coding(coding: &HeaderValue, version: Version, length: Option<u64>) -> 
 }
 
 fn overrides() -> Denial {
-    malformed("a header that overrides the method")
+    malformed("a header that overrides the method or the target")
 }

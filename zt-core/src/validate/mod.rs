@@ -22,8 +22,8 @@
 //! 7. its body is framed in one way: `Transfer-Encoding` is `chunked` and nothing else, stands in
 //!    HTTP/1.1 only, and not beside `Content-Length`;
 //! 8. no header has the name of one that frames the body, spelled with `_`;
-//! 9. no header overrides the method: `X-HTTP-Method-Override`, `X-HTTP-Method`,
-//!    `X-Method-Override`, spelled with `-` or `_`;
+//! 9. no header overrides the method or the target: `X-HTTP-Method-Override`, `X-HTTP-Method`,
+//!    `X-Method-Override`, `X-Original-URL`, `X-Rewrite-URL`, spelled with `-` or `_`;
 //! 10. it says which host it is for: HTTP/1.1 in a `Host`, HTTP/2 and later in `:authority` or
 //!     `Host`, and what it says is a host;
 //! 11. `Host` and the target's authority are the same, but for case and a default port;

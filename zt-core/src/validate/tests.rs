@@ -361,6 +361,8 @@ async fn refuses_headers_that_override_the_method() {
         "x-http-method-override",
         "x-http-method",
         "x-method-override",
+        "x-original-url",
+        "x-rewrite-url",
     ] {
         let variants = [
             known.to_owned(),
