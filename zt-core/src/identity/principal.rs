@@ -1,7 +1,6 @@
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
 use crate::clock::Timestamp;
 
@@ -100,7 +99,7 @@ struct Inner {
     issued_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
     binding: Option<Binding>,
-    claims: Option<Arc<RawValue>>,
+    claims: Option<Arc<str>>,
     further: Vec<Principal>,
 }
 
@@ -288,7 +287,7 @@ impl Principal {
     ///
     /// When there are no claims (`null` is parsed then), or they are not a `T`.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_str(self.0.claims.as_deref().map_or("null", RawValue::get))
+        serde_json::from_str(self.0.claims.as_deref().unwrap_or("null"))
     }
 }
 
@@ -397,9 +396,9 @@ impl Assertion {
         self
     }
 
-    /// The claims, as they were signed.
-    pub fn claims(mut self, claims: Arc<RawValue>) -> Self {
-        self.0.claims = Some(claims);
+    /// The claims: the JSON text as it was signed.
+    pub fn claims(mut self, claims: impl Into<Arc<str>>) -> Self {
+        self.0.claims = Some(claims.into());
         self
     }
 }
@@ -414,9 +413,8 @@ mod tests {
         struct Claims {
             plan: String,
         }
-        let raw = RawValue::from_string(r#"{"plan":"gold","ssn":"123"}"#.to_owned()).unwrap();
         let principal = Principal::assertion(PrincipalKind::User, "ada", AuthMethod::Jwt)
-            .claims(Arc::from(raw))
+            .claims(r#"{"plan":"gold","ssn":"123"}"#)
             .scopes(["b", "a"])
             .finish();
         assert_eq!(principal.claims::<Claims>().unwrap().plan, "gold");

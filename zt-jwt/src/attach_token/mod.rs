@@ -1,0 +1,1 @@
+//! Tokens for the services that we call.

@@ -1,0 +1,1 @@
+//! Verifies the token of a request.
