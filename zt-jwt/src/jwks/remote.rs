@@ -12,10 +12,7 @@ use arc_swap::ArcSwapOption;
 use futures_util::future::{BoxFuture, Either, select};
 use serde::Serialize;
 use tokio::{runtime::Handle, sync::watch};
-use zt_core::{
-    clock::Clock,
-    state::{Probe, Readiness},
-};
+use zt_core::{clock::Clock, state::Probe};
 
 use super::{
     FetchError, FetchRequest, Fetched, KeySource, RefreshSettings, Validator,
