@@ -117,17 +117,19 @@
 mod flight;
 mod freshness;
 mod http_keys;
+mod keeper;
 mod remote;
 mod schedule;
 mod settings;
 mod source;
+mod status;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use self::remote::{Current, Missing, NotFetched, RemoteKeys};
 pub use self::{
     http_keys::HttpKeys,
-    remote::KeysStatus,
     settings::RefreshSettings,
     source::{FetchError, FetchRequest, Fetched, KeySource, Validator},
+    status::KeysStatus,
 };
