@@ -104,7 +104,7 @@ impl RemoteKeys {
 
     /// Fetches the keys, as at start-up; joins the fetch that is on its way.
     ///
-    /// As long as there were never any keys, whoever starts decides how often to try, so the
+    /// As long as there are no keys, whoever starts decides how often to try, so the
     /// cooldown does not count. Later it does, and a success within it is one.
     ///
     /// # Errors
@@ -188,7 +188,7 @@ impl RemoteKeys {
             Current::None if self.0.snapshot.load().is_some() => {
                 Probe::NotReady("the keys are too old")
             }
-            Current::None => Probe::NotReady("there are no keys yet"),
+            Current::None => Probe::NotReady("there are no keys"),
         }
     }
 
