@@ -71,13 +71,12 @@ fn source(config: ClientCredentialsConfig) -> ClientCredentials {
 async fn a_secret_is_encoded_before_it_is_encoded() {
     let (address, forms) = issuer().await;
     let clock = ManualClock::default();
-    let mut config = config(address, basic("s:/ä %"))
+    let config = config(address, basic("s:/ä %"))
         .scope("orders:read")
         .scope("orders:write")
         .resource("https://orders.internal")
         .resource("https://payments.internal")
         .audience("orders");
-    config = ClientCredentialsConfig { ..config };
     let token = source(config).fetch(&clock).await.unwrap();
     assert_eq!(token.bearer(), "Bearer issued-1");
     assert_eq!(
@@ -334,14 +333,20 @@ async fn a_thousand_calls_at_once_ask_the_issuer_once_and_carry_its_token() {
     let only = Destinations::only([format!("http://{orders}")]).unwrap();
     let layer = AttachTokenLayer::new(tokens, only).unwrap();
     // All wait for the token at once; the calls then take turns, for the sake of file handles.
-    let turns = tower::limit::GlobalConcurrencyLimitLayer::new(32);
-    let client = layer.layer(turns.layer(http_client()).boxed_clone());
+    let (http, turns) = (http_client(), Arc::new(Semaphore::new(32)));
+    let client = layer.layer(tower::service_fn(move |request| {
+        let (http, turns) = (http.clone(), Arc::clone(&turns));
+        async move {
+            let _turn = turns.acquire().await.unwrap();
+            http.oneshot(request).await
+        }
+    }));
     let calls: Vec<_> = (0..1_000)
         .map(|_| {
-            let mut client = client.clone();
+            let client = client.clone();
             let request = Request::get(format!("http://{orders}/"));
             let request = request.body(Full::<Bytes>::default()).unwrap();
-            tokio::spawn(async move { client.ready().await.unwrap().call(request).await })
+            tokio::spawn(async move { client.oneshot(request).await })
         })
         .collect();
     for call in calls {

@@ -1,6 +1,4 @@
-use std::task::Poll;
-
-use futures_util::poll;
+use futures_util::FutureExt;
 use zt_core::state::Readiness;
 
 use super::*;
@@ -61,7 +59,7 @@ async fn a_caller_who_leaves_does_not_cancel_the_question() {
     let tokens = tokens(issuer.clone(), &clock);
     {
         let mut caller = Box::pin(tokens.token());
-        assert!(poll!(&mut caller).is_pending());
+        assert!((&mut caller).now_or_never().is_none());
         settle().await;
         assert_eq!(issuer.asked(), 1);
     }
@@ -88,7 +86,7 @@ async fn renewal_slows_nobody_down() {
     clock.advance(SECOND);
     for _ in 0..100 {
         let mut caller = Box::pin(tokens.token());
-        assert!(matches!(poll!(&mut caller), Poll::Ready(Ok(_))));
+        assert!(matches!((&mut caller).now_or_never(), Some(Ok(_))));
     }
     settle().await;
     assert_eq!(issuer.asked(), 2);
@@ -188,11 +186,11 @@ async fn no_more_wait_than_may() {
         .build()
         .unwrap();
     let (mut one, mut two) = (Box::pin(tokens.token()), Box::pin(tokens.token()));
-    assert!(poll!(&mut one).is_pending() && poll!(&mut two).is_pending());
+    assert!((&mut one).now_or_never().is_none() && (&mut two).now_or_never().is_none());
     assert!(matches!(tokens.token().await, Err(Unavailable::Crowded)));
     drop(two);
     let mut three = Box::pin(tokens.token());
-    assert!(poll!(&mut three).is_pending());
+    assert!((&mut three).now_or_never().is_none());
     issuer.open();
     assert!(one.await.is_ok() && three.await.is_ok());
 }
@@ -220,7 +218,7 @@ fn a_runtime_that_ends_does_not_take_the_tokens_along() {
             .unwrap()
     };
     runtime().block_on(async {
-        assert!(poll!(Box::pin(tokens.token())).is_pending());
+        assert!(tokens.token().now_or_never().is_none());
         settle().await;
         assert_eq!(issuer.asked(), 1);
     });
@@ -232,7 +230,7 @@ fn a_runtime_that_ends_does_not_take_the_tokens_along() {
 #[test]
 fn without_a_runtime_there_is_an_error_and_no_panic() {
     let tokens = tokens(Issuer::new(Mode::Good(HOUR)), &ManualClock::default());
-    let answer = futures_util::FutureExt::now_or_never(tokens.token()).unwrap();
+    let answer = tokens.token().now_or_never().unwrap();
     assert!(matches!(answer, Err(Unavailable::NoRuntime)));
 }
 
