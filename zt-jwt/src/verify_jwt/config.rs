@@ -1,7 +1,11 @@
-use http::{HeaderName, Uri};
+use http::HeaderName;
 use serde::Deserialize;
 
-use super::{ConfigError, credential::Place, origin::Origins};
+use super::{
+    ConfigError,
+    credential::Place,
+    origin::{Origins, is_origin},
+};
 use crate::http::endpoint;
 
 /// Where requests carry their token.
@@ -253,49 +257,6 @@ const TAKEN: &[&str] = &[
     "set-cookie",
     "x-service-token",
 ];
-
-/// Whether browsers would write it so: scheme and host in lower case, no default port, no path.
-fn is_origin(text: &str) -> bool {
-    let Ok(uri) = endpoint(text, false) else {
-        return false;
-    };
-    let written = uri
-        .scheme_str()
-        .zip(uri.authority())
-        .map(|(scheme, authority)| {
-            [scheme, "://", &authority.as_str().to_ascii_lowercase()].concat()
-        });
-    let default_port = match uri.scheme_str() {
-        Some("https") => 443,
-        _ => 80,
-    };
-    written.as_deref() == Some(text)
-        && uri.host().is_some_and(is_host)
-        && has_usable_port(&uri, default_port)
-}
-
-/// A name or an address (RFC 3986 section 3.2.2); a pattern is neither.
-fn is_host(host: &str) -> bool {
-    let name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    let address = |byte: u8| byte.is_ascii_hexdigit() || b":.".contains(&byte);
-    match host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-    {
-        Some(inner) => inner.bytes().all(address),
-        None => !host.is_empty() && host.bytes().all(name),
-    }
-}
-
-/// `example.com:` has a colon and no port, and no browser writes it.
-fn has_usable_port(uri: &Uri, default: u16) -> bool {
-    match uri.port_u16() {
-        Some(port) => port != default,
-        None => !uri
-            .authority()
-            .is_some_and(|authority| authority.as_str().ends_with(':')),
-    }
-}
 
 /// `1*( %x21 / %x23-5B / %x5D-7E )` (RFC 6749 section 3.3).
 pub(crate) fn is_word(word: &str) -> bool {

@@ -165,6 +165,7 @@ mod credential;
 mod error;
 mod layer;
 mod origin;
+mod strip;
 
 pub(crate) use self::{answers::bearer, config::is_word};
 pub use self::{
