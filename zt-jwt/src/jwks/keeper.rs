@@ -176,9 +176,16 @@ impl Keeper {
                 if body.len() > self.settings.max_bytes {
                     return Err(Failure::TooLarge(self.settings.max_bytes));
                 }
-                let (set, left_out) = KeySet::parse_remote(&body, self.settings.max_keys)?;
-                let set = set.restrict(self.algorithms);
+                let limit = self.settings.max_keys;
+                let (set, left_out) = match KeySet::parse_remote(&body, limit) {
+                    Ok((set, left_out)) => (set.restrict(self.algorithms), left_out),
+                    Err(KeyError::NoKeys) => Default::default(),
+                    Err(error) => return Err(error.into()),
+                };
+                // It may be a mistake, and it is the issuer's word: the keys that it had are not
+                // its keys any more.
                 if set.is_empty() {
+                    self.remove_all();
                     return Err(Failure::NoneOfUse);
                 }
                 self.replace(set, now);
@@ -207,6 +214,15 @@ impl Keeper {
         }
         let source = &*self.name;
         tracing::info!(source, keys, keeps_all, "the keys have changed");
+    }
+
+    fn remove_all(&self) {
+        if self.snapshot.swap(None).is_some() {
+            self.epoch.fetch_add(1, Ordering::AcqRel);
+        }
+        let mut book = self.lock();
+        book.validator = None;
+        book.left_out = [].into();
     }
 
     fn note_set(&self, validator: Option<Validator>, left_out: Vec<String>) {
@@ -299,7 +315,7 @@ enum Failure {
     Fetch(#[from] FetchError),
     #[error("what was fetched is no usable key set: {0}")]
     Keys(#[from] KeyError),
-    #[error("no key is for an algorithm that is accepted")]
+    #[error("the set has no key that can be used for an accepted algorithm")]
     NoneOfUse,
     #[error("the source says that nothing has changed, and there is nothing yet")]
     NothingKnown,

@@ -8,10 +8,7 @@ use std::{
 
 use futures_util::future::{BoxFuture, Either, select};
 use tokio::runtime::Handle;
-use zt_core::{
-    clock::Clock,
-    state::{Probe, Readiness},
-};
+use zt_core::{clock::Clock, state::Probe};
 
 use super::{KeySource, KeysStatus, RefreshSettings, keeper::Keeper};
 use crate::{algorithm::Algorithms, key::KeySet};
@@ -104,7 +101,7 @@ impl RemoteKeys {
 
     /// Fetches the keys, as at start-up; joins the fetch that is on its way.
     ///
-    /// As long as there were never any keys, whoever starts decides how often to try, so the
+    /// As long as there are no keys, whoever starts decides how often to try, so the
     /// cooldown does not count. Later it does, and a success within it is one.
     ///
     /// # Errors
@@ -172,15 +169,6 @@ impl RemoteKeys {
         }
     }
 
-    /// Shows in `readiness`, as `name`, whether there are keys that can be used.
-    pub(crate) fn register(&self, readiness: &Readiness, name: &'static str) {
-        let inner = Arc::downgrade(&self.0);
-        readiness.register(name, move || match inner.upgrade().map(Self) {
-            Some(keys) => keys.probe(),
-            None => Probe::NotReady("the keys are gone"),
-        });
-    }
-
     /// What a readiness probe says of these keys.
     pub(crate) fn probe(&self) -> Probe {
         match self.current(self.0.clock.monotonic()) {
@@ -188,7 +176,7 @@ impl RemoteKeys {
             Current::None if self.0.snapshot.load().is_some() => {
                 Probe::NotReady("the keys are too old")
             }
-            Current::None => Probe::NotReady("there are no keys yet"),
+            Current::None => Probe::NotReady("there are no keys"),
         }
     }
 

@@ -15,6 +15,7 @@ use super::{
     config::Parameters,
     credential::{self, Credential, Found, Place, Unreadable},
     origin::Origins,
+    strip,
 };
 use crate::{
     refusal::{Refusal, Refused},
@@ -83,13 +84,31 @@ impl VerifyJwtLayer {
         let token = credential
             .token()
             .map_err(|unreadable| inner.unreadable(unreadable))?;
-        inner.from_this_site(&credential, parts)?;
+        inner.require_this_site(&credential, parts)?;
         let around = Surroundings {
             peer: cx.peer(),
             now: cx.now(),
             monotonic: cx.monotonic(),
         };
         Ok((inner.verifier.begin(token, &around), credential.place))
+    }
+
+    /// Answers at once, or when the verifier does.
+    pub(super) fn go_on(
+        &self,
+        progress: Progress,
+        place: usize,
+        parts: &mut Parts,
+    ) -> Step<Arc<Principal>> {
+        match progress {
+            Progress::Done(result) => self.conclude(result, place, parts).into(),
+            Progress::Waiting(verified) => {
+                let layer = self.clone();
+                Step::Later(Later::then(verified, move |result, parts, _| {
+                    layer.conclude(result, place, parts)
+                }))
+            }
+        }
     }
 
     fn conclude(
@@ -103,7 +122,7 @@ impl VerifyJwtLayer {
         if inner.strip
             && let Some(place) = inner.places.get(place)
         {
-            credential::strip(place, &mut parts.headers);
+            strip::strip(place, &mut parts.headers);
         }
         Ok(principal)
     }
@@ -111,7 +130,7 @@ impl VerifyJwtLayer {
 
 impl Inner {
     /// A browser sends a cookie whoever made the page that asks for it.
-    fn from_this_site(&self, credential: &Credential<'_>, parts: &Parts) -> Result<(), Denial> {
+    fn require_this_site(&self, credential: &Credential<'_>, parts: &Parts) -> Result<(), Denial> {
         if !credential.is_ambient() {
             return Ok(());
         }
@@ -151,17 +170,11 @@ impl Authenticate for VerifyJwtLayer {
     fn authenticate(&self, parts: &mut Parts, cx: &mut SecurityContext) -> Step<Arc<Principal>> {
         let begun = self.begin(parts, cx);
         for place in &self.0.places {
-            credential::hide(place, &mut parts.headers);
+            strip::hide(place, &mut parts.headers);
         }
         match begun {
+            Ok((progress, place)) => self.go_on(progress, place, parts),
             Err(denial) => denial.into(),
-            Ok((Progress::Done(result), place)) => self.conclude(result, place, parts).into(),
-            Ok((Progress::Waiting(verified), place)) => {
-                let layer = self.clone();
-                Step::Later(Later::then(verified, move |result, parts, _| {
-                    layer.conclude(result, place, parts)
-                }))
-            }
         }
     }
 
