@@ -128,7 +128,7 @@ impl TestIssuer {
     ///
     /// # Panics
     ///
-    /// Where the issuer's clock has no time.
+    /// Where the issuer's clock has no time, or its usual algorithm is symmetric.
     #[must_use]
     pub fn bad_token(&self, kind: BadToken, audience: &str) -> String {
         bad::make(kind, self, audience)
@@ -138,6 +138,10 @@ impl TestIssuer {
     /// token no claim may have been read: where
     /// [`is_about_claims`](BadToken::is_about_claims), the refusal has to be
     /// [`Refusal::Signature`](crate::Refusal::Signature).
+    ///
+    /// # Panics
+    ///
+    /// As [`bad_token`](Self::bad_token) does.
     #[must_use]
     pub fn bad_token_with_broken_signature(&self, kind: BadToken, audience: &str) -> String {
         bad::break_signature(&self.bad_token(kind, audience))

@@ -18,6 +18,11 @@ use super::{
 
 /// A token of this kind.
 pub(super) fn make(kind: BadToken, issuer: &TestIssuer, audience: &str) -> String {
+    let usual = issuer.usual();
+    assert!(
+        !usual.is_symmetric(),
+        "bad tokens need a key pair, and `{usual}` has none"
+    );
     let good = Good { issuer, audience };
     match kind.part() {
         Part::Text => text::make(kind, &good),
