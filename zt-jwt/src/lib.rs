@@ -39,5 +39,5 @@ pub use self::{
     http::HttpService,
     key::{KeySet, VerificationKey},
     refusal::{Refusal, Refused},
-    verifier::{Audience, ConfigError, Issuer, Verifier, VerifierBuilder},
+    verifier::{Audience, CacheBounds, ConfigError, Issuer, TokenCache, Verifier, VerifierBuilder},
 };

@@ -96,7 +96,7 @@ refusals! {
     /// It was taken back.
     Revoked CredentialRevoked "the token, its session, subject or key was revoked";
     /// Presented in a cookie by a page of another site.
-    CrossSite RequestMalformed "a cookie on an unsafe request that does not come from this site";
+    CrossSite PolicyDenied "a cookie on an unsafe request that does not come from this site";
 }
 
 /// A refusal, and what else is known of it.

@@ -63,5 +63,9 @@ impl RemoteKeys {
         async { unimplemented!() }
     }
 
+    pub(crate) async fn fetch_now(&self) -> bool {
+        unimplemented!()
+    }
+
     pub(crate) fn register(&self, _readiness: &Readiness, _name: &'static str) {}
 }

@@ -1,27 +1,65 @@
 //! The decision: is this token genuine, fresh, bound, and meant for us.
 
 mod builder;
+mod cache;
+mod decide;
 mod error;
 mod issuer;
 mod policy;
+#[cfg(test)]
+mod tests;
+mod verify;
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use zt_core::{
-    clock::Timestamp,
+    clock::{Clock, Timestamp},
+    decision::{Code, Denial},
     identity::{PeerIdentity, Principal},
-    state::Readiness,
+    state::{Readiness, Sanctions},
 };
 
-pub use self::{builder::VerifierBuilder, error::ConfigError, issuer::Issuer, policy::Audience};
-use crate::refusal::Refused;
+use self::policy::Policy;
+pub use self::{
+    builder::VerifierBuilder,
+    cache::{CacheBounds, TokenCache},
+    error::ConfigError,
+    issuer::Issuer,
+    policy::Audience,
+};
+use crate::{
+    jwks::{Current, RemoteKeys},
+    key::KeySet,
+    refusal::{Refusal, Refused},
+};
 
 /// Verifies tokens of the issuers that it was built with. Clones share keys and cache.
 #[derive(Clone)]
 pub struct Verifier(Arc<Inner>);
 
-struct Inner {}
+struct Inner {
+    issuers: Vec<Known>,
+    clock: Arc<dyn Clock>,
+    /// Tells this verifier's entries in a shared cache from those of others.
+    id: [u8; 16],
+    sanctions: Option<Sanctions>,
+    cache: Option<TokenCache>,
+    longest: usize,
+}
+
+/// An issuer, ready for use.
+#[derive(Debug)]
+struct Known {
+    policy: Policy,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    Fixed(Arc<KeySet>),
+    Remote(RemoteKeys),
+}
 
 /// What surrounds a token in its request.
 #[derive(Debug, Clone, Copy)]
@@ -53,40 +91,104 @@ impl Verifier {
     /// Why it is not good.
     pub async fn verify(
         &self,
-        _token: &str,
-        _peer: Option<&Arc<PeerIdentity>>,
+        token: &str,
+        peer: Option<&Arc<PeerIdentity>>,
     ) -> Result<Arc<Principal>, Refused> {
-        unimplemented!()
+        let (now, monotonic) = self.0.clock.read();
+        let now = now.map_err(|error| {
+            Refused::from(Denial::new(Code::ClockUnavailable).detail(error.to_string()))
+        })?;
+        let around = Surroundings {
+            peer,
+            now,
+            monotonic,
+        };
+        match self.begin(token.as_bytes(), &around) {
+            Progress::Done(result) => result,
+            Progress::Waiting(later) => later.await,
+        }
     }
 
-    /// As [`verify`](Self::verify), at once where it can be.
-    pub(crate) fn begin(&self, _token: &[u8], _around: &Surroundings<'_>) -> Progress {
-        unimplemented!()
-    }
-
-    /// Fetches every issuer's keys once.
+    /// Fetches the keys of every issuer, so that the first request finds them.
     ///
     /// # Errors
     ///
-    /// `keys-unavailable` where one cannot be had.
+    /// [`Refusal::Keys`] where those of one cannot be had.
     pub async fn fetch_keys(&self) -> Result<(), Refused> {
-        unimplemented!()
+        let fetches = self.remotes().map(RemoteKeys::fetch_now);
+        if join_all(fetches).await.into_iter().all(|came| came) {
+            return Ok(());
+        }
+        Err(Refusal::Keys.into())
     }
 
     /// Keeps the keys of all issuers fresh; to be spawned, once. It ends when the last handle is
-    /// dropped. Without it keys are fetched when a request needs them.
+    /// dropped. Without it keys are fetched when a request needs them, and a key that its issuer
+    /// has withdrawn is trusted until then.
     pub fn keep_fresh(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
-        async { unimplemented!() }
+        let tasks: Vec<_> = self
+            .remotes()
+            .map(|keys| -> BoxFuture<'static, ()> { Box::pin(keys.keep_fresh()) })
+            .collect();
+        async move {
+            join_all(tasks).await;
+        }
     }
 
     /// Shows in `readiness`, as `name`, whether every issuer's keys are there and fresh enough.
-    pub fn register(&self, _readiness: &Readiness, _name: &'static str) {
-        unimplemented!()
+    pub fn register(&self, readiness: &Readiness, name: &'static str) {
+        let inner = Arc::downgrade(&self.0);
+        readiness.register(name, move || {
+            use zt_core::state::Probe;
+            let Some(inner) = inner.upgrade() else {
+                return Probe::NotReady("the verifier is gone");
+            };
+            let monotonic = inner.clock.monotonic();
+            if inner
+                .issuers
+                .iter()
+                .all(|one| one.source.current(monotonic).is_some())
+            {
+                Probe::Ready
+            } else {
+                Probe::NotReady("the keys of an issuer are missing or too old")
+            }
+        });
+    }
+
+    fn remotes(&self) -> impl Iterator<Item = &RemoteKeys> {
+        self.0.issuers.iter().filter_map(|one| match &one.source {
+            Source::Remote(keys) => Some(keys),
+            Source::Fixed(_) => None,
+        })
+    }
+}
+
+impl Source {
+    fn current(&self, monotonic: Duration) -> Option<Arc<KeySet>> {
+        match self {
+            Self::Fixed(keys) => Some(Arc::clone(keys)),
+            Self::Remote(keys) => match keys.current(monotonic) {
+                Current::Keys(keys) => Some(keys),
+                Current::None => None,
+            },
+        }
+    }
+
+    fn epoch(&self) -> u64 {
+        match self {
+            Self::Fixed(_) => 0,
+            Self::Remote(keys) => keys.epoch(),
+        }
     }
 }
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier").finish_non_exhaustive()
+        let names = self.0.issuers.iter().map(|one| &one.policy.name);
+        f.debug_struct("Verifier")
+            .field("issuers", &names.collect::<Vec<_>>())
+            .field("cache", &self.0.cache)
+            .finish_non_exhaustive()
     }
 }

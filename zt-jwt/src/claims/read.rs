@@ -1,0 +1,420 @@
+use std::{borrow::Cow, fmt};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use zt_core::clock::Timestamp;
+
+use super::{Claims, Confirmation, Marks, Says, Strings, Wanted};
+use crate::{
+    jose::json::{Names, Skip, Text},
+    refusal::Refusal,
+};
+
+impl<'a> Claims<'a> {
+    /// Reads `payload`, whose signature holds.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::PayloadJson`] where it is not an object with unique members,
+    /// [`Refusal::ClaimType`] where a claim that decides something has another type than it must.
+    pub(crate) fn read(payload: &'a [u8], wanted: Wanted<'_>) -> Result<Self, Refusal> {
+        let mut reader = serde_json::Deserializer::from_slice(payload);
+        let mut read = Reading {
+            claims: Self::default(),
+            wanted,
+            wrong: false,
+        };
+        let object = reader.deserialize_map(&mut read);
+        if object.and_then(|()| reader.end()).is_err() {
+            return Err(Refusal::PayloadJson);
+        }
+        // Only now: whether the whole is good JSON does not depend on what it says.
+        if read.wrong {
+            return Err(Refusal::ClaimType);
+        }
+        Ok(read.claims)
+    }
+}
+
+struct Reading<'a, 'p> {
+    claims: Claims<'a>,
+    wanted: Wanted<'p>,
+    wrong: bool,
+}
+
+impl<'de> Visitor<'de> for &mut Reading<'de, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("claims")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let mut names = Names::default();
+        while let Some(name) = members.next_key_seed(Text)? {
+            self.member(&name, &mut members)?;
+            if !names.insert(name) {
+                return Err(de::Error::custom("a member stands there twice"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Reading<'de, '_> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, members: &mut A) -> Result<(), A::Error> {
+        if self
+            .wanted
+            .required
+            .iter()
+            .any(|required| **required == *name)
+        {
+            self.claims.required += 1;
+        }
+        let is_roles = self.wanted.roles == Some(name);
+        let is_tenant = self.wanted.tenant == Some(name);
+        if name == "cnf" {
+            let found = members.next_value_seed(Cnf)?;
+            self.wrong |= found.is_none();
+            self.claims.confirmation = found;
+            return Ok(());
+        }
+        if !is_roles && !is_tenant && !decides(name) {
+            return members.next_value_seed(Skip::MEMBER);
+        }
+        let value = members.next_value_seed(Any)?;
+        // The policy may read a claim that decides something else too.
+        if is_roles {
+            self.claims.roles = self.strings(value.clone(), true);
+        }
+        if is_tenant {
+            self.claims.tenant = self.text(value.clone(), true);
+        }
+        let claims = &mut self.claims;
+        match name {
+            "nonce" | "at_hash" | "c_hash" | "s_hash" => claims.marks.id_token = true,
+            "events" => claims.marks.events = true,
+            "iss" => self.claims.issuer = self.text(value, false),
+            "sub" => self.claims.subject = self.text(value, false),
+            "aud" => self.claims.audience = self.strings(value, false),
+            "exp" => self.claims.expires = self.date(value, false),
+            "nbf" => self.claims.not_before = self.date(value, false),
+            "iat" => self.claims.issued = self.date(value, false),
+            "jti" => self.claims.token = self.text(value, false),
+            "auth_time" => self.claims.authenticated = self.date(value, true),
+            "sid" => self.claims.session = self.text(value, true),
+            "acr" => self.claims.context_class = self.text(value, true),
+            "client_id" => self.claims.client = self.text(value, true),
+            "scope" => self.claims.scope = self.text(value, true),
+            "scp" => self.claims.scopes = self.strings(value, true),
+            "typ" => claims.marks.hear(&value, says_typ),
+            "token_use" => claims.marks.hear(&value, says_use),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, value: Value<'de>, may_be_null: bool) -> Option<Cow<'de, str>> {
+        match value {
+            Value::Text(text) => Some(text),
+            Value::Null if may_be_null => None,
+            _ => {
+                self.wrong = true;
+                None
+            }
+        }
+    }
+
+    fn strings(&mut self, value: Value<'de>, may_be_null: bool) -> Option<Strings<'de>> {
+        match value {
+            Value::Texts(texts) => Some(Strings::Several(texts)),
+            value => self.text(value, may_be_null).map(Strings::One),
+        }
+    }
+
+    fn date(&mut self, value: Value<'de>, may_be_null: bool) -> Option<Timestamp> {
+        match value {
+            Value::Date(date) => Some(date),
+            Value::Null if may_be_null => None,
+            _ => {
+                self.wrong = true;
+                None
+            }
+        }
+    }
+}
+
+/// Whether the claim decides something whatever the policy.
+fn decides(name: &str) -> bool {
+    matches!(
+        name,
+        "iss"
+            | "sub"
+            | "aud"
+            | "exp"
+            | "nbf"
+            | "iat"
+            | "jti"
+            | "auth_time"
+            | "sid"
+            | "acr"
+            | "client_id"
+            | "scope"
+            | "scp"
+            | "typ"
+            | "token_use"
+            | "nonce"
+            | "at_hash"
+            | "c_hash"
+            | "s_hash"
+            | "events"
+    )
+}
+
+impl Marks {
+    /// The worse of two words counts.
+    fn hear(&mut self, value: &Value<'_>, says: fn(&str) -> Option<Says>) {
+        let heard = match value {
+            Value::Text(text) => says(text),
+            _ => Some(Says::Other),
+        };
+        self.says = match (self.says, heard) {
+            (Some(Says::Other), _) | (_, Some(Says::Other)) => Some(Says::Other),
+            (Some(Says::Id), _) | (_, Some(Says::Id)) => Some(Says::Id),
+            (before, now) => before.or(now),
+        };
+    }
+}
+
+/// Keycloak: `Bearer`, `DPoP`, `ID`, `Refresh`, `Offline`, `Logout`.
+fn says_typ(text: &str) -> Option<Says> {
+    let is = |word: &str| text.eq_ignore_ascii_case(word);
+    if is("bearer") || is("dpop") || is("at+jwt") {
+        Some(Says::Access)
+    } else if is("id") {
+        Some(Says::Id)
+    } else if is("jwt") {
+        None
+    } else {
+        Some(Says::Other)
+    }
+}
+
+/// Cognito: `access`, `id`.
+fn says_use(text: &str) -> Option<Says> {
+    Some(match text {
+        "access" => Says::Access,
+        "id" => Says::Id,
+        _ => Says::Other,
+    })
+}
+
+/// A value, as far as claims need to know it.
+#[derive(Debug, Clone)]
+enum Value<'a> {
+    Text(Cow<'a, str>),
+    Texts(Vec<Cow<'a, str>>),
+    /// A number that can be a date.
+    Date(Timestamp),
+    Null,
+    Other,
+}
+
+struct Any;
+
+impl<'de> DeserializeSeed<'de> for Any {
+    type Value = Value<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+/// The end of the year 9999, in seconds.
+const LAST: u64 = 253_402_300_799;
+
+impl<'de> Visitor<'de> for Any {
+    type Value = Value<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a claim")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(if number <= LAST {
+            Value::Date(Timestamp::from_secs(number))
+        } else {
+            Value::Other
+        })
+    }
+
+    /// RFC 7519 section 2: a NumericDate may have a fraction.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "the bounds are checked, and a fraction of a microsecond does not matter"
+    )]
+    fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(if (0.0..=LAST as f64).contains(&number) {
+            Value::Date(Timestamp::from_micros((number * 1e6) as u64))
+        } else {
+            Value::Other
+        })
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Value::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Value::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut texts = Vec::new();
+        let mut all = true;
+        while let Some(item) = items.next_element_seed(Item)? {
+            match item {
+                Some(text) => texts.push(text),
+                None => all = false,
+            }
+        }
+        Ok(if all {
+            Value::Texts(texts)
+        } else {
+            Value::Other
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
+        Skip::MEMBER.visit_map(members)?;
+        Ok(Value::Other)
+    }
+}
+
+/// A value within an array: a text, or nothing that is kept.
+struct Item;
+
+impl<'de> DeserializeSeed<'de> for Item {
+    type Value = Option<Cow<'de, str>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+macro_rules! nothing {
+    ($($visit:ident: $type:ty,)*) => {
+        $(fn $visit<E>(self, _: $type) -> Result<Self::Value, E> {
+            Ok(None)
+        })*
+    };
+}
+
+impl<'de> Visitor<'de> for Item {
+    type Value = Option<Cow<'de, str>>;
+
+    nothing! { visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, }
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an item")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Some(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Some(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
+        Skip::MEMBER.inner()?.visit_seq(items)?;
+        Ok(None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
+        Skip::MEMBER.inner()?.visit_map(members)?;
+        Ok(None)
+    }
+}
+
+/// `cnf`; `None` where it is no object, or a member that is understood is no text.
+struct Cnf;
+
+impl<'de> DeserializeSeed<'de> for Cnf {
+    type Value = Option<Confirmation>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Cnf {
+    type Value = Option<Confirmation>;
+
+    nothing! { visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str, }
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a confirmation")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
+        Skip::MEMBER.visit_seq(items)?;
+        Ok(None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut names = Names::default();
+        let mut found = Vec::new();
+        while let Some(name) = members.next_key_seed(Text)? {
+            let method: Option<fn([u8; 32]) -> Confirmation> = match &*name {
+                "x5t#S256" => Some(Confirmation::Certificate),
+                "jkt" => Some(Confirmation::Key),
+                _ => None,
+            };
+            found.push(match method {
+                Some(method) => match members.next_value_seed(Item)? {
+                    Some(text) => thumbprint(&text).map_or(Confirmation::Unknown, method),
+                    None => Confirmation::Unknown,
+                },
+                None => {
+                    members.next_value_seed(Skip::MEMBER.inner()?)?;
+                    Confirmation::Unknown
+                }
+            });
+            if !names.insert(name) {
+                return Err(de::Error::custom("a member stands there twice"));
+            }
+        }
+        Ok(Some(match found.as_slice() {
+            [one] => *one,
+            _ => Confirmation::Unknown,
+        }))
+    }
+}
+
+fn thumbprint(text: &str) -> Option<[u8; 32]> {
+    BASE64_URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
+}

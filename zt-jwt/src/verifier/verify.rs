@@ -1,0 +1,315 @@
+//! From a token's text to a principal.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::{BoxFuture, join_all};
+use subtle::ConstantTimeEq;
+use zt_core::{
+    clock::Timestamp,
+    identity::{Binding, PeerIdentity, Principal},
+};
+
+use super::{
+    Known, Progress, Source, Surroundings, TokenCache, Verifier,
+    cache::{Key, Remembered},
+    decide::{Accepted, accept},
+};
+use crate::{
+    jose::{Compact, Header},
+    jwks::{Missing, RemoteKeys},
+    key::Found,
+    refusal::{Refusal, Refused},
+};
+
+impl Verifier {
+    /// As [`verify`](Self::verify), at once where it can be.
+    pub(crate) fn begin(&self, token: &[u8], around: &Surroundings<'_>) -> Progress {
+        // Before it is hashed: a stranger chooses its length.
+        if token.len() > self.0.longest {
+            return Progress::Done(Err(Refusal::TooLong.into()));
+        }
+        let place = self
+            .0
+            .cache
+            .as_ref()
+            .map(|cache| (cache, TokenCache::key(&self.0.id, token)));
+        if let Some((cache, key)) = &place
+            && let Some(remembered) = cache.get(key)
+            && self.still_holds(&remembered, around)
+        {
+            let good = remembered.accepted.at(around.now);
+            if good.is_err() {
+                cache.remove(key);
+            }
+            return Progress::Done(
+                good.map_err(Refused::from)
+                    .and_then(|()| self.admit(&remembered.accepted, around)),
+            );
+        }
+        let place = place.map(|(_, key)| key);
+        let attempt = match Attempt::read(token, self.0.longest) {
+            Ok(attempt) => attempt,
+            Err(refusal) => return Progress::Done(Err(refusal.into())),
+        };
+        match self.try_keys(&attempt, around) {
+            Tried::Signed(signed) => Progress::Done(self.finish(signed, place, around)),
+            Tried::Refused(refusal) => Progress::Done(Err(refusal.into())),
+            Tried::Missing { absent, otherwise } => {
+                self.ask_for(&absent, otherwise, token, place, around)
+            }
+        }
+    }
+
+    /// Whether the keys that a remembered token was verified with are still trusted.
+    fn still_holds(&self, remembered: &Remembered, around: &Surroundings<'_>) -> bool {
+        self.0.issuers.get(remembered.issuer).is_some_and(|issuer| {
+            issuer.source.epoch() == remembered.epoch
+                && issuer.source.current(around.monotonic).is_some()
+        })
+    }
+
+    /// Tries the key that each issuer has for this token. No claim is known yet, so the token
+    /// itself cannot say whose it is.
+    fn try_keys(&self, attempt: &Attempt<'_>, around: &Surroundings<'_>) -> Tried {
+        let header = &attempt.header;
+        let mut otherwise = Refusal::Algorithm;
+        let mut worse = |refusal: Refusal| {
+            if weight(refusal) > weight(otherwise) {
+                otherwise = refusal;
+            }
+        };
+        let mut absent = Vec::new();
+        for (index, issuer) in self.0.issuers.iter().enumerate() {
+            if !issuer.policy.algorithms.contains(header.algorithm) {
+                continue;
+            }
+            if !issuer.policy.takes_type(header.typ.as_deref()) {
+                worse(Refusal::Type);
+                continue;
+            }
+            // In this order: a key that is taken away in between leaves an older epoch.
+            let epoch = issuer.source.epoch();
+            let keys = issuer.source.current(around.monotonic);
+            let found = keys.as_ref().map_or(Found::Unknown, |keys| {
+                keys.find(header.kid.as_deref(), header.algorithm)
+            });
+            match found {
+                Found::Key(key) => match attempt.compact.verify(header.algorithm, key) {
+                    Ok(signed) => {
+                        return Tried::Signed(Signature {
+                            payload: signed.decode(),
+                            kid: key.kid().map(Into::into),
+                            issuer: index,
+                            epoch,
+                        });
+                    }
+                    Err(refusal) => worse(refusal),
+                },
+                Found::Ambiguous => worse(Refusal::AmbiguousKey),
+                Found::Unknown => {
+                    worse(Refusal::UnknownKey);
+                    if let Source::Remote(remote) = &issuer.source {
+                        absent.push(remote.clone());
+                    }
+                }
+            }
+        }
+        if absent.is_empty() {
+            return Tried::Refused(otherwise);
+        }
+        Tried::Missing { absent, otherwise }
+    }
+
+    /// A key is not there: it may have been published since.
+    fn ask_for(
+        &self,
+        absent: &[RemoteKeys],
+        otherwise: Refusal,
+        token: &[u8],
+        place: Option<Key>,
+        around: &Surroundings<'_>,
+    ) -> Progress {
+        let mut fetches: Vec<BoxFuture<'static, ()>> = Vec::new();
+        let mut outage = None;
+        for keys in absent {
+            match keys.missing(around.monotonic) {
+                Missing::Unknown => {}
+                Missing::Fetching(fetch) => fetches.push(fetch),
+                Missing::Unavailable { retry_after } => {
+                    outage = Some((Refusal::Keys, retry_after));
+                }
+                Missing::Crowded => outage = Some((Refusal::Crowded, SOON)),
+            }
+        }
+        if fetches.is_empty() {
+            return Progress::Done(Err(undecided(otherwise, outage)));
+        }
+        let verifier = self.clone();
+        let token: Box<[u8]> = token.into();
+        let peer = around.peer.cloned();
+        let now = around.now;
+        Progress::Waiting(Box::pin(async move {
+            join_all(fetches).await;
+            verifier.once_more(&token, place, peer.as_ref(), now)
+        }))
+    }
+
+    /// Tries again after keys were fetched, and does not wait a second time.
+    fn once_more(
+        &self,
+        token: &[u8],
+        place: Option<Key>,
+        peer: Option<&Arc<PeerIdentity>>,
+        now: Timestamp,
+    ) -> Result<Arc<Principal>, Refused> {
+        let around = Surroundings {
+            peer,
+            now,
+            monotonic: self.0.clock.monotonic(),
+        };
+        let attempt = Attempt::read(token, self.0.longest)?;
+        match self.try_keys(&attempt, &around) {
+            Tried::Signed(signed) => self.finish(signed, place, &around),
+            Tried::Refused(refusal) => Err(refusal.into()),
+            Tried::Missing { absent, otherwise } => {
+                let outage = absent
+                    .iter()
+                    .find_map(|keys| match keys.missing(around.monotonic) {
+                        Missing::Unknown => None,
+                        Missing::Unavailable { retry_after } => Some((Refusal::Keys, retry_after)),
+                        Missing::Fetching(_) | Missing::Crowded => Some((Refusal::Keys, SOON)),
+                    });
+                Err(undecided(otherwise, outage))
+            }
+        }
+    }
+
+    /// The signature holds: what do the claims say?
+    fn finish(
+        &self,
+        signature: Signature,
+        place: Option<Key>,
+        around: &Surroundings<'_>,
+    ) -> Result<Arc<Principal>, Refused> {
+        let payload = signature.payload?;
+        let size = payload.len();
+        let issuer = self.issuer(signature.issuer)?;
+        let accepted = accept(
+            payload,
+            &issuer.policy,
+            signature.kid.as_deref(),
+            around.now,
+        )?;
+        let principal = self.admit(&accepted, around)?;
+        if let (Some(cache), Some(key)) = (&self.0.cache, place) {
+            cache.insert(
+                key,
+                Remembered {
+                    accepted,
+                    issuer: signature.issuer,
+                    epoch: signature.epoch,
+                    bytes: weigh(size),
+                },
+            );
+        }
+        Ok(principal)
+    }
+
+    fn issuer(&self, index: usize) -> Result<&Known, Refused> {
+        self.0
+            .issuers
+            .get(index)
+            .ok_or_else(|| Refusal::UnknownKey.into())
+    }
+
+    /// What holds for this request alone, whether the token was verified now or before.
+    fn admit(
+        &self,
+        accepted: &Accepted,
+        around: &Surroundings<'_>,
+    ) -> Result<Arc<Principal>, Refused> {
+        let principal = &accepted.principal;
+        match principal.binding() {
+            None => {}
+            Some(Binding::CertificateThumbprint(bound)) => {
+                let held = around
+                    .peer
+                    .is_some_and(|peer| peer.thumbprint().ct_eq(&bound).into());
+                if !held {
+                    return Err(Refusal::Binding.into());
+                }
+            }
+            // Proofs of possession are not understood yet (RFC 9449), nor is what is new.
+            Some(_) => return Err(Refusal::Binding.into()),
+        }
+        if let Some(sanctions) = &self.0.sanctions {
+            sanctions.check(Some(principal), None, around.now)?;
+        }
+        Ok(Arc::clone(principal))
+    }
+}
+
+/// When to come back to what is being fetched already.
+const SOON: Duration = Duration::from_secs(1);
+
+/// A token that can be read.
+struct Attempt<'t> {
+    compact: Compact<'t>,
+    header: Header,
+}
+
+impl<'t> Attempt<'t> {
+    fn read(token: &'t [u8], longest: usize) -> Result<Self, Refusal> {
+        let compact = Compact::split(token, longest)?;
+        let header = compact.header()?;
+        Ok(Self { compact, header })
+    }
+}
+
+/// A signature that holds.
+struct Signature {
+    payload: Result<Vec<u8>, Refusal>,
+    kid: Option<Box<str>>,
+    issuer: usize,
+    epoch: u64,
+}
+
+enum Tried {
+    Signed(Signature),
+    Refused(Refusal),
+    /// These issuers may have the key by now; if not, this is why.
+    Missing {
+        absent: Vec<RemoteKeys>,
+        otherwise: Refusal,
+    },
+}
+
+/// Of two issuers' reasons the one that came further counts.
+const fn weight(refusal: Refusal) -> u8 {
+    match refusal {
+        Refusal::Type => 1,
+        Refusal::UnknownKey => 2,
+        Refusal::AmbiguousKey => 3,
+        Refusal::Base64 | Refusal::Signature => 4,
+        _ => 0,
+    }
+}
+
+/// No key is there. Where one was tried the token is forged, whatever else is down; otherwise an
+/// outage of ours is not held against the caller.
+fn undecided(otherwise: Refusal, outage: Option<(Refusal, Duration)>) -> Refused {
+    match outage {
+        Some((refusal, retry_after)) if weight(otherwise) < weight(Refusal::Signature) => Refused {
+            retry_after: Some(retry_after),
+            ..refusal.into()
+        },
+        _ => otherwise.into(),
+    }
+}
+
+/// What a remembered token takes up, in bytes: its claims, and the texts, sets and nodes that were
+/// made of them, which are no larger than the claims twice over.
+fn weigh(claims: usize) -> u64 {
+    const FIXED: usize = 1_024;
+    (FIXED + 3 * claims) as u64
+}
