@@ -1,42 +1,73 @@
-use super::Header;
+use super::{
+    Header,
+    base64url::{self, Room},
+};
 use crate::{algorithm::Algorithm, key::VerificationKey, refusal::Refusal};
 
 /// The three segments of a token, not decoded.
 #[derive(Clone, Copy)]
 pub(crate) struct Compact<'a> {
-    _token: &'a [u8],
+    /// Header and payload with the dot between them: what the signature is over.
+    signed: &'a str,
+    header: &'a str,
+    payload: &'a str,
+    signature: &'a str,
 }
 
 /// A payload whose signature holds: there is no other way to come by one.
 pub(crate) struct Signed<'a> {
-    _payload: &'a [u8],
+    payload: &'a str,
 }
 
 impl<'a> Compact<'a> {
     /// Splits `token`, which is no longer than `limit` bytes. Two dots, no empty header or
     /// signature; nothing is decoded yet.
-    pub(crate) fn split(_token: &'a [u8], _limit: usize) -> Result<Self, Refusal> {
-        unimplemented!()
+    pub(crate) fn split(token: &'a [u8], limit: usize) -> Result<Self, Refusal> {
+        if token.len() > limit {
+            return Err(Refusal::TooLong);
+        }
+        let token = str::from_utf8(token).map_err(|_| Refusal::Base64)?;
+        let (signed, signature) = token.rsplit_once('.').ok_or(Refusal::Segments)?;
+        let (header, payload) = signed.split_once('.').ok_or(Refusal::Segments)?;
+        // RFC 7515 section 7.1: three segments; a JWE has five (RFC 7516 section 7.1).
+        if payload.contains('.') || header.is_empty() || signature.is_empty() {
+            return Err(Refusal::Segments);
+        }
+        Ok(Self {
+            signed,
+            header,
+            payload,
+            signature,
+        })
     }
 
     /// The header, as far as policy lets it pass.
     pub(crate) fn header(&self) -> Result<Header, Refusal> {
-        unimplemented!()
+        let mut room = Room::<512>::new();
+        let json = room.decode(self.header.as_bytes());
+        Header::parse(json.ok_or(Refusal::Base64)?)
     }
 
     /// Checks the signature with `key` under `algorithm`, for which the key must be.
     pub(crate) fn verify(
         &self,
-        _algorithm: Algorithm,
-        _key: &VerificationKey,
+        algorithm: Algorithm,
+        key: &VerificationKey,
     ) -> Result<Signed<'a>, Refusal> {
-        unimplemented!()
+        // RSA with 8192 bits fits in; ML-DSA does not.
+        let mut room = Room::<1028>::new();
+        let signature = room.decode(self.signature.as_bytes());
+        let signature = signature.ok_or(Refusal::Base64)?;
+        key.verify(algorithm, self.signed.as_bytes(), signature)?;
+        Ok(Signed {
+            payload: self.payload,
+        })
     }
 }
 
 impl Signed<'_> {
     /// The payload's bytes.
     pub(crate) fn decode(&self) -> Result<Vec<u8>, Refusal> {
-        unimplemented!()
+        base64url::decode(self.payload.as_bytes()).ok_or(Refusal::PayloadJson)
     }
 }

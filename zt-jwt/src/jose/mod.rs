@@ -4,11 +4,15 @@
 //! [`Compact::split`] looks at bytes, [`Compact::header`] reads the header under a strict policy,
 //! [`Compact::verify`] checks the signature and gives [`Signed`], and only that can be decoded.
 
+pub(crate) mod base64url;
 mod compact;
 mod header;
 pub(crate) mod json;
+pub(crate) mod shape;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::{
     compact::{Compact, Signed},
-    header::{Header, Kid},
+    header::{Header, Kid, MAX_KID},
 };

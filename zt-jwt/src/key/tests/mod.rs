@@ -1,0 +1,2 @@
+mod signatures;
+pub(crate) mod signer;
