@@ -2,11 +2,12 @@ use std::{fmt, sync::Arc};
 
 use http::request::Parts;
 use serde::de::DeserializeOwned;
+use tower_layer::Layer;
 use zt_core::{
     authorize::{Access, Policy, Verdict},
     context::{SecurityContext, Stage},
     decision::{Code, Denial},
-    gate::{Check, Step},
+    gate::{Check, Gate, Link, Root, Step},
 };
 
 /// Asks something of the credential's claims, read as a `T`.
@@ -99,7 +100,7 @@ impl<T> fmt::Debug for RequireClaims<T> {
 pub struct RequireClaimsLayer<T>(RequireClaims<T>);
 
 /// The service that [`RequireClaimsLayer`] makes of `S`.
-pub type RequireClaimsService<S, T> = <RequireClaimsLayer<T> as tower_layer::Layer<S>>::Service;
+pub type RequireClaimsService<S, T> = <RequireClaimsLayer<T> as Layer<S>>::Service;
 
 impl<T: DeserializeOwned + 'static> RequireClaimsLayer<T> {
     /// Nothing passes whose claims do not suffice.
@@ -128,7 +129,13 @@ impl<T: DeserializeOwned + 'static> Check for RequireClaimsLayer<T> {
     }
 }
 
-zt_core::impl_layer!([T] RequireClaimsLayer<T> where T: DeserializeOwned + 'static);
+impl<S, T: DeserializeOwned + 'static> Layer<S> for RequireClaimsLayer<T> {
+    type Service = Gate<S, Link<Root, Self>>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Gate::new(inner, Link::new(Root, self.clone()))
+    }
+}
 
 impl<T> Clone for RequireClaimsLayer<T> {
     fn clone(&self) -> Self {

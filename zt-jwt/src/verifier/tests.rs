@@ -1,1 +1,516 @@
+use std::{sync::Arc, time::Duration};
 
+use aws_lc_rs::hmac;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+use zt_core::{
+    clock::{Clock, ManualClock, Timestamp},
+    decision::Code,
+    identity::{AuthMethod, PeerIdentity, PeerSource, Principal, PrincipalKind},
+    secret::Secret,
+    state::{Sanction, SanctionAction, SanctionTarget, Sanctions},
+};
+
+use super::*;
+use crate::{Algorithm, Issuer, Refusal};
+
+const ISSUER: &str = "https://issuer.example";
+const SECRET: &[u8] = b"a secret of at least thirty-two bytes";
+
+fn b64(bytes: &[u8]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// A token of these claims, signed, under `header`.
+fn sign_with(header: &Value, claims: &str) -> String {
+    let signed = format!("{}.{}", b64(header.to_string().as_bytes()), b64(claims.as_bytes()));
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET);
+    let tag = hmac::sign(&key, signed.as_bytes());
+    format!("{signed}.{}", b64(tag.as_ref()))
+}
+
+fn sign(claims: &Value) -> String {
+    sign_with(&json!({"alg": "HS256", "typ": "JWT"}), &claims.to_string())
+}
+
+fn secs(clock: &ManualClock) -> u64 {
+    clock.now().unwrap().as_secs()
+}
+
+/// Claims of a token that is good for five minutes from now.
+fn claims(clock: &ManualClock) -> Value {
+    let now = secs(clock);
+    json!({
+        "iss": ISSUER, "sub": "ada", "aud": "orders", "exp": now + 300, "nbf": now, "iat": now,
+        "jti": "t-1", "sid": "s-1", "scope": "orders:read orders:write",
+    })
+}
+
+fn with(mut claims: Value, name: &str, value: Value) -> Value {
+    claims[name] = value;
+    claims
+}
+
+fn without(mut claims: Value, name: &str) -> Value {
+    claims.as_object_mut().unwrap().remove(name);
+    claims
+}
+
+fn issuer() -> Issuer {
+    Issuer::shared_secret(ISSUER, "orders", Algorithm::Hs256, &Secret::new(SECRET.to_vec())).unwrap()
+}
+
+fn build(clock: &ManualClock, issuer: Issuer) -> Verifier {
+    Verifier::builder()
+        .clock(clock.clone())
+        .issuer(issuer)
+        .build()
+        .unwrap()
+}
+
+fn verify_for(
+    verifier: &Verifier,
+    token: &str,
+    peer: Option<&Arc<PeerIdentity>>,
+    clock: &ManualClock,
+) -> Result<Arc<Principal>, Refused> {
+    let around = Surroundings {
+        peer,
+        now: clock.now().unwrap(),
+        monotonic: clock.monotonic(),
+    };
+    match verifier.begin(token.as_bytes(), &around) {
+        Progress::Done(result) => result,
+        Progress::Waiting(_) => panic!("nothing to wait for"),
+    }
+}
+
+fn verify(
+    verifier: &Verifier,
+    token: &str,
+    clock: &ManualClock,
+) -> Result<Arc<Principal>, Refusal> {
+    verify_for(verifier, token, None, clock).map_err(|refused| refused.refusal())
+}
+
+#[test]
+fn a_good_token_names_its_caller() {
+    let clock = ManualClock::default();
+    let verifier = build(&clock, issuer().tenant_claim("org"));
+    let claims = with(claims(&clock), "org", json!("acme"));
+    let claims = with(claims, "roles", json!(["admin", "auditor"]));
+    let claims = with(claims, "acr", json!("urn:mfa"));
+    let claims = with(claims, "auth_time", json!(secs(&clock) - 60));
+    let who = verify(&verifier, &sign(&claims), &clock).unwrap();
+    assert_eq!(who.subject(), "ada");
+    assert_eq!(who.issuer(), Some(ISSUER));
+    assert_eq!(who.kind(), PrincipalKind::User);
+    assert!(who.proved_by(AuthMethod::Jwt));
+    assert_eq!(who.scopes().collect::<Vec<_>>(), ["orders:read", "orders:write"]);
+    assert_eq!(who.roles().collect::<Vec<_>>(), ["admin", "auditor"]);
+    assert_eq!(who.tenant(), Some("acme"));
+    assert_eq!(who.session(), Some("s-1"));
+    assert_eq!(who.token(), Some("t-1"));
+    assert_eq!(who.context_class(), Some("urn:mfa"));
+    assert_eq!(who.issued_at(), Some(Timestamp::from_secs(secs(&clock))));
+    // The leeway is part of its life, or an answer would be cut at its first byte.
+    let end = Timestamp::from_secs(secs(&clock) + 330);
+    assert_eq!(who.expires_at(), Some(end));
+    assert_eq!(who.claims::<Value>().unwrap()["org"], "acme");
+    assert!(!format!("{who:?} {verifier:?}").contains("auth_time"));
+}
+
+#[test]
+fn a_service_is_whoever_is_its_own_client() {
+    let clock = ManualClock::default();
+    let verifier = build(&clock, issuer());
+    let same = with(claims(&clock), "client_id", json!("ada"));
+    let other = with(claims(&clock), "client_id", json!("web"));
+    let kind = |claims: &Value| verify(&verifier, &sign(claims), &clock).unwrap().kind();
+    assert_eq!(kind(&same), PrincipalKind::Service);
+    assert_eq!(kind(&other), PrincipalKind::User);
+    let services = build(&clock, issuer().principals(PrincipalKind::Service));
+    let who = verify(&services, &sign(&other), &clock).unwrap();
+    assert_eq!(who.kind(), PrincipalKind::Service);
+}
+
+#[test]
+fn roles_are_found_where_they_were_said_to_be() {
+    let clock = ManualClock::default();
+    let verifier = build(&clock, issuer().roles_claim("/realm_access/a~1b").unwrap());
+    let roles = |value: Value| {
+        let claims = with(claims(&clock), "realm_access", value);
+        verify(&verifier, &sign(&claims), &clock)
+            .map(|who| who.roles().map(str::to_owned).collect::<Vec<_>>())
+    };
+    assert_eq!(roles(json!({"a/b": ["x", "y"]})).unwrap(), ["x", "y"]);
+    assert_eq!(roles(json!({"a/b": "x"})).unwrap(), ["x"]);
+    assert!(roles(json!({"roles": ["x"]})).unwrap().is_empty());
+    assert!(roles(json!("x")).unwrap().is_empty());
+    assert_eq!(roles(json!({"a/b": [1]})), Err(Refusal::ClaimType));
+    assert_eq!(roles(json!({"a/b": {"x": 1}})), Err(Refusal::ClaimType));
+    assert!(issuer().roles_claim("roles").is_err());
+}
+
+#[test]
+fn each_claim_is_asked_for() {
+    let clock = ManualClock::default();
+    let now = secs(&clock);
+    let verifier = build(&clock, issuer());
+    let good = || claims(&clock);
+    let day = 86_400;
+    let cases = [
+        ("no issuer", without(good(), "iss"), Refusal::Issuer),
+        ("another issuer", with(good(), "iss", json!("https://other.example")), Refusal::Issuer),
+        ("a longer issuer", with(good(), "iss", json!("https://issuer.example/")), Refusal::Issuer),
+        ("another case", with(good(), "iss", json!("https://ISSUER.example")), Refusal::Issuer),
+        ("issuers", with(good(), "iss", json!([ISSUER])), Refusal::ClaimType),
+        ("no audience", without(good(), "aud"), Refusal::Audience),
+        ("another audience", with(good(), "aud", json!("payments")), Refusal::Audience),
+        ("no audience at all", with(good(), "aud", json!([])), Refusal::Audience),
+        ("a longer audience", with(good(), "aud", json!("orders2")), Refusal::Audience),
+        ("a shorter audience", with(good(), "aud", json!("order")), Refusal::Audience),
+        ("audiences in one text", with(good(), "aud", json!("orders payments")), Refusal::Audience),
+        ("a number among audiences", with(good(), "aud", json!(["orders", 1])), Refusal::ClaimType),
+        ("no expiry", without(good(), "exp"), Refusal::NoExpiry),
+        ("expired", with(good(), "exp", json!(now - 30)), Refusal::Expired),
+        ("expired long ago", with(good(), "exp", json!(0)), Refusal::Expired),
+        ("a text for expiry", with(good(), "exp", json!((now + 300).to_string())), Refusal::ClaimType),
+        ("an expiry out of time", with(good(), "exp", json!(u64::MAX)), Refusal::ClaimType),
+        ("not yet", with(good(), "nbf", json!(now + 31)), Refusal::NotYet),
+        ("from the future", with(good(), "iat", json!(now + 31)), Refusal::IssuedInFuture),
+        ("too long a life", with(good(), "exp", json!(now + day + 1)), Refusal::Lifetime),
+        (
+            "too long a life, by a mere claim",
+            with(with(good(), "iat", json!(now - day)), "exp", json!(now + 1)),
+            Refusal::Lifetime,
+        ),
+        (
+            "too long a life from now",
+            with(without(good(), "iat"), "exp", json!(now + day + 31)),
+            Refusal::Lifetime,
+        ),
+        ("no subject", without(good(), "sub"), Refusal::Subject),
+        ("an empty subject", with(good(), "sub", json!("")), Refusal::Subject),
+        ("a subject with a line break", with(good(), "sub", json!("ada\nroot")), Refusal::Subject),
+        ("a subject without end", with(good(), "sub", json!("a".repeat(2_049))), Refusal::Subject),
+        ("an id token", with(good(), "at_hash", json!("x")), Refusal::Kind),
+        ("an id token with a nonce", with(good(), "nonce", json!("x")), Refusal::Kind),
+        ("an id token, as it says", with(good(), "typ", json!("ID")), Refusal::Kind),
+        ("an id token of Cognito", with(good(), "token_use", json!("id")), Refusal::Kind),
+        ("a refresh token", with(good(), "typ", json!("Refresh")), Refusal::Kind),
+        ("a logout token", with(good(), "events", json!({})), Refusal::Kind),
+        ("an unknown binding", with(good(), "cnf", json!({"kid": "k"})), Refusal::Binding),
+        ("a proof key", with(good(), "cnf", json!({"jkt": b64(&[0; 32])})), Refusal::Binding),
+    ];
+    verify(&verifier, &sign(&good()), &clock).unwrap();
+    for (what, claims, refusal) in cases {
+        let token = sign(&claims);
+        assert_eq!(verify(&verifier, &token, &clock).err(), Some(refusal), "{what}");
+        // Without its signature none of them says anything about its claims.
+        let forged = format!("{}{}", token.rsplit_once('.').unwrap().0, ".AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+        assert_eq!(
+            verify(&verifier, &forged, &clock).err(),
+            Some(Refusal::Signature),
+            "{what}, forged"
+        );
+    }
+}
+
+#[test]
+fn a_claim_at_its_bound_is_good() {
+    let clock = ManualClock::default();
+    let now = secs(&clock);
+    let verifier = build(&clock, issuer());
+    let good = || claims(&clock);
+    for (what, claims) in [
+        ("expired, within the leeway", with(good(), "exp", json!(now - 29))),
+        ("not yet, within the leeway", with(good(), "nbf", json!(now + 30))),
+        ("from the future, within the leeway", with(good(), "iat", json!(now + 30))),
+        ("a day of life", with(good(), "exp", json!(now + 86_400))),
+        ("several audiences", with(good(), "aud", json!(["payments", "orders"]))),
+        ("neither nbf nor iat", without(without(good(), "nbf"), "iat")),
+        ("a fraction of a second", with(good(), "exp", json!(now as f64 + 0.5))),
+        ("a subject of SPIFFE", with(good(), "sub", json!(format!("spiffe://{}", "a".repeat(2_039))))),
+        ("an access token with a nonce", with(with(good(), "nonce", json!("x")), "typ", json!("Bearer"))),
+    ] {
+        assert!(verify(&verifier, &sign(&claims), &clock).is_ok(), "{what}");
+    }
+}
+
+#[test]
+fn the_kind_of_token_stands_in_its_header_too() {
+    let clock = ManualClock::default();
+    let verifier = build(&clock, issuer());
+    let strict = build(&clock, issuer().strict_rfc9068());
+    let token = |typ: Value, claims: &Value| {
+        let header = match typ {
+            Value::Null => json!({"alg": "HS256"}),
+            typ => json!({"alg": "HS256", "typ": typ}),
+        };
+        sign_with(&header, &claims.to_string())
+    };
+    let full = with(claims(&clock), "client_id", json!("web"));
+    for (typ, usual, rfc9068) in [
+        (Value::Null, true, false),
+        (json!("JWT"), true, false),
+        (json!("jwt"), true, false),
+        (json!("at+jwt"), true, true),
+        (json!("application/at+jwt"), true, true),
+        (json!("Application/AT+JWT"), true, true),
+        (json!("dpop+jwt"), false, false),
+        (json!("logout+jwt"), false, false),
+        (json!("secevent+jwt"), false, false),
+        (json!("id_token"), false, false),
+        (json!(""), false, false),
+    ] {
+        let token = token(typ.clone(), &full);
+        let wrong = |takes: bool| (!takes).then_some(Refusal::Type);
+        assert_eq!(verify(&verifier, &token, &clock).err(), wrong(usual), "{typ}");
+        assert_eq!(verify(&strict, &token, &clock).err(), wrong(rfc9068), "{typ}, strict");
+    }
+    for claim in ["client_id", "iat", "jti"] {
+        let token = token(json!("at+jwt"), &without(full.clone(), claim));
+        assert_eq!(verify(&strict, &token, &clock), Err(Refusal::MissingClaim), "{claim}");
+        assert!(verify(&verifier, &token, &clock).is_ok());
+    }
+}
+
+#[test]
+fn a_policy_asks_for_claims_of_its_own() {
+    let clock = ManualClock::default();
+    let verifier = build(&clock, issuer().require_claims(["org", "jti"]));
+    let token = sign(&claims(&clock));
+    assert_eq!(verify(&verifier, &token, &clock), Err(Refusal::MissingClaim));
+    let token = sign(&with(claims(&clock), "org", json!(null)));
+    assert!(verify(&verifier, &token, &clock).is_ok());
+}
+
+#[test]
+fn an_id_token_passes_where_that_was_asked_for() {
+    let clock = ManualClock::default();
+    let verifier = build(&clock, issuer().insecure_accept_id_tokens());
+    let id_token = with(claims(&clock), "nonce", json!("x"));
+    assert!(verify(&verifier, &sign(&id_token), &clock).is_ok());
+    let logout = with(claims(&clock), "events", json!({}));
+    assert_eq!(verify(&verifier, &sign(&logout), &clock), Err(Refusal::Kind));
+}
+
+#[test]
+fn any_audience_passes_where_that_was_asked_for() {
+    let clock = ManualClock::default();
+    let secret = Secret::new(SECRET.to_vec());
+    let any = Issuer::shared_secret(ISSUER, Audience::insecure_any(), Algorithm::Hs256, &secret);
+    let verifier = build(&clock, any.unwrap());
+    assert!(verify(&verifier, &sign(&without(claims(&clock), "aud")), &clock).is_ok());
+    let nobody = Audience::one_of::<&str>([]);
+    let none = Issuer::shared_secret(ISSUER, nobody, Algorithm::Hs256, &secret).unwrap();
+    let verifier = build(&clock, none);
+    assert_eq!(verify(&verifier, &sign(&claims(&clock)), &clock), Err(Refusal::Audience));
+}
+
+#[test]
+fn a_bound_token_is_good_on_its_own_connection_only() {
+    let clock = ManualClock::default();
+    let verifier = build(&clock, issuer());
+    let token = sign(&with(claims(&clock), "cnf", json!({"x5t#S256": b64(&[7; 32])})));
+    let peer = |thumbprint| {
+        let end = clock.now().unwrap() + Duration::from_secs(60);
+        Arc::new(PeerIdentity::assertion(thumbprint, end, PeerSource::Tls).finish())
+    };
+    let verify = |peer| verify_for(&verifier, &token, peer, &clock).map_err(|no| no.refusal());
+    assert_eq!(verify(None).err(), Some(Refusal::Binding));
+    assert_eq!(verify(Some(&peer([8; 32]))).err(), Some(Refusal::Binding));
+    assert!(verify(Some(&peer([7; 32]))).is_ok());
+    // Remembered now, and asked for its binding all the same.
+    assert_eq!(verify(None).err(), Some(Refusal::Binding));
+    assert_eq!(verify(Some(&peer([8; 32]))).err(), Some(Refusal::Binding));
+    assert!(verify(Some(&peer([7; 32]))).is_ok());
+}
+
+#[test]
+fn a_remembered_token_ends_when_it_ends() {
+    let clock = ManualClock::default();
+    let cache = TokenCache::new(CacheBounds::default());
+    let verifier = Verifier::builder()
+        .clock(clock.clone())
+        .issuer(issuer())
+        .cache(cache.clone())
+        .build()
+        .unwrap();
+    let token = sign(&claims(&clock));
+    assert!(verify(&verifier, &token, &clock).is_ok());
+    assert_eq!(cache.len(), 1);
+    clock.advance(Duration::from_secs(329));
+    assert!(verify(&verifier, &token, &clock).is_ok());
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(verify(&verifier, &token, &clock), Err(Refusal::Expired));
+    assert!(cache.is_empty());
+    assert_eq!(verify(&verifier, &token, &clock), Err(Refusal::Expired));
+}
+
+#[test]
+fn only_what_was_good_is_remembered() {
+    let clock = ManualClock::default();
+    let cache = TokenCache::new(CacheBounds::default());
+    let sanctions = Sanctions::local(clock.clone());
+    let verifier = Verifier::builder()
+        .clock(clock.clone())
+        .issuer(issuer())
+        .sanctions(sanctions)
+        .cache(cache.clone())
+        .build()
+        .unwrap();
+    let good = sign(&claims(&clock));
+    let (signed, _) = good.rsplit_once('.').unwrap();
+    for bad in [
+        format!("{signed}.{}", b64(&[0; 32])),
+        sign(&with(claims(&clock), "aud", json!("payments"))),
+        sign(&with(claims(&clock), "cnf", json!({"x5t#S256": b64(&[7; 32])}))),
+        "a.b.c".to_owned(),
+        String::new(),
+    ] {
+        assert!(verify(&verifier, &bad, &clock).is_err());
+        assert!(cache.is_empty(), "{bad}");
+    }
+}
+
+/// CVE-2026-35030 and GHSA-rp9m-7r4c-75qg: a cache that looks at part of a token.
+#[test]
+fn a_remembered_token_lends_nothing_to_one_that_is_almost_it() {
+    let clock = ManualClock::default();
+    let verifier = build(&clock, issuer());
+    let token = sign(&claims(&clock));
+    assert!(verify(&verifier, &token, &clock).is_ok());
+    for at in 0..token.len() {
+        let mut other = token.clone().into_bytes();
+        other[at] = if other[at] == b'A' { b'B' } else { b'A' };
+        let other = String::from_utf8(other).unwrap();
+        assert!(verify(&verifier, &other, &clock).is_err(), "{at}");
+    }
+    assert!(verify(&verifier, &format!("{token}A"), &clock).is_err());
+    assert!(verify(&verifier, &token[..token.len() - 1], &clock).is_err());
+}
+
+/// lua-resty-openidc #569: a cache that forgets who asked for what.
+#[test]
+fn verifiers_that_share_a_cache_share_no_decisions() {
+    let clock = ManualClock::default();
+    let cache = TokenCache::new(CacheBounds::default());
+    let build = |issuer| {
+        Verifier::builder()
+            .clock(clock.clone())
+            .issuer(issuer)
+            .cache(cache.clone())
+            .build()
+            .unwrap()
+    };
+    let lenient = build(issuer());
+    let strict = build(issuer().strict_rfc9068());
+    let token = sign(&claims(&clock));
+    assert!(verify(&lenient, &token, &clock).is_ok());
+    assert_eq!(verify(&strict, &token, &clock), Err(Refusal::Type));
+}
+
+#[tokio::test]
+async fn a_revocation_reaches_remembered_tokens_at_once() {
+    let clock = ManualClock::default();
+    let sanctions = Sanctions::local(clock.clone());
+    let verifier = Verifier::builder()
+        .clock(clock.clone())
+        .issuer(issuer())
+        .sanctions(sanctions.clone())
+        .build()
+        .unwrap();
+    let header = json!({"alg": "HS256", "kid": "k-1"});
+    let token = sign_with(&header, &claims(&clock).to_string());
+    let code = || verify_for(&verifier, &token, None, &clock).map_err(|no| no.denial().code());
+    let now = clock.now().unwrap();
+    for target in [
+        SanctionTarget::Token("t-1".into()),
+        SanctionTarget::Session("s-1".into()),
+        SanctionTarget::Subject {
+            issuer: Some(ISSUER.into()),
+            subject: "ada".into(),
+            before: now,
+        },
+    ] {
+        assert!(code().is_ok(), "{target:?}");
+        let sanction = Sanction {
+            target: target.clone(),
+            action: SanctionAction::Revoke,
+            reason: "stolen".to_owned(),
+            author: "root".into(),
+            expires: None,
+        };
+        sanctions.impose(sanction).await.unwrap();
+        assert_eq!(code().err(), Some(Code::CredentialRevoked), "{target:?}");
+        sanctions.lift(&target, "root", "found").await.unwrap();
+    }
+    assert!(code().is_ok());
+}
+
+#[test]
+fn the_cache_keeps_within_its_bounds() {
+    let clock = ManualClock::default();
+    let bounds = CacheBounds { entries: 100, bytes: 1 << 20 };
+    let cache = TokenCache::new(bounds);
+    let verifier = Verifier::builder()
+        .clock(clock.clone())
+        .issuer(issuer())
+        .cache(cache.clone())
+        .build()
+        .unwrap();
+    for n in 0..1_000 {
+        let token = sign(&with(claims(&clock), "jti", json!(n.to_string())));
+        assert!(verify(&verifier, &token, &clock).is_ok());
+        assert!(cache.len() <= 100 && cache.bytes() <= 1 << 20);
+    }
+    assert!(cache.len() > 50, "{}", cache.len());
+    let long = "x".repeat(4_000);
+    for n in 0..1_000 {
+        let claims = with(claims(&clock), "jti", json!(n.to_string()));
+        assert!(verify(&verifier, &sign(&with(claims, "x", json!(long))), &clock).is_ok());
+        assert!(cache.bytes() <= 1 << 20);
+    }
+    assert!(cache.len() < 90, "{}", cache.len());
+    cache.clear();
+    assert!(cache.is_empty());
+}
+
+#[test]
+fn a_token_that_is_too_long_is_not_even_hashed() {
+    let clock = ManualClock::default();
+    let verifier = build(&clock, issuer());
+    let claims = with(claims(&clock), "x", json!("x".repeat(6_500)));
+    assert_eq!(verify(&verifier, &sign(&claims), &clock), Err(Refusal::TooLong));
+    let roomy = Verifier::builder().clock(clock.clone()).issuer(issuer()).longest_token(16 << 10);
+    assert!(verify(&roomy.build().unwrap(), &sign(&claims), &clock).is_ok());
+}
+
+#[test]
+fn a_verifier_that_could_verify_nothing_is_not_built() {
+    assert!(matches!(Verifier::builder().build(), Err(ConfigError::NoIssuer)));
+    let twice = Verifier::builder().issuer(issuer()).issuer(issuer()).build();
+    assert!(matches!(twice, Err(ConfigError::IssuerTwice(_))));
+    let none = Verifier::builder().issuer(issuer().algorithms([Algorithm::Es256])).build();
+    assert!(matches!(none, Err(ConfigError::NoAlgorithm(_))));
+    let secret = Secret::new(SECRET.to_vec());
+    let nameless = Issuer::shared_secret("", "orders", Algorithm::Hs256, &secret).unwrap();
+    let nameless = Verifier::builder().issuer(nameless).build();
+    assert!(matches!(nameless, Err(ConfigError::IssuerName(_))));
+    let short = Secret::from("too short");
+    assert!(Issuer::shared_secret(ISSUER, "orders", Algorithm::Hs256, &short).is_err());
+    assert!(Issuer::shared_secret(ISSUER, "orders", Algorithm::Es256, &secret).is_err());
+}
+
+#[tokio::test]
+async fn a_clock_that_cannot_answer_refuses() {
+    let clock = ManualClock::default();
+    let verifier = build(&clock, issuer());
+    let token = sign(&claims(&clock));
+    assert!(verifier.verify(&token, None).await.is_ok());
+    clock.fail();
+    let denial = verifier.verify(&token, None).await.unwrap_err().denial();
+    assert_eq!(denial.code(), Code::ClockUnavailable);
+}

@@ -1,11 +1,10 @@
 //! Where a request carries a token, and what of it can be one.
 
-use http::{
-    HeaderMap, HeaderName, HeaderValue,
-    header::{AUTHORIZATION, COOKIE},
-    request::Parts,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use zt_core::{context::SecurityContext, service_token::PREFIX};
+
+static AUTHORIZATION: HeaderName = header::AUTHORIZATION;
+static COOKIE: HeaderName = header::COOKIE;
 
 /// One place in which a token may stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +104,7 @@ const fn both<'a>(a: Found<'a>, b: Found<'a>) -> Found<'a> {
 }
 
 fn in_authorization(headers: &HeaderMap, place: usize) -> Found<'_> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let mut values = headers.get_all(&AUTHORIZATION).iter();
     let Some(first) = values.next() else {
         return Found::Absent;
     };
@@ -206,7 +205,7 @@ fn single<'a>(mut values: impl Iterator<Item = &'a HeaderValue>, place: usize) -
 /// Cookies of one name, in one field or in several (RFC 9113 section 8.2.3).
 fn in_cookies<'a>(headers: &'a HeaderMap, name: &str, place: usize) -> Found<'a> {
     let mut values = headers
-        .get_all(COOKIE)
+        .get_all(&COOKIE)
         .iter()
         .flat_map(|field| pairs(field.as_bytes()))
         .filter_map(|pair| value_of(pair, name));
@@ -271,13 +270,13 @@ pub(super) fn strip(place: &Place, headers: &mut HeaderMap) {
         return;
     };
     let kept: Vec<HeaderValue> = headers
-        .get_all(COOKIE)
+        .get_all(&COOKIE)
         .iter()
         .filter_map(|field| without(field, name))
         .collect();
-    headers.remove(COOKIE);
+    headers.remove(&COOKIE);
     for field in kept {
-        headers.append(COOKIE, field);
+        headers.append(&COOKIE, field);
     }
 }
 
@@ -299,7 +298,7 @@ fn without(field: &HeaderValue, name: &str) -> Option<HeaderValue> {
 }
 
 impl Place {
-    const fn header(&self) -> &HeaderName {
+    fn header(&self) -> &HeaderName {
         match self {
             Self::Authorization => &AUTHORIZATION,
             Self::Header(name) => name,
