@@ -5,6 +5,7 @@ use std::{error::Error as StdError, fmt, future::poll_fn, pin::pin, sync::Arc, t
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, Either, select};
 use http::{Request, Response, StatusCode, Uri};
+use http_body::Body as _;
 use http_body_util::{BodyExt, Full, Limited};
 use tower_service::Service;
 use zt_core::clock::Clock;
@@ -46,6 +47,8 @@ impl HttpService {
     }
 
     /// Sends `request`, and reads an answer of at most `limit` bytes before `deadline` has passed.
+    ///
+    /// A redirect is an error; any other status is an answer, `304 Not Modified` included.
     pub(crate) async fn send(
         &self,
         request: Request<Full<Bytes>>,
@@ -53,11 +56,18 @@ impl HttpService {
         deadline: Duration,
         clock: &dyn Clock,
     ) -> Result<Answer, HttpError> {
+        let query: Option<Box<str>> = request.uri().query().map(Into::into);
+        let failed = |error: BoxError| HttpError::transport(&*error, query.as_deref());
         let answer = async {
-            let response = self.0.send(request).await.map_err(HttpError::Transport)?;
+            let response = self.0.send(request).await.map_err(failed)?;
             let (head, body) = response.into_parts();
-            if head.status.is_redirection() {
+            // 304 is of the same class and sends nobody anywhere (RFC 9110 section 15.4.5).
+            if head.status.is_redirection() && head.status != StatusCode::NOT_MODIFIED {
                 return Err(HttpError::Redirect(head.status));
+            }
+            // One that says beforehand that it is too large is not read at all.
+            if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
+                return Err(HttpError::TooLarge(limit));
             }
             let body = Limited::new(body, limit)
                 .collect()
@@ -65,7 +75,7 @@ impl HttpService {
                 .map_err(
                     |error| match error.downcast::<http_body_util::LengthLimitError>() {
                         Ok(_) => HttpError::TooLarge(limit),
-                        Err(error) => HttpError::Transport(error),
+                        Err(error) => failed(error),
                     },
                 )?
                 .to_bytes();
@@ -100,7 +110,8 @@ pub(crate) struct Answer {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpError {
-    /// The service failed.
+    /// The service failed: what it said, with the causes that it named, and without the request's
+    /// query, which may hold a secret.
     #[error("{0}")]
     Transport(BoxError),
     /// The answer sends elsewhere, which is not followed.
@@ -120,15 +131,45 @@ pub enum HttpError {
     Unusable(Box<str>),
 }
 
+impl HttpError {
+    fn transport(error: &(dyn StdError + 'static), query: Option<&str>) -> Self {
+        let mut text = error.to_string();
+        let causes = std::iter::successors(error.source(), |error| (*error).source());
+        for cause in causes.take(MAX_CAUSES).map(ToString::to_string) {
+            // Some errors tell their cause themselves.
+            if !text.contains(&cause) {
+                text.push_str(": ");
+                text.push_str(&cause);
+            }
+        }
+        if let Some(query) = query.filter(|query| !query.is_empty()) {
+            text = text.replace(query, "…");
+        }
+        Self::Transport(text.into())
+    }
+}
+
+const MAX_CAUSES: usize = 8;
+
 /// An address that zt-jwt may ask: https, or plain http on this machine.
 ///
 /// # Errors
 ///
-/// Where it is neither, has no host, or holds a password.
+/// Where it is neither, has no host, a port that is none, a fragment, or holds a password.
 pub(crate) fn endpoint(url: &str, plain_is_fine: bool) -> Result<Uri, EndpointError> {
-    let error = || EndpointError(url.into());
+    let error = || EndpointError(without_secrets(url));
+    // `Uri` drops a fragment and says nothing; no endpoint has one (RFC 6749 section 3.2, RFC 8414
+    // section 2), and two readers of such an address may see two addresses.
+    if url.contains('#') {
+        return Err(error());
+    }
     let uri: Uri = url.parse().map_err(|_| error())?;
     let authority = uri.authority().ok_or_else(error)?;
+    let host = authority.host();
+    // `:99999` would be read as if no port stood there.
+    if host.is_empty() || (authority.port_u16().is_none() && authority.as_str() != host) {
+        return Err(error());
+    }
     let local = matches!(
         uri.host(),
         Some("localhost" | "127.0.0.1" | "[::1]" | "::1")
@@ -144,9 +185,19 @@ pub(crate) fn endpoint(url: &str, plain_is_fine: bool) -> Result<Uri, EndpointEr
     Ok(uri)
 }
 
-/// Not an address that may be asked.
+/// What of `url` may be shown: no query, and nothing of an address that may hold a password.
+fn without_secrets(url: &str) -> Box<str> {
+    if url.contains('@') {
+        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+        return format!("{scheme}://…").into();
+    }
+    url.split(['?', '#']).next().unwrap_or_default().into()
+}
+
+/// Not an address that may be asked. It is shown without its query, and without anything but its
+/// scheme where it may hold a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an https address without credentials")]
+#[error("`{0}` is not an https address without credentials and fragment")]
 pub struct EndpointError(pub(crate) Box<str>);
 
 struct Erased<S>(S);
@@ -192,5 +243,124 @@ impl HttpService {
         Ok(Self::new(
             Client::builder(TokioExecutor::new()).build::<_, Full<Bytes>>(connector),
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use tower::service_fn;
+    use zt_core::clock::ManualClock;
+
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_https_or_on_this_machine() {
+        for good in [
+            "https://issuer.example",
+            "https://issuer.example:8443/a/b?c=d",
+            "HTTPS://issuer.example/",
+            "http://localhost/keys",
+            "http://127.0.0.1:8080",
+            "http://[::1]:8080/",
+        ] {
+            assert!(endpoint(good, false).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "/keys",
+            "issuer.example",
+            "http://issuer.example/",
+            "http://localhost.example/",
+            "http://127.0.0.1.example/",
+            "http://127.0.0.2/",
+            "ftp://localhost/",
+            "file:///etc/passwd",
+            "https://",
+            "https:///keys",
+            "https://:443/",
+            "https://issuer.example:/",
+            "https://issuer.example:99999/",
+            "https://user@issuer.example/",
+            "https://user:password@issuer.example/",
+            "http://localhost@issuer.example/",
+            "https://issuer.example/#keys",
+            "https://issuer.example\\@evil.example/",
+            "https://issuer.example/a b",
+        ] {
+            assert!(endpoint(bad, false).is_err(), "{bad}");
+        }
+        assert!(endpoint("http://issuer.example/", true).is_ok());
+        assert!(endpoint("http://u:p@issuer.example/", true).is_err());
+    }
+
+    #[test]
+    fn an_error_shows_no_secret_of_an_address() {
+        for (url, shown) in [
+            (
+                "http://issuer.example/keys?code=s3cret",
+                "`http://issuer.example/keys`",
+            ),
+            ("https://u:s3cret@issuer.example/", "`https://…`"),
+            ("https://u:s3?s3cret@issuer.example/", "`https://…`"),
+            ("u:s3cret@issuer.example/", "`://…`"),
+        ] {
+            let error = endpoint(url, false).unwrap_err();
+            let told = format!("{error} {error:?}");
+            assert!(told.contains(shown) && !told.contains("s3"), "{told}");
+        }
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot send to https://issuer.example/keys?code=s3cret")]
+    struct Outer(#[source] Inner);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("connection refused")]
+    struct Inner;
+
+    #[tokio::test]
+    async fn a_failure_tells_its_causes_and_no_query() {
+        let http = HttpService::new(service_fn(|_: Request<Full<Bytes>>| async {
+            Err::<Response<Full<Bytes>>, _>(Outer(Inner))
+        }));
+        let request = Request::get("https://issuer.example/keys?code=s3cret");
+        let request = request.body(Full::default()).unwrap();
+        let second = Duration::from_secs(1);
+        let sent = http.send(request, 10, second, &ManualClock::default());
+        let error = sent.await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot send to https://issuer.example/keys?…: connection refused"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_an_error_and_not_modified_is_an_answer() {
+        for (status, passes) in [
+            (200, true),
+            (304, true),
+            (404, true),
+            (503, true),
+            (300, false),
+            (301, false),
+            (302, false),
+            (307, false),
+            (308, false),
+        ] {
+            let http = HttpService::new(service_fn(move |_: Request<Full<Bytes>>| async move {
+                let mut response = Response::new(Full::<Bytes>::default());
+                *response.status_mut() = StatusCode::from_u16(status).unwrap();
+                Ok::<_, Infallible>(response)
+            }));
+            let sent = http.send(
+                Request::default(),
+                10,
+                Duration::from_secs(1),
+                &ManualClock::default(),
+            );
+            assert_eq!(sent.await.is_ok(), passes, "{status}");
+        }
     }
 }

@@ -17,7 +17,7 @@ use zt_core::{
     clock::{Clock, Timestamp},
     decision::{Code, Denial},
     identity::{PeerIdentity, Principal},
-    state::{Readiness, Sanctions},
+    state::{Probe, Readiness, Sanctions},
 };
 
 use self::policy::Policy;
@@ -29,7 +29,7 @@ pub use self::{
     policy::Audience,
 };
 use crate::{
-    jwks::{Current, RemoteKeys},
+    jwks::{Current, KeysStatus, RemoteKeys},
     key::KeySet,
     refusal::{Refusal, Refused},
 };
@@ -116,10 +116,14 @@ impl Verifier {
     /// [`Refusal::Keys`] where those of one cannot be had.
     pub async fn fetch_keys(&self) -> Result<(), Refused> {
         let fetches = self.remotes().map(RemoteKeys::fetch_now);
-        if join_all(fetches).await.into_iter().all(|came| came) {
-            return Ok(());
+        let failed = join_all(fetches).await.into_iter().filter_map(Result::err);
+        match failed.map(|failed| failed.retry_after).max() {
+            None => Ok(()),
+            Some(retry_after) => Err(Refused {
+                retry_after: Some(retry_after),
+                ..Refusal::Keys.into()
+            }),
         }
-        Err(Refusal::Keys.into())
     }
 
     /// Keeps the keys of all issuers fresh; to be spawned, once. It ends when the last handle is
@@ -139,21 +143,25 @@ impl Verifier {
     pub fn register(&self, readiness: &Readiness, name: &'static str) {
         let inner = Arc::downgrade(&self.0);
         readiness.register(name, move || {
-            use zt_core::state::Probe;
-            let Some(inner) = inner.upgrade() else {
+            let Some(verifier) = inner.upgrade().map(Self) else {
                 return Probe::NotReady("the verifier is gone");
             };
-            let monotonic = inner.clock.monotonic();
-            if inner
-                .issuers
-                .iter()
-                .all(|one| one.source.current(monotonic).is_some())
-            {
-                Probe::Ready
-            } else {
-                Probe::NotReady("the keys of an issuer are missing or too old")
-            }
+            let troubled = verifier
+                .remotes()
+                .map(RemoteKeys::probe)
+                .find(|probe| *probe != Probe::Ready);
+            troubled.unwrap_or(Probe::Ready)
         });
+    }
+
+    /// How the fetched keys of each issuer stand, for administrators.
+    #[must_use]
+    pub fn keys_status(&self) -> Vec<(Arc<str>, KeysStatus)> {
+        let remote = |one: &Known| match &one.source {
+            Source::Remote(keys) => Some((Arc::clone(&one.policy.name), keys.status())),
+            Source::Fixed(_) => None,
+        };
+        self.0.issuers.iter().filter_map(remote).collect()
     }
 
     fn remotes(&self) -> impl Iterator<Item = &RemoteKeys> {
