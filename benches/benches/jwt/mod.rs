@@ -23,7 +23,7 @@ type Answered<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 const FLOOR: &str = "aws-lc-rs, parsed key";
 
-/// More than the cache holds, so that a token is gone when its turn comes again.
+/// Many more than the cache holds that they go through: each is gone when its turn comes again.
 const TOKENS: usize = 4_096;
 
 pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Outcome {

@@ -7,7 +7,10 @@ use zt_core::{
     gate::{GateLayer, Opened, Settings},
     secret::Secret,
 };
-use zt_jwt::{Algorithm, Issuer, KeySet, Verifier, VerifierBuilder, verify_jwt::VerifyJwtLayer};
+use zt_jwt::{
+    Algorithm, CacheBounds, Issuer, KeySet, TokenCache, Verifier, VerifierBuilder,
+    verify_jwt::VerifyJwtLayer,
+};
 
 use super::{
     Answered, Requests,
@@ -20,7 +23,6 @@ pub(super) const MISSING: &str = "VerifyJwt, another token each time";
 pub(super) const FORGED: &str = "VerifyJwt, forged";
 pub(super) const HIT: &str = "VerifyJwt, known";
 
-
 /// Adds it to `group`, around axum.
 pub(super) fn add(group: &mut Group, mint: &Mint, requests: &Requests) -> Outcome {
     let (ok, unauthorized) = (StatusCode::OK, StatusCode::UNAUTHORIZED);
@@ -28,12 +30,16 @@ pub(super) fn add(group: &mut Group, mint: &Mint, requests: &Requests) -> Outcom
     let refused = requests.refused();
     let cold = VerifyJwtLayer::new(verifier(mint)?.without_cache().build()?).layer(router());
     group.service(Kind::Zt, COLD, "", cold, good, &refused)?;
-    let cached = VerifyJwtLayer::new(verifier(mint)?.build()?);
+    let small = CacheBounds {
+        entries: 64,
+        ..CacheBounds::default()
+    };
+    let full = VerifyJwtLayer::new(verifier(mint)?.cache(TokenCache::new(small)).build()?);
     group.in_turn(
         Kind::Zt,
         MISSING,
-        "looked up, verified, kept",
-        cached.layer(router()),
+        "looked up, verified, kept; another one goes",
+        full.layer(router()),
         &requests.rotation,
         ok,
     )?;
@@ -79,7 +85,7 @@ fn verifier(mint: &Mint) -> Answered<VerifierBuilder> {
         None => Issuer::shared_secret(
             ISSUER,
             AUDIENCE,
-            Algorithm::HS256,
+            Algorithm::Hs256,
             &Secret::new(Mint::SECRET.into()),
         )?,
     };
