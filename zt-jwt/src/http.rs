@@ -328,8 +328,8 @@ mod tests {
         let request = Request::get("https://issuer.example/keys?code=s3cret");
         let request = request.body(Full::default()).unwrap();
         let second = Duration::from_secs(1);
-        let sent = http.send(request, 10, second, &ManualClock::default());
-        let error = sent.await.unwrap_err();
+        let clock = ManualClock::default();
+        let error = http.send(request, 10, second, &clock).await.unwrap_err();
         assert_eq!(
             error.to_string(),
             "cannot send to https://issuer.example/keys?…: connection refused"
@@ -354,12 +354,8 @@ mod tests {
                 *response.status_mut() = StatusCode::from_u16(status).unwrap();
                 Ok::<_, Infallible>(response)
             }));
-            let sent = http.send(
-                Request::default(),
-                10,
-                Duration::from_secs(1),
-                &ManualClock::default(),
-            );
+            let (second, clock) = (Duration::from_secs(1), ManualClock::default());
+            let sent = http.send(Request::default(), 10, second, &clock);
             assert_eq!(sent.await.is_ok(), passes, "{status}");
         }
     }

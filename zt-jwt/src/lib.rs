@@ -23,6 +23,8 @@
 mod algorithm;
 pub mod attach_token;
 mod claims;
+#[cfg(test)]
+mod conformance;
 pub mod http;
 mod jose;
 pub mod jwks;

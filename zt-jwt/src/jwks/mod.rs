@@ -16,8 +16,9 @@
 //!    its path, or, where that is `404`, at `/.well-known/oauth-authorization-server` before it. It
 //!    must be one JSON object without repeated members whose `issuer` is the configured one, to the
 //!    letter. It is read again every hour, and whenever a fetch has come to nothing.
-//! 4. **A set** has 100 keys at most. Keys that cannot be used are left out one by one. A set with
-//!    none that can be used is a failure, and so the last good set stays.
+//! 4. **A set** has 100 keys at most. Keys that cannot be used are left out one by one. After a
+//!    failure the last good set stays; only a set that has no key of use takes all keys away, since
+//!    that is the issuer's word, and it counts as a failure, so that it is soon asked again.
 //! 5. **Refresh** in the background after 75 to 95 % of what `Cache-Control: max-age` leaves, which
 //!    counts as a minute where it is less and as an hour where it is more; without a word from the
 //!    issuer it is ten minutes. After a failure one second, then twice as long each time, up to a
@@ -38,7 +39,8 @@
 //!
 //! | the key endpoint | tokens under known keys | tokens under unknown keys |
 //! |---|---|---|
-//! | is slow, sends 10 MB, HTML, a redirect, 10,000 keys, nothing of use | pass | `keys-unavailable`; asked again after the cooldown |
+//! | is slow, sends 10 MB, HTML, a redirect, 10,000 keys | pass | `keys-unavailable`; asked again after the cooldown |
+//! | sends a set without a key of use | `keys-unavailable` | `keys-unavailable` |
 //! | is dead for an hour | pass | `keys-unavailable` |
 //! | is dead for two days | `keys-unavailable` after the first, and again at its first answer they pass | `keys-unavailable` |
 //! | was dead when this process started | | `keys-unavailable` until its first answer |
@@ -117,17 +119,19 @@
 mod flight;
 mod freshness;
 mod http_keys;
+mod keeper;
 mod remote;
 mod schedule;
 mod settings;
 mod source;
+mod status;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use self::remote::{Current, Missing, NotFetched, RemoteKeys};
 pub use self::{
     http_keys::HttpKeys,
-    remote::KeysStatus,
     settings::RefreshSettings,
     source::{FetchError, FetchRequest, Fetched, KeySource, Validator},
+    status::KeysStatus,
 };

@@ -130,7 +130,7 @@ fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
 /// X.690 section 10.1: the definite form, as short as it can be.
 fn any_length(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = match der {
-        [short @ 0..0x80, rest @ ..] => (usize::from(*short), rest),
+        [short @ 0..=0x7f, rest @ ..] => (usize::from(*short), rest),
         [0x81, length @ 0x80..=0xff, rest @ ..] => (usize::from(*length), rest),
         [0x82, high @ 1..=0xff, low, rest @ ..] => {
             (usize::from(u16::from_be_bytes([*high, *low])), rest)
@@ -148,7 +148,7 @@ fn positive(integer: &[u8]) -> Option<Vec<u8>> {
             bytes.extend_from_slice(rest);
             Some(bytes)
         }
-        [1..0x80, ..] => Some(integer.to_vec()),
+        [1..=0x7f, ..] => Some(integer.to_vec()),
         _ => None,
     }
 }

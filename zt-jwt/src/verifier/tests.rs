@@ -23,7 +23,11 @@ fn b64(bytes: &[u8]) -> String {
 
 /// A token of these claims, signed, under `header`.
 fn sign_with(header: &Value, claims: &str) -> String {
-    let signed = format!("{}.{}", b64(header.to_string().as_bytes()), b64(claims.as_bytes()));
+    let signed = format!(
+        "{}.{}",
+        b64(header.to_string().as_bytes()),
+        b64(claims.as_bytes())
+    );
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET);
     let tag = hmac::sign(&key, signed.as_bytes());
     format!("{signed}.{}", b64(tag.as_ref()))
@@ -57,7 +61,13 @@ fn without(mut claims: Value, name: &str) -> Value {
 }
 
 fn issuer() -> Issuer {
-    Issuer::shared_secret(ISSUER, "orders", Algorithm::Hs256, &Secret::new(SECRET.to_vec())).unwrap()
+    Issuer::shared_secret(
+        ISSUER,
+        "orders",
+        Algorithm::Hs256,
+        &Secret::new(SECRET.to_vec()),
+    )
+    .unwrap()
 }
 
 fn build(clock: &ManualClock, issuer: Issuer) -> Verifier {
@@ -106,7 +116,10 @@ fn a_good_token_names_its_caller() {
     assert_eq!(who.issuer(), Some(ISSUER));
     assert_eq!(who.kind(), PrincipalKind::User);
     assert!(who.proved_by(AuthMethod::Jwt));
-    assert_eq!(who.scopes().collect::<Vec<_>>(), ["orders:read", "orders:write"]);
+    assert_eq!(
+        who.scopes().collect::<Vec<_>>(),
+        ["orders:read", "orders:write"]
+    );
     assert_eq!(who.roles().collect::<Vec<_>>(), ["admin", "auditor"]);
     assert_eq!(who.tenant(), Some("acme"));
     assert_eq!(who.session(), Some("s-1"));
@@ -161,25 +174,93 @@ fn each_claim_is_asked_for() {
     let day = 86_400;
     let cases = [
         ("no issuer", without(good(), "iss"), Refusal::Issuer),
-        ("another issuer", with(good(), "iss", json!("https://other.example")), Refusal::Issuer),
-        ("a longer issuer", with(good(), "iss", json!("https://issuer.example/")), Refusal::Issuer),
-        ("another case", with(good(), "iss", json!("https://ISSUER.example")), Refusal::Issuer),
-        ("issuers", with(good(), "iss", json!([ISSUER])), Refusal::ClaimType),
+        (
+            "another issuer",
+            with(good(), "iss", json!("https://other.example")),
+            Refusal::Issuer,
+        ),
+        (
+            "a longer issuer",
+            with(good(), "iss", json!("https://issuer.example/")),
+            Refusal::Issuer,
+        ),
+        (
+            "another case",
+            with(good(), "iss", json!("https://ISSUER.example")),
+            Refusal::Issuer,
+        ),
+        (
+            "issuers",
+            with(good(), "iss", json!([ISSUER])),
+            Refusal::ClaimType,
+        ),
         ("no audience", without(good(), "aud"), Refusal::Audience),
-        ("another audience", with(good(), "aud", json!("payments")), Refusal::Audience),
-        ("no audience at all", with(good(), "aud", json!([])), Refusal::Audience),
-        ("a longer audience", with(good(), "aud", json!("orders2")), Refusal::Audience),
-        ("a shorter audience", with(good(), "aud", json!("order")), Refusal::Audience),
-        ("audiences in one text", with(good(), "aud", json!("orders payments")), Refusal::Audience),
-        ("a number among audiences", with(good(), "aud", json!(["orders", 1])), Refusal::ClaimType),
+        (
+            "another audience",
+            with(good(), "aud", json!("payments")),
+            Refusal::Audience,
+        ),
+        (
+            "no audience at all",
+            with(good(), "aud", json!([])),
+            Refusal::Audience,
+        ),
+        (
+            "a longer audience",
+            with(good(), "aud", json!("orders2")),
+            Refusal::Audience,
+        ),
+        (
+            "a shorter audience",
+            with(good(), "aud", json!("order")),
+            Refusal::Audience,
+        ),
+        (
+            "audiences in one text",
+            with(good(), "aud", json!("orders payments")),
+            Refusal::Audience,
+        ),
+        (
+            "a number among audiences",
+            with(good(), "aud", json!(["orders", 1])),
+            Refusal::ClaimType,
+        ),
         ("no expiry", without(good(), "exp"), Refusal::NoExpiry),
-        ("expired", with(good(), "exp", json!(now - 30)), Refusal::Expired),
-        ("expired long ago", with(good(), "exp", json!(0)), Refusal::Expired),
-        ("a text for expiry", with(good(), "exp", json!((now + 300).to_string())), Refusal::ClaimType),
-        ("an expiry out of time", with(good(), "exp", json!(u64::MAX)), Refusal::ClaimType),
-        ("not yet", with(good(), "nbf", json!(now + 31)), Refusal::NotYet),
-        ("from the future", with(good(), "iat", json!(now + 31)), Refusal::IssuedInFuture),
-        ("too long a life", with(good(), "exp", json!(now + day + 1)), Refusal::Lifetime),
+        (
+            "expired",
+            with(good(), "exp", json!(now - 30)),
+            Refusal::Expired,
+        ),
+        (
+            "expired long ago",
+            with(good(), "exp", json!(0)),
+            Refusal::Expired,
+        ),
+        (
+            "a text for expiry",
+            with(good(), "exp", json!((now + 300).to_string())),
+            Refusal::ClaimType,
+        ),
+        (
+            "an expiry out of time",
+            with(good(), "exp", json!(u64::MAX)),
+            Refusal::ClaimType,
+        ),
+        (
+            "not yet",
+            with(good(), "nbf", json!(now + 31)),
+            Refusal::NotYet,
+        ),
+        (
+            "from the future",
+            with(good(), "iat", json!(now + 31)),
+            Refusal::IssuedInFuture,
+        ),
+        (
+            "too long a life",
+            with(good(), "exp", json!(now + day + 1)),
+            Refusal::Lifetime,
+        ),
         (
             "too long a life, by a mere claim",
             with(with(good(), "iat", json!(now - day)), "exp", json!(now + 1)),
@@ -191,24 +272,76 @@ fn each_claim_is_asked_for() {
             Refusal::Lifetime,
         ),
         ("no subject", without(good(), "sub"), Refusal::Subject),
-        ("an empty subject", with(good(), "sub", json!("")), Refusal::Subject),
-        ("a subject with a line break", with(good(), "sub", json!("ada\nroot")), Refusal::Subject),
-        ("a subject without end", with(good(), "sub", json!("a".repeat(2_049))), Refusal::Subject),
-        ("an id token", with(good(), "at_hash", json!("x")), Refusal::Kind),
-        ("an id token with a nonce", with(good(), "nonce", json!("x")), Refusal::Kind),
-        ("an id token, as it says", with(good(), "typ", json!("ID")), Refusal::Kind),
-        ("an id token of Cognito", with(good(), "token_use", json!("id")), Refusal::Kind),
-        ("a refresh token", with(good(), "typ", json!("Refresh")), Refusal::Kind),
-        ("a logout token", with(good(), "events", json!({})), Refusal::Kind),
-        ("an unknown binding", with(good(), "cnf", json!({"kid": "k"})), Refusal::Binding),
-        ("a proof key", with(good(), "cnf", json!({"jkt": b64(&[0; 32])})), Refusal::Binding),
+        (
+            "an empty subject",
+            with(good(), "sub", json!("")),
+            Refusal::Subject,
+        ),
+        (
+            "a subject with a line break",
+            with(good(), "sub", json!("ada\nroot")),
+            Refusal::Subject,
+        ),
+        (
+            "a subject without end",
+            with(good(), "sub", json!("a".repeat(2_049))),
+            Refusal::Subject,
+        ),
+        (
+            "an id token",
+            with(good(), "at_hash", json!("x")),
+            Refusal::Kind,
+        ),
+        (
+            "an id token with a nonce",
+            with(good(), "nonce", json!("x")),
+            Refusal::Kind,
+        ),
+        (
+            "an id token, as it says",
+            with(good(), "typ", json!("ID")),
+            Refusal::Kind,
+        ),
+        (
+            "an id token of Cognito",
+            with(good(), "token_use", json!("id")),
+            Refusal::Kind,
+        ),
+        (
+            "a refresh token",
+            with(good(), "typ", json!("Refresh")),
+            Refusal::Kind,
+        ),
+        (
+            "a logout token",
+            with(good(), "events", json!({})),
+            Refusal::Kind,
+        ),
+        (
+            "an unknown binding",
+            with(good(), "cnf", json!({"kid": "k"})),
+            Refusal::Binding,
+        ),
+        (
+            "a proof key",
+            with(good(), "cnf", json!({"jkt": b64(&[0; 32])})),
+            Refusal::Binding,
+        ),
     ];
     verify(&verifier, &sign(&good()), &clock).unwrap();
     for (what, claims, refusal) in cases {
         let token = sign(&claims);
-        assert_eq!(verify(&verifier, &token, &clock).err(), Some(refusal), "{what}");
+        assert_eq!(
+            verify(&verifier, &token, &clock).err(),
+            Some(refusal),
+            "{what}"
+        );
         // Without its signature none of them says anything about its claims.
-        let forged = format!("{}{}", token.rsplit_once('.').unwrap().0, ".AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+        let forged = format!(
+            "{}{}",
+            token.rsplit_once('.').unwrap().0,
+            ".AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        );
         assert_eq!(
             verify(&verifier, &forged, &clock).err(),
             Some(Refusal::Signature),
@@ -224,15 +357,43 @@ fn a_claim_at_its_bound_is_good() {
     let verifier = build(&clock, issuer());
     let good = || claims(&clock);
     for (what, claims) in [
-        ("expired, within the leeway", with(good(), "exp", json!(now - 29))),
-        ("not yet, within the leeway", with(good(), "nbf", json!(now + 30))),
-        ("from the future, within the leeway", with(good(), "iat", json!(now + 30))),
+        (
+            "expired, within the leeway",
+            with(good(), "exp", json!(now - 29)),
+        ),
+        (
+            "not yet, within the leeway",
+            with(good(), "nbf", json!(now + 30)),
+        ),
+        (
+            "from the future, within the leeway",
+            with(good(), "iat", json!(now + 30)),
+        ),
         ("a day of life", with(good(), "exp", json!(now + 86_400))),
-        ("several audiences", with(good(), "aud", json!(["payments", "orders"]))),
-        ("neither nbf nor iat", without(without(good(), "nbf"), "iat")),
-        ("a fraction of a second", with(good(), "exp", json!(now as f64 + 0.5))),
-        ("a subject of SPIFFE", with(good(), "sub", json!(format!("spiffe://{}", "a".repeat(2_039))))),
-        ("an access token with a nonce", with(with(good(), "nonce", json!("x")), "typ", json!("Bearer"))),
+        (
+            "several audiences",
+            with(good(), "aud", json!(["payments", "orders"])),
+        ),
+        (
+            "neither nbf nor iat",
+            without(without(good(), "nbf"), "iat"),
+        ),
+        (
+            "a fraction of a second",
+            with(good(), "exp", json!(now as f64 + 0.5)),
+        ),
+        (
+            "a subject of SPIFFE",
+            with(
+                good(),
+                "sub",
+                json!(format!("spiffe://{}", "a".repeat(2_039))),
+            ),
+        ),
+        (
+            "an access token with a nonce",
+            with(with(good(), "nonce", json!("x")), "typ", json!("Bearer")),
+        ),
     ] {
         assert!(verify(&verifier, &sign(&claims), &clock).is_ok(), "{what}");
     }
@@ -266,12 +427,24 @@ fn the_kind_of_token_stands_in_its_header_too() {
     ] {
         let token = token(typ.clone(), &full);
         let wrong = |takes: bool| (!takes).then_some(Refusal::Type);
-        assert_eq!(verify(&verifier, &token, &clock).err(), wrong(usual), "{typ}");
-        assert_eq!(verify(&strict, &token, &clock).err(), wrong(rfc9068), "{typ}, strict");
+        assert_eq!(
+            verify(&verifier, &token, &clock).err(),
+            wrong(usual),
+            "{typ}"
+        );
+        assert_eq!(
+            verify(&strict, &token, &clock).err(),
+            wrong(rfc9068),
+            "{typ}, strict"
+        );
     }
     for claim in ["client_id", "iat", "jti"] {
         let token = token(json!("at+jwt"), &without(full.clone(), claim));
-        assert_eq!(verify(&strict, &token, &clock), Err(Refusal::MissingClaim), "{claim}");
+        assert_eq!(
+            verify(&strict, &token, &clock).err(),
+            Some(Refusal::MissingClaim),
+            "{claim}"
+        );
         assert!(verify(&verifier, &token, &clock).is_ok());
     }
 }
@@ -281,7 +454,10 @@ fn a_policy_asks_for_claims_of_its_own() {
     let clock = ManualClock::default();
     let verifier = build(&clock, issuer().require_claims(["org", "jti"]));
     let token = sign(&claims(&clock));
-    assert_eq!(verify(&verifier, &token, &clock), Err(Refusal::MissingClaim));
+    assert_eq!(
+        verify(&verifier, &token, &clock).err(),
+        Some(Refusal::MissingClaim)
+    );
     let token = sign(&with(claims(&clock), "org", json!(null)));
     assert!(verify(&verifier, &token, &clock).is_ok());
 }
@@ -293,7 +469,10 @@ fn an_id_token_passes_where_that_was_asked_for() {
     let id_token = with(claims(&clock), "nonce", json!("x"));
     assert!(verify(&verifier, &sign(&id_token), &clock).is_ok());
     let logout = with(claims(&clock), "events", json!({}));
-    assert_eq!(verify(&verifier, &sign(&logout), &clock), Err(Refusal::Kind));
+    assert_eq!(
+        verify(&verifier, &sign(&logout), &clock).err(),
+        Some(Refusal::Kind)
+    );
 }
 
 #[test]
@@ -306,19 +485,28 @@ fn any_audience_passes_where_that_was_asked_for() {
     let nobody = Audience::one_of::<&str>([]);
     let none = Issuer::shared_secret(ISSUER, nobody, Algorithm::Hs256, &secret).unwrap();
     let verifier = build(&clock, none);
-    assert_eq!(verify(&verifier, &sign(&claims(&clock)), &clock), Err(Refusal::Audience));
+    assert_eq!(
+        verify(&verifier, &sign(&claims(&clock)), &clock).err(),
+        Some(Refusal::Audience)
+    );
 }
 
 #[test]
 fn a_bound_token_is_good_on_its_own_connection_only() {
     let clock = ManualClock::default();
     let verifier = build(&clock, issuer());
-    let token = sign(&with(claims(&clock), "cnf", json!({"x5t#S256": b64(&[7; 32])})));
+    let token = sign(&with(
+        claims(&clock),
+        "cnf",
+        json!({"x5t#S256": b64(&[7; 32])}),
+    ));
     let peer = |thumbprint| {
         let end = clock.now().unwrap() + Duration::from_secs(60);
         Arc::new(PeerIdentity::assertion(thumbprint, end, PeerSource::Tls).finish())
     };
-    let verify = |peer| verify_for(&verifier, &token, peer, &clock).map_err(|no| no.refusal());
+    let verify = |peer: Option<&Arc<PeerIdentity>>| {
+        verify_for(&verifier, &token, peer, &clock).map_err(|no| no.refusal())
+    };
     assert_eq!(verify(None).err(), Some(Refusal::Binding));
     assert_eq!(verify(Some(&peer([8; 32]))).err(), Some(Refusal::Binding));
     assert!(verify(Some(&peer([7; 32]))).is_ok());
@@ -344,9 +532,15 @@ fn a_remembered_token_ends_when_it_ends() {
     clock.advance(Duration::from_secs(329));
     assert!(verify(&verifier, &token, &clock).is_ok());
     clock.advance(Duration::from_secs(1));
-    assert_eq!(verify(&verifier, &token, &clock), Err(Refusal::Expired));
+    assert_eq!(
+        verify(&verifier, &token, &clock).err(),
+        Some(Refusal::Expired)
+    );
     assert!(cache.is_empty());
-    assert_eq!(verify(&verifier, &token, &clock), Err(Refusal::Expired));
+    assert_eq!(
+        verify(&verifier, &token, &clock).err(),
+        Some(Refusal::Expired)
+    );
 }
 
 #[test]
@@ -366,7 +560,11 @@ fn only_what_was_good_is_remembered() {
     for bad in [
         format!("{signed}.{}", b64(&[0; 32])),
         sign(&with(claims(&clock), "aud", json!("payments"))),
-        sign(&with(claims(&clock), "cnf", json!({"x5t#S256": b64(&[7; 32])}))),
+        sign(&with(
+            claims(&clock),
+            "cnf",
+            json!({"x5t#S256": b64(&[7; 32])}),
+        )),
         "a.b.c".to_owned(),
         String::new(),
     ] {
@@ -409,7 +607,7 @@ fn verifiers_that_share_a_cache_share_no_decisions() {
     let strict = build(issuer().strict_rfc9068());
     let token = sign(&claims(&clock));
     assert!(verify(&lenient, &token, &clock).is_ok());
-    assert_eq!(verify(&strict, &token, &clock), Err(Refusal::Type));
+    assert_eq!(verify(&strict, &token, &clock).err(), Some(Refusal::Type));
 }
 
 #[tokio::test]
@@ -453,7 +651,10 @@ async fn a_revocation_reaches_remembered_tokens_at_once() {
 #[test]
 fn the_cache_keeps_within_its_bounds() {
     let clock = ManualClock::default();
-    let bounds = CacheBounds { entries: 100, bytes: 1 << 20 };
+    let bounds = CacheBounds {
+        entries: 100,
+        bytes: 1 << 20,
+    };
     let cache = TokenCache::new(bounds);
     let verifier = Verifier::builder()
         .clock(clock.clone())
@@ -467,6 +668,8 @@ fn the_cache_keeps_within_its_bounds() {
         assert!(cache.len() <= 100 && cache.bytes() <= 1 << 20);
     }
     assert!(cache.len() > 50, "{}", cache.len());
+    cache.clear();
+    assert!(cache.is_empty());
     let long = "x".repeat(4_000);
     for n in 0..1_000 {
         let claims = with(claims(&clock), "jti", json!(n.to_string()));
@@ -474,8 +677,6 @@ fn the_cache_keeps_within_its_bounds() {
         assert!(cache.bytes() <= 1 << 20);
     }
     assert!(cache.len() < 90, "{}", cache.len());
-    cache.clear();
-    assert!(cache.is_empty());
 }
 
 #[test]
@@ -483,17 +684,31 @@ fn a_token_that_is_too_long_is_not_even_hashed() {
     let clock = ManualClock::default();
     let verifier = build(&clock, issuer());
     let claims = with(claims(&clock), "x", json!("x".repeat(6_500)));
-    assert_eq!(verify(&verifier, &sign(&claims), &clock), Err(Refusal::TooLong));
-    let roomy = Verifier::builder().clock(clock.clone()).issuer(issuer()).longest_token(16 << 10);
+    assert_eq!(
+        verify(&verifier, &sign(&claims), &clock).err(),
+        Some(Refusal::TooLong)
+    );
+    let roomy = Verifier::builder()
+        .clock(clock.clone())
+        .issuer(issuer())
+        .longest_token(16 << 10);
     assert!(verify(&roomy.build().unwrap(), &sign(&claims), &clock).is_ok());
 }
 
 #[test]
 fn a_verifier_that_could_verify_nothing_is_not_built() {
-    assert!(matches!(Verifier::builder().build(), Err(ConfigError::NoIssuer)));
-    let twice = Verifier::builder().issuer(issuer()).issuer(issuer()).build();
+    assert!(matches!(
+        Verifier::builder().build(),
+        Err(ConfigError::NoIssuer)
+    ));
+    let twice = Verifier::builder()
+        .issuer(issuer())
+        .issuer(issuer())
+        .build();
     assert!(matches!(twice, Err(ConfigError::IssuerTwice(_))));
-    let none = Verifier::builder().issuer(issuer().algorithms([Algorithm::Es256])).build();
+    let none = Verifier::builder()
+        .issuer(issuer().algorithms([Algorithm::Es256]))
+        .build();
     assert!(matches!(none, Err(ConfigError::NoAlgorithm(_))));
     let secret = Secret::new(SECRET.to_vec());
     let nameless = Issuer::shared_secret("", "orders", Algorithm::Hs256, &secret).unwrap();

@@ -259,9 +259,12 @@ fn is_origin(text: &str) -> bool {
     let Ok(uri) = endpoint(text, false) else {
         return false;
     };
-    let written = uri.scheme_str().zip(uri.authority()).map(
-        |(scheme, authority)| [scheme, "://", &authority.as_str().to_ascii_lowercase()].concat(),
-    );
+    let written = uri
+        .scheme_str()
+        .zip(uri.authority())
+        .map(|(scheme, authority)| {
+            [scheme, "://", &authority.as_str().to_ascii_lowercase()].concat()
+        });
     let default_port = match uri.scheme_str() {
         Some("https") => 443,
         _ => 80,

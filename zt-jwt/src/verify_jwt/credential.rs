@@ -56,7 +56,11 @@ pub(super) enum Unreadable {
 }
 
 /// Looks into every place. Nothing is verified, and nothing is copied.
-pub(super) fn find<'a>(places: &'a [Place], parts: &'a Parts, cx: &'a SecurityContext) -> Found<'a> {
+pub(super) fn find<'a>(
+    places: &'a [Place],
+    parts: &'a Parts,
+    cx: &'a SecurityContext,
+) -> Found<'a> {
     let mut all = Found::Absent;
     for (index, place) in places.iter().enumerate() {
         let found = match place {
@@ -224,9 +228,7 @@ fn in_cookies<'a>(headers: &'a HeaderMap, name: &str, place: usize) -> Found<'a>
 
 /// The pairs of a `Cookie` field (RFC 6265 section 4.2.1), without the blanks around them.
 fn pairs(field: &[u8]) -> impl Iterator<Item = &[u8]> {
-    field
-        .split(|byte| *byte == b';')
-        .map(<[u8]>::trim_ascii)
+    field.split(|byte| *byte == b';').map(<[u8]>::trim_ascii)
 }
 
 /// The value of a pair of exactly this name. Names have a case, and blanks belong to them: a

@@ -92,6 +92,24 @@ impl VerifyJwtLayer {
         Ok((inner.verifier.begin(token, &around), credential.place))
     }
 
+    /// Answers at once, or when the verifier does.
+    pub(super) fn go_on(
+        &self,
+        progress: Progress,
+        place: usize,
+        parts: &mut Parts,
+    ) -> Step<Arc<Principal>> {
+        match progress {
+            Progress::Done(result) => self.conclude(result, place, parts).into(),
+            Progress::Waiting(verified) => {
+                let layer = self.clone();
+                Step::Later(Later::then(verified, move |result, parts, _| {
+                    layer.conclude(result, place, parts)
+                }))
+            }
+        }
+    }
+
     fn conclude(
         &self,
         result: Result<Arc<Principal>, Refused>,
@@ -154,14 +172,8 @@ impl Authenticate for VerifyJwtLayer {
             credential::hide(place, &mut parts.headers);
         }
         match begun {
+            Ok((progress, place)) => self.go_on(progress, place, parts),
             Err(denial) => denial.into(),
-            Ok((Progress::Done(result), place)) => self.conclude(result, place, parts).into(),
-            Ok((Progress::Waiting(verified), place)) => {
-                let layer = self.clone();
-                Step::Later(Later::then(verified, move |result, parts, _| {
-                    layer.conclude(result, place, parts)
-                }))
-            }
         }
     }
 

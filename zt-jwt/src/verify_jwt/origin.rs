@@ -42,7 +42,9 @@ impl CrossSite {
             Self::Unsaid => {
                 "a cookie on an unsafe request: neither `Sec-Fetch-Site` nor `Origin` is there"
             }
-            Self::Twice => "a cookie on an unsafe request: a header that says its origin is there twice",
+            Self::Twice => {
+                "a cookie on an unsafe request: a header that says its origin is there twice"
+            }
         }
     }
 }

@@ -1,0 +1,224 @@
+//! What becomes of keys that were there.
+
+use zt_core::state::Readiness;
+
+use super::*;
+
+async fn given(text: String) -> (Scripted, ManualClock, RemoteKeys) {
+    let source = Scripted::new(Answer::Set(text, None));
+    let clock = ManualClock::default();
+    let keys = remote(source.clone(), RefreshSettings::default(), &clock);
+    assert_eq!(miss(&keys, &clock).await, "fetched");
+    (source, clock, keys)
+}
+
+async fn then(source: &Scripted, clock: &ManualClock, keys: &RemoteKeys, answer: Answer) {
+    source.says(answer);
+    clock.advance(10 * SECOND);
+    assert_eq!(miss(keys, clock).await, "fetched");
+}
+
+#[tokio::test]
+async fn the_epoch_grows_when_a_key_goes_or_changes_and_only_then() {
+    let (a, b) = (jwk("a"), jwk("b"));
+    let (source, clock, keys) = given(set([&a])).await;
+    let narrowed = b.replace(r#""alg":"ES256","#, r#""alg":"ES256","use":"sig","#);
+    for (name, text, epoch, known) in [
+        ("added", set([&a, &b]), 0, ["a", "b"]),
+        ("the same", set([&a, &b]), 0, ["a", "b"]),
+        ("in another order", set([&b, &a]), 0, ["a", "b"]),
+        ("written otherwise", set([&narrowed, &a]), 0, ["a", "b"]),
+        ("removed", set([&b]), 1, ["b", "b"]),
+        ("swapped under the same id", set([jwk("b")]), 2, ["b", "b"]),
+        ("under another id", set([jwk("c")]), 3, ["c", "c"]),
+    ] {
+        then(&source, &clock, &keys, Answer::Set(text, None)).await;
+        assert_eq!(keys.epoch(), epoch, "{name}");
+        assert!(known.iter().all(|kid| knows(&keys, &clock, kid)), "{name}");
+    }
+    assert!(!knows(&keys, &clock, "a") && !knows(&keys, &clock, "b"));
+}
+
+#[tokio::test]
+async fn an_equal_set_disturbs_nothing() {
+    let (a, b) = (jwk("a"), jwk("b"));
+    let (source, clock, keys) = given(set([&a, &b])).await;
+    let Current::Keys(before) = keys.current(clock.monotonic()) else {
+        panic!("no keys")
+    };
+    then(&source, &clock, &keys, Answer::Set(set([&b, &a]), None)).await;
+    let Current::Keys(after) = keys.current(clock.monotonic()) else {
+        panic!("no keys")
+    };
+    assert!(Arc::ptr_eq(&before, &after));
+    assert_eq!(keys.status().age, Some(Duration::ZERO));
+}
+
+#[tokio::test]
+async fn one_bad_key_among_good_ones_is_left_out() {
+    let bad = r#"{"kty":"EC","crv":"P-256","kid":"bad","x":"AA","y":"AA"}"#.to_owned();
+    let shared =
+        r#"{"kty":"oct","kid":"shared","k":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#;
+    let text = set([jwk("a"), bad, shared.to_owned(), jwk("b")]);
+    let (source, clock, keys) = given(text.clone()).await;
+    assert!(knows(&keys, &clock, "a") && knows(&keys, &clock, "b"));
+    let status = keys.status();
+    assert_eq!((status.keys, status.left_out.len()), (2, 2), "{status:?}");
+    assert_eq!(status.last_error, None);
+
+    let told = Arc::clone(&status.left_out);
+    then(&source, &clock, &keys, Answer::Set(text, None)).await;
+    assert!(Arc::ptr_eq(&told, &keys.status().left_out));
+    then(&source, &clock, &keys, Answer::Set(set([jwk("a")]), None)).await;
+    assert!(keys.status().left_out.is_empty());
+}
+
+#[tokio::test]
+async fn a_set_without_a_key_of_use_takes_all_away() {
+    let other = r#"{"kty":"oct","kid":"shared","k":"AAAA"}"#;
+    for text in [set::<&str>([]), set([other])] {
+        let a = jwk("a");
+        let (source, clock, keys) = given(set([&a])).await;
+        then(&source, &clock, &keys, Answer::Set(text, None)).await;
+        assert!(!has_keys(&keys, &clock));
+        assert_eq!((keys.epoch(), keys.status().failures), (1, 1));
+        assert_eq!(miss(&keys, &clock).await, "unavailable");
+        let request = source.0.last.lock().unwrap().clone();
+        then(&source, &clock, &keys, Answer::Unchanged).await;
+        assert!(!has_keys(&keys, &clock), "{request:?}");
+        then(&source, &clock, &keys, Answer::Set(set([&a]), None)).await;
+        assert!(knows(&keys, &clock, "a"));
+        assert_eq!(keys.epoch(), 1);
+    }
+}
+
+#[tokio::test]
+async fn keys_for_other_algorithms_are_not_there() {
+    let source = Scripted::new(Answer::Set(set([jwk("a")]), None));
+    let clock = ManualClock::default();
+    let keys = RemoteKeys::new(
+        Arc::new(source),
+        Algorithm::EdDsa.into(),
+        RefreshSettings::default(),
+        Arc::new(clock.clone()),
+    );
+    miss(&keys, &clock).await;
+    assert!(!has_keys(&keys, &clock));
+    assert_eq!(miss(&keys, &clock).await, "unavailable");
+}
+
+#[tokio::test]
+async fn keys_past_the_stale_limit_are_not_used() {
+    let (source, clock, keys) = given(set([jwk("a")])).await;
+    source.says(Answer::Error);
+    clock.advance(24 * HOUR);
+    miss(&keys, &clock).await;
+    assert!(knows(&keys, &clock, "a"));
+    clock.advance(SECOND);
+    assert!(!has_keys(&keys, &clock));
+    assert_eq!(miss(&keys, &clock).await, "unavailable");
+    clock.advance(24 * HOUR);
+    assert!(!has_keys(&keys, &clock));
+    assert_eq!(keys.epoch(), 0);
+
+    then(&source, &clock, &keys, Answer::Unchanged).await;
+    assert!(knows(&keys, &clock, "a"));
+}
+
+#[tokio::test]
+async fn unchanged_from_nothing_is_a_failure() {
+    let source = Scripted::new(Answer::Unchanged);
+    let clock = ManualClock::default();
+    let keys = remote(source, RefreshSettings::default(), &clock);
+    miss(&keys, &clock).await;
+    assert!(!has_keys(&keys, &clock));
+    assert_eq!(keys.status().failures, 1);
+}
+
+#[tokio::test]
+async fn an_own_source_has_the_same_bounds() {
+    let settings = RefreshSettings::default().max_bytes(1_024).max_keys(2);
+    for (text, why) in [
+        (set([jwk("a"), jwk("b"), jwk("c")]), "more than 2 keys"),
+        (
+            format!("{}{}", set([jwk("a")]), " ".repeat(1_024)),
+            "more than 1024 bytes",
+        ),
+    ] {
+        let clock = ManualClock::default();
+        let keys = remote(
+            Scripted::new(Answer::Set(text, None)),
+            settings.clone(),
+            &clock,
+        );
+        miss(&keys, &clock).await;
+        let error = keys.status().last_error.unwrap();
+        assert!(!has_keys(&keys, &clock) && error.contains(why), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn readiness_follows_the_keys() {
+    let source = Scripted::default();
+    let clock = ManualClock::default();
+    let keys = remote(source.clone(), RefreshSettings::default(), &clock);
+    let readiness = Readiness::default();
+    keys.register(&readiness, "keys");
+    let reason = || readiness.status().probes["keys"].reason;
+    assert_eq!(reason(), Some("there are no keys"));
+    miss(&keys, &clock).await;
+    assert_eq!(reason(), Some("there are no keys"));
+    then(&source, &clock, &keys, Answer::Set(set([jwk("a")]), None)).await;
+    assert_eq!(reason(), None);
+    clock.advance(24 * HOUR);
+    assert_eq!(reason(), None);
+    clock.advance(SECOND);
+    assert_eq!(reason(), Some("the keys are too old"));
+    drop(keys);
+    assert_eq!(reason(), Some("the keys are gone"));
+}
+
+/// Whoever reads the epoch first and then the keys never takes old keys for those of a new epoch.
+#[test]
+fn the_epoch_never_runs_ahead_of_the_keys() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let texts = [set([jwk("0")]), set([jwk("1")])];
+    let source = Scripted::new(Answer::Set(texts[0].clone(), None));
+    let clock = ManualClock::default();
+    let keys = remote(source.clone(), RefreshSettings::default(), &clock);
+    runtime.block_on(async { miss(&keys, &clock).await });
+    let writer = runtime.spawn({
+        let (source, keys, clock) = (source.clone(), keys.clone(), clock.clone());
+        async move {
+            for turn in 1..200_usize {
+                source.says(Answer::Set(texts[turn % 2].clone(), None));
+                clock.advance(10 * SECOND);
+                miss(&keys, &clock).await;
+            }
+        }
+    });
+    while !writer.is_finished() {
+        let epoch = keys.epoch();
+        let Current::Keys(set) = keys.current(clock.monotonic()) else {
+            panic!("no keys")
+        };
+        // In epoch n the key is n modulo 2; the reader may see the next one already.
+        let kid = (epoch % 2).to_string();
+        if matches!(set.find(Some(&kid), Algorithm::Es256), Found::Unknown) {
+            until_epoch(&keys, epoch + 1);
+        }
+    }
+    runtime.block_on(writer).unwrap();
+    assert_eq!(keys.epoch(), 199);
+}
+
+fn until_epoch(keys: &RemoteKeys, epoch: u64) {
+    // The keys are of a later epoch, which therefore comes.
+    while keys.epoch() < epoch {
+        std::thread::yield_now();
+    }
+}
