@@ -1,17 +1,24 @@
 //! The least that could do the work: the signature alone, and a cache of tokens alone.
 
-use std::{io::Write, sync::Arc};
+use std::{io::Write, rc::Rc, sync::Arc};
 
 use aws_lc_rs::digest;
+use http::StatusCode;
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
-use zt_benches::{Group, Kind, Options, Outcome, Report};
+use tower::Service as _;
+use zt_benches::{Group, Kind, Options, Outcome, Report, Template};
 
 use super::mint::{Flaw, Kty, Mint};
+use crate::bare::router;
 
-/// The signature of a token under a key that was parsed before.
-pub(super) fn signature(group: &mut Group, name: &'static str, mint: &Mint) -> Outcome {
-    let floor = mint.floor()?;
+pub(super) const SIGNATURE: &str = "aws-lc-rs, parsed key";
+pub(super) const SIGNATURES: &str = "aws-lc-rs, another signature each time";
+
+/// The signature alone under a key that was parsed before: over and over the same one, whose
+/// course processors learn, and another one each time; and the same before axum.
+pub(super) fn signature(group: &mut Group, mint: &Mint, template: &Template) -> Outcome {
+    let floor = Rc::new(mint.floor()?);
     let (input, signature) = mint.parts(0, Flaw::None)?;
     floor.verify(input.as_bytes(), &signature)?;
     let mut forged = signature.clone();
@@ -21,10 +28,43 @@ pub(super) fn signature(group: &mut Group, name: &'static str, mint: &Mint) -> O
     if floor.verify(input.as_bytes(), &forged).is_ok() {
         return Err("a forged signature passes".into());
     }
-    group.function(Kind::Floor, name, "no request", move || {
-        floor.verify(input.as_bytes(), &signature).is_ok()
+    let verify = {
+        let floor = Rc::clone(&floor);
+        move || floor.verify(input.as_bytes(), &signature).is_ok()
+    };
+    group.function(Kind::Floor, SIGNATURE, "no request", verify.clone());
+
+    let all = (1..=super::TOKENS)
+        .map(|number| mint.parts(number, Flaw::None))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut next = 0;
+    group.function(Kind::Floor, SIGNATURES, "no request", move || {
+        next = (next + 1) % all.len();
+        all.get(next)
+            .is_some_and(|(input, signature)| floor.verify(input.as_bytes(), signature).is_ok())
     });
-    Ok(())
+
+    let mut axum = router();
+    let service = tower::service_fn(move |request| {
+        let good = verify();
+        let answer = axum.call(request);
+        async move {
+            match good {
+                true => answer.await,
+                false => std::future::pending().await,
+            }
+        }
+    });
+    group
+        .service(
+            Kind::Floor,
+            "aws-lc-rs, then axum",
+            "the same signature; nothing is read",
+            service,
+            (template, StatusCode::OK),
+            &[],
+        )
+        .map_err(Into::into)
 }
 
 /// What a cache of verified tokens cannot go below.
