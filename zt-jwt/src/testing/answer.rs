@@ -150,6 +150,8 @@ pub(super) fn put(answer: &mut Response<Part>, name: header::HeaderName, value: 
 pub(super) struct Part {
     text: Option<Bytes>,
     promised: u64,
+    /// Whether what is there goes out before it turns out that there is no more.
+    pauses: bool,
 }
 
 impl Part {
@@ -163,6 +165,7 @@ impl Part {
         Self {
             text: Some(text.slice(..text.len() / 2)),
             promised: self.promised,
+            pauses: true,
         }
     }
 }
@@ -173,6 +176,7 @@ impl From<Bytes> for Part {
         Self {
             text: Some(text),
             promised,
+            pauses: false,
         }
     }
 }
@@ -189,8 +193,12 @@ impl Body for Part {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        task: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.text.is_none() && std::mem::take(&mut self.pauses) {
+            task.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         Poll::Ready(self.text.take().map(|text| Ok(Frame::data(text))))
     }
 

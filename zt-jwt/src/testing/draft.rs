@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 use zt_core::clock::Timestamp;
 
 use super::{encode::base64url, keys::TestKey};
+use crate::algorithm::Algorithm;
 
 /// A token before it is signed.
 #[derive(Debug, Clone)]
@@ -19,7 +20,7 @@ pub(super) struct Draft {
 #[derive(Clone)]
 pub(super) enum Signer {
     Key(Arc<TestKey>),
-    Secret(crate::algorithm::Algorithm, Vec<u8>),
+    Secret(Algorithm, Vec<u8>),
 }
 
 impl Draft {
@@ -56,6 +57,13 @@ impl Draft {
 }
 
 impl Signer {
+    pub(super) fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Key(key) => key.algorithm,
+            Self::Secret(algorithm, _) => *algorithm,
+        }
+    }
+
     pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
         match self {
             Self::Key(key) => key.sign(message),

@@ -170,9 +170,7 @@ fn authenticate(state: &State, asked: &Asked, form: &Form) -> Result<String, Fau
     let basic = asked.head.headers.get(header::AUTHORIZATION);
     let (id, secret) = match (basic, form.one("client_secret")?) {
         (Some(_), Some(_)) => return Err(Fault::InvalidRequest),
-        (Some(value), None) => {
-            basic_credentials(value.as_bytes()).ok_or(Fault::InvalidClient)?
-        }
+        (Some(value), None) => basic_credentials(value.as_bytes()).ok_or(Fault::InvalidClient)?,
         (None, Some(secret)) => {
             let id = form.one("client_id")?.ok_or(Fault::InvalidClient)?;
             (id.to_owned(), secret.to_owned())

@@ -9,6 +9,7 @@ use zt_core::{
 use super::{
     bad::{self, BadToken},
     behaviour::{Behaviour, Endpoint},
+    keys::TestKey,
     ring::Ring,
     server,
     state::State,
@@ -19,6 +20,7 @@ use crate::{
     http::HttpService,
     key::KeySet,
     verifier::{Audience, Issuer, Verifier},
+    verify_jwt::VerifyJwtLayer,
 };
 
 /// An issuer for tests. Clones are handles of the same issuer.
@@ -228,6 +230,11 @@ impl TestIssuer {
         self.state.ring().usual
     }
 
+    /// The key that signs under `algorithm` now.
+    pub(super) fn key(&self, algorithm: Algorithm) -> Arc<TestKey> {
+        self.state.ring().current(algorithm)
+    }
+
     /// A verifier of its tokens on its clock.
     ///
     /// # Panics
@@ -240,6 +247,39 @@ impl TestIssuer {
             .clock(self.clock())
             .build()
             .expect("an issuer that can be verified")
+    }
+
+    /// A layer that verifies its tokens under `Authorization`.
+    ///
+    /// ```
+    /// use std::convert::Infallible;
+    /// use http::{Request, Response};
+    /// use tower::{Layer, ServiceExt, service_fn};
+    /// use zt_jwt::testing::{BadToken, TestIssuer};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let issuer = TestIssuer::offline();
+    /// let service = issuer.layer("orders").layer(service_fn(
+    ///     |_: Request<String>| async { Ok::<_, Infallible>(Response::new(String::from("hello"))) },
+    /// ));
+    /// let call = async |token: String| {
+    ///     let request = Request::get("/").header("authorization", format!("Bearer {token}"));
+    ///     service.clone().oneshot(request.body(String::new()).unwrap()).await.unwrap().status()
+    /// };
+    ///
+    /// assert_eq!(call(issuer.token("ada").audience("orders").mint()).await, 200);
+    /// assert_eq!(call(issuer.bad_token(BadToken::ExpPast, "orders")).await, 401);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`issuer`](Self::issuer) does.
+    #[must_use]
+    pub fn layer(&self, audience: impl Into<Audience>) -> VerifyJwtLayer {
+        VerifyJwtLayer::new(self.verifier(audience))
     }
 
     /// Its clock.
@@ -267,7 +307,7 @@ impl TestIssuer {
     /// Where `algorithm` is symmetric.
     #[must_use]
     pub fn private_key_pem(&self, algorithm: Algorithm) -> String {
-        self.state.ring().current(algorithm).private_pem()
+        self.key(algorithm).private_pem()
     }
 
     /// Its public half, as SubjectPublicKeyInfo in PEM.
@@ -277,7 +317,7 @@ impl TestIssuer {
     /// Where `algorithm` is symmetric.
     #[must_use]
     pub fn public_key_pem(&self, algorithm: Algorithm) -> String {
-        self.state.ring().current(algorithm).public_pem()
+        self.key(algorithm).public_pem()
     }
 
     /// The name (`kid`) of the key that signs under `algorithm` now.
@@ -287,7 +327,7 @@ impl TestIssuer {
     /// Where `algorithm` is symmetric.
     #[must_use]
     pub fn kid(&self, algorithm: Algorithm) -> String {
-        self.state.ring().current(algorithm).kid.clone()
+        self.key(algorithm).kid.clone()
     }
 }
 

@@ -16,7 +16,6 @@ use super::encode::{base64url, pem};
 use crate::algorithm::Algorithm;
 
 /// A key pair, its id, and the one algorithm that it is for.
-#[derive(Clone)]
 pub(super) struct TestKey {
     pub(super) kid: String,
     pub(super) algorithm: Algorithm,
@@ -42,6 +41,11 @@ impl TestKey {
             algorithm,
             pair,
         }
+    }
+
+    /// The same key pair under the name `kid`.
+    pub(super) fn renamed(&self, kid: &str) -> Self {
+        Self::new(kid.into(), self.algorithm, self.pair.clone())
     }
 
     /// The signature of `message`, as JOSE has it.

@@ -270,8 +270,21 @@ fn is_origin(text: &str) -> bool {
         _ => 80,
     };
     written.as_deref() == Some(text)
-        && uri.host().is_some_and(|host| !host.is_empty())
+        && uri.host().is_some_and(is_host)
         && has_usable_port(&uri, default_port)
+}
+
+/// A name or an address (RFC 3986 section 3.2.2); a pattern is neither.
+fn is_host(host: &str) -> bool {
+    let name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let address = |byte: u8| byte.is_ascii_hexdigit() || b":.".contains(&byte);
+    match host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+    {
+        Some(inner) => inner.bytes().all(address),
+        None => !host.is_empty() && host.bytes().all(name),
+    }
 }
 
 /// `example.com:` has a colon and no port, and no browser writes it.

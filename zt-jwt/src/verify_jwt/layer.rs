@@ -83,7 +83,7 @@ impl VerifyJwtLayer {
         let token = credential
             .token()
             .map_err(|unreadable| inner.unreadable(unreadable))?;
-        inner.from_this_site(&credential, parts)?;
+        inner.require_this_site(&credential, parts)?;
         let around = Surroundings {
             peer: cx.peer(),
             now: cx.now(),
@@ -129,7 +129,7 @@ impl VerifyJwtLayer {
 
 impl Inner {
     /// A browser sends a cookie whoever made the page that asks for it.
-    fn from_this_site(&self, credential: &Credential<'_>, parts: &Parts) -> Result<(), Denial> {
+    fn require_this_site(&self, credential: &Credential<'_>, parts: &Parts) -> Result<(), Denial> {
         if !credential.is_ambient() {
             return Ok(());
         }

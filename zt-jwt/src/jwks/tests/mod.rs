@@ -2,6 +2,7 @@
 
 mod background;
 mod discovery;
+mod logs;
 mod missing;
 mod over_http;
 mod server;

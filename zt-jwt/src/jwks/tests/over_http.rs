@@ -358,3 +358,28 @@ async fn dead_for_an_hour_and_back() {
     drop(keys);
     task.await.unwrap();
 }
+
+#[cfg(feature = "hyper-client")]
+#[tokio::test]
+async fn the_client_that_comes_with_the_feature_works_and_follows_nothing() {
+    let http = match HttpService::hyper() {
+        Ok(http) => http,
+        Err(error) => {
+            println!("skipped: {error}");
+            return;
+        }
+    };
+    let server = Server::start().await;
+    let clock = ManualClock::default();
+    let source = HttpKeys::jwks(&server.url(KEYS), http).unwrap();
+    let keys = remote(source, RefreshSettings::default(), &clock);
+    server.at(KEYS, status("302 Found", "location: /elsewhere\r\n", ""));
+    server.ok("/elsewhere", "", &set([jwk("a")]));
+    miss(&keys, &clock).await;
+    assert!(!has_keys(&keys, &clock));
+    server.ok(KEYS, "", &set([jwk("a")]));
+    clock.advance(10 * SECOND);
+    miss(&keys, &clock).await;
+    assert!(knows(&keys, &clock, "a"));
+    assert_eq!((server.count(), server.seen("/elsewhere").len()), (2, 0));
+}

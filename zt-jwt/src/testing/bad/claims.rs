@@ -20,10 +20,8 @@ pub(super) fn make(kind: BadToken, good: &Good<'_>) -> String {
             draft.signed(draft.header_text(), deflated())
         }
         PayloadIsToken => {
-            let inner = good.token().mint();
-            let mut draft = good.draft();
-            draft.header.insert("cty".into(), json!("JWT"));
-            draft.signed(draft.header_text(), inner)
+            let draft = good.draft();
+            draft.signed(draft.header_text(), draft.mint())
         }
         LivesTooLongWithoutIat => {
             let token = good.token().without("iat");
@@ -143,7 +141,7 @@ fn claim(kind: BadToken, good: &Good<'_>, draft: &Draft) -> (&'static str, Value
         LivesTooLong => ("exp", draft.seconds(TEN_YEARS)),
         LivesTooLongAlready => ("iat", draft.seconds(-7 * 24 * HOUR)),
         SubEmpty => ("sub", json!("")),
-        SubLong => ("sub", json!("a".repeat(2000))),
+        SubLong => ("sub", json!("a".repeat(3000))),
         SubNewline => ("sub", json!("ada\nadmin")),
         SubNul => ("sub", json!("admin\0")),
         SubNull => ("sub", json!(null)),

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,6 @@ use crate::{
         TestIssuer,
         draft::{Draft, Signer},
         encode::{base64, ecdsa_der},
-        keys::{Lazy, TestKey},
     },
 };
 
@@ -30,16 +29,8 @@ pub(super) fn make(kind: BadToken, good: &Good<'_>) -> String {
         Es256AsEdDsa => signed_as(good, Algorithm::EdDsa),
         EmbeddedJwkOwnKid | EmbeddedJwk | EmbeddedJku | EmbeddedX5u | EmbeddedX5c
         | EmbeddedEverything | WrongKey => self_made(kind, good),
-        AnotherIssuersKey => {
-            let mut draft = good.draft();
-            draft.signer = another(good).token("").algorithm(usual(good)).draft().signer;
-            draft.mint()
-        }
-        AnotherIssuersToken => {
-            let token = another(good).token("ada").audience(good.audience);
-            let kid = good.issuer.kid(usual(good));
-            token.algorithm(usual(good)).header("kid", kid).mint()
-        }
+        AnotherIssuersKey => anothers(good.draft()),
+        AnotherIssuersToken => anothers(good.token().claim("iss", ANOTHER.name()).draft()),
         EdDsaZero | EdDsaIdentity => changed(good, Algorithm::EdDsa, |signature| {
             let mut zero = vec![0; signature.len()];
             if let (EdDsaIdentity, Some(first)) = (kind, zero.first_mut()) {
@@ -51,9 +42,7 @@ pub(super) fn make(kind: BadToken, good: &Good<'_>) -> String {
             vec![0; signature.len()]
         }),
         ZeroSignature | ZeroS | OrderSignature | OnesSignature | DerSignature | SwappedHalves => {
-            changed(good, Algorithm::Es256, |signature| {
-                ecdsa(kind, &signature)
-            })
+            changed(good, Algorithm::Es256, |signature| ecdsa(kind, &signature))
         }
         ShortSignature | LongSignature | LeadingZeroSignature | OneByteSignature
         | DoubledSignature | FlippedBit => {
@@ -67,9 +56,18 @@ fn usual(good: &Good<'_>) -> Algorithm {
     good.issuer.usual()
 }
 
-/// Another issuer, whose keys have the same names.
-fn another(good: &Good<'_>) -> TestIssuer {
-    TestIssuer::named("https://another-issuer.test").with_clock(good.issuer.clock())
+/// Another issuer, whose keys have the same names. There is one only, since RSA keys take long to
+/// make.
+static ANOTHER: LazyLock<TestIssuer> =
+    LazyLock::new(|| TestIssuer::named("https://another-issuer.test"));
+
+fn anothers(mut draft: Draft) -> String {
+    draft.signer = ANOTHER
+        .token("")
+        .algorithm(draft.signer.algorithm())
+        .draft()
+        .signer;
+    draft.mint()
 }
 
 fn kid(kind: BadToken, good: &Good<'_>) -> String {
@@ -149,7 +147,7 @@ fn self_made(kind: BadToken, good: &Good<'_>) -> String {
     } else {
         right
     };
-    let key = TestKey::new(kid.clone(), usual(good), Lazy::default());
+    let key = ANOTHER.key(usual(good)).renamed(&kid);
     let mut put = |name: &str, value: Value| drop(draft.header.insert(name.into(), value));
     put("kid", json!(kid));
     let all = kind == EmbeddedEverything;

@@ -71,12 +71,8 @@ impl World {
     async fn ask_through<L, B>(&self, layer: L, request: Builder) -> Answer
     where
         L: Layer<Handler>,
-        L::Service: tower::Service<
-                Request<()>,
-                Response = Response<B>,
-                Error = Infallible,
-                Future: Send,
-            > + Clone
+        L::Service: tower::Service<Request<()>, Response = Response<B>, Error = Infallible, Future: Send>
+            + Clone
             + Send
             + 'static,
         B: 'static,

@@ -1,0 +1,3 @@
+mod bad_tokens;
+mod good_tokens;
+mod wire;
