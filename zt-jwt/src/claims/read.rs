@@ -17,8 +17,8 @@ impl<'a> Claims<'a> {
     ///
     /// [`Refusal::PayloadJson`] where it is not an object with unique members,
     /// [`Refusal::ClaimType`] where a claim that decides something has another type than it must.
-    pub(crate) fn read(payload: &'a [u8], wanted: Wanted<'_>) -> Result<Self, Refusal> {
-        let mut reader = serde_json::Deserializer::from_slice(payload);
+    pub(crate) fn read(payload: &'a str, wanted: Wanted<'_>) -> Result<Self, Refusal> {
+        let mut reader = serde_json::Deserializer::from_str(payload);
         let mut read = Reading {
             claims: Self::default(),
             wanted,
@@ -50,11 +50,22 @@ impl<'de> Visitor<'de> for &mut Reading<'de, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let mut names = Names::default();
+        let twice = || de::Error::custom("a member stands there twice");
+        let mut seen = 0;
+        let mut others = Names::default();
         while let Some(name) = members.next_key_seed(Text)? {
-            self.member(&name, &mut members)?;
-            if !names.insert(name) {
-                return Err(de::Error::custom("a member stands there twice"));
+            match Known::named(&name) {
+                Some(known) if seen & known.bit() != 0 => return Err(twice()),
+                Some(known) => {
+                    seen |= known.bit();
+                    self.member(&name, Some(known), &mut members)?;
+                }
+                None => {
+                    self.member(&name, None, &mut members)?;
+                    if !others.insert(name) {
+                        return Err(twice());
+                    }
+                }
             }
         }
         Ok(())
@@ -62,7 +73,12 @@ impl<'de> Visitor<'de> for &mut Reading<'de, '_> {
 }
 
 impl<'de> Reading<'de, '_> {
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, members: &mut A) -> Result<(), A::Error> {
+    fn member<A: MapAccess<'de>>(
+        &mut self,
+        name: &str,
+        known: Option<Known>,
+        members: &mut A,
+    ) -> Result<(), A::Error> {
         if self
             .wanted
             .required
@@ -73,13 +89,13 @@ impl<'de> Reading<'de, '_> {
         }
         let is_roles = self.wanted.roles == Some(name);
         let is_tenant = self.wanted.tenant == Some(name);
-        if name == "cnf" {
+        if known == Some(Known::Confirmation) {
             let found = members.next_value_seed(Cnf)?;
             self.wrong |= found.is_none();
             self.claims.confirmation = found;
             return Ok(());
         }
-        if !is_roles && !is_tenant && !decides(name) {
+        if !is_roles && !is_tenant && known.is_none() {
             return members.next_value_seed(Skip::MEMBER);
         }
         let value = members.next_value_seed(Any)?;
@@ -90,26 +106,31 @@ impl<'de> Reading<'de, '_> {
         if is_tenant {
             self.claims.tenant = self.text(value.clone(), true);
         }
+        let Some(known) = known else {
+            return Ok(());
+        };
         let claims = &mut self.claims;
-        match name {
-            "nonce" | "at_hash" | "c_hash" | "s_hash" => claims.marks.id_token = true,
-            "events" => claims.marks.events = true,
-            "iss" => self.claims.issuer = self.text(value, false),
-            "sub" => self.claims.subject = self.text(value, false),
-            "aud" => self.claims.audience = self.strings(value, false),
-            "exp" => self.claims.expires = self.date(value, false),
-            "nbf" => self.claims.not_before = self.date(value, false),
-            "iat" => self.claims.issued = self.date(value, false),
-            "jti" => self.claims.token = self.text(value, false),
-            "auth_time" => self.claims.authenticated = self.date(value, true),
-            "sid" => self.claims.session = self.text(value, true),
-            "acr" => self.claims.context_class = self.text(value, true),
-            "client_id" => self.claims.client = self.text(value, true),
-            "scope" => self.claims.scope = self.text(value, true),
-            "scp" => self.claims.scopes = self.strings(value, true),
-            "typ" => claims.marks.hear(&value, says_typ),
-            "token_use" => claims.marks.hear(&value, says_use),
-            _ => {}
+        match known {
+            Known::Nonce | Known::AtHash | Known::CHash | Known::SHash => {
+                claims.marks.id_token = true;
+            }
+            Known::Events => claims.marks.events = true,
+            Known::Issuer => self.claims.issuer = self.text(value, false),
+            Known::Subject => self.claims.subject = self.text(value, false),
+            Known::Audience => self.claims.audience = self.strings(value, false),
+            Known::Expires => self.claims.expires = self.date(value, false),
+            Known::NotBefore => self.claims.not_before = self.date(value, false),
+            Known::Issued => self.claims.issued = self.date(value, false),
+            Known::Token => self.claims.token = self.text(value, false),
+            Known::Authenticated => self.claims.authenticated = self.date(value, true),
+            Known::Session => self.claims.session = self.text(value, true),
+            Known::ContextClass => self.claims.context_class = self.text(value, true),
+            Known::Client => self.claims.client = self.text(value, true),
+            Known::Scope => self.claims.scope = self.text(value, true),
+            Known::Scopes => self.claims.scopes = self.strings(value, true),
+            Known::Type => claims.marks.hear(&value, says_typ),
+            Known::Use => claims.marks.hear(&value, says_use),
+            Known::Confirmation => {}
         }
         Ok(())
     }
@@ -144,31 +165,52 @@ impl<'de> Reading<'de, '_> {
     }
 }
 
-/// Whether the claim decides something whatever the policy.
-fn decides(name: &str) -> bool {
-    matches!(
-        name,
-        "iss"
-            | "sub"
-            | "aud"
-            | "exp"
-            | "nbf"
-            | "iat"
-            | "jti"
-            | "auth_time"
-            | "sid"
-            | "acr"
-            | "client_id"
-            | "scope"
-            | "scp"
-            | "typ"
-            | "token_use"
-            | "nonce"
-            | "at_hash"
-            | "c_hash"
-            | "s_hash"
-            | "events"
-    )
+macro_rules! known {
+    ($($claim:ident $name:literal,)*) => {
+        /// A claim that decides something whatever the policy.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        enum Known { $($claim,)* }
+
+        impl Known {
+            fn named(name: &str) -> Option<Self> {
+                Some(match name {
+                    $($name => Self::$claim,)*
+                    _ => return None,
+                })
+            }
+        }
+    };
+}
+
+known! {
+    Issuer "iss",
+    Subject "sub",
+    Audience "aud",
+    Expires "exp",
+    NotBefore "nbf",
+    Issued "iat",
+    Token "jti",
+    Authenticated "auth_time",
+    Session "sid",
+    ContextClass "acr",
+    Client "client_id",
+    Scope "scope",
+    Scopes "scp",
+    Type "typ",
+    Use "token_use",
+    Nonce "nonce",
+    AtHash "at_hash",
+    CHash "c_hash",
+    SHash "s_hash",
+    Events "events",
+    Confirmation "cnf",
+}
+
+impl Known {
+    /// Its own among those of all known claims.
+    const fn bit(self) -> u32 {
+        1 << self as u32
+    }
 }
 
 impl Marks {

@@ -8,7 +8,7 @@ const NOTHING: Wanted<'_> = Wanted {
 };
 
 fn read(text: &str) -> Result<Claims<'_>, Refusal> {
-    Claims::read(text.as_bytes(), NOTHING)
+    Claims::read(text, NOTHING)
 }
 
 #[test]
@@ -97,10 +97,6 @@ fn json_that_could_be_read_in_two_ways_is_refused() {
     }
     let deep = format!("{{\"x\":{}1{}}}", "[".repeat(40), "]".repeat(40));
     assert_eq!(read(&deep).err(), Some(Refusal::PayloadJson));
-    assert_eq!(
-        Claims::read(b"{\"iss\":\"\xff\"}", NOTHING).err(),
-        Some(Refusal::PayloadJson)
-    );
 }
 
 #[test]

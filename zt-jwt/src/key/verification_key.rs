@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{hmac, signature::ParsedPublicKey};
 use sha2::{Digest, Sha256};
@@ -13,7 +13,7 @@ use crate::{
 /// A key that signatures are checked with, parsed, and pinned to the algorithms it is for.
 #[derive(Clone)]
 pub struct VerificationKey {
-    kid: Option<Box<str>>,
+    kid: Option<Arc<str>>,
     algorithms: Algorithms,
     material: Material,
     thumbprint: [u8; 32],
@@ -150,6 +150,11 @@ impl VerificationKey {
     #[must_use]
     pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
+    }
+
+    /// The key's id, for those who keep it.
+    pub(crate) fn shared_kid(&self) -> Option<Arc<str>> {
+        self.kid.clone()
     }
 
     /// What it may be used with.

@@ -6,7 +6,10 @@ use zt_core::{
     state::Sanctions,
 };
 
-use super::{CacheBounds, ConfigError, Inner, Issuer, Known, Source, TokenCache, Verifier, issuer};
+use super::{
+    CacheBounds, ConfigError, Inner, Issuer, Known, Source, TokenCache, Verifier, cache::Seed,
+    issuer,
+};
 use crate::jwks::RemoteKeys;
 
 /// Collects what a [`Verifier`] works with.
@@ -104,7 +107,7 @@ impl VerifierBuilder {
         Ok(Verifier(Arc::new(Inner {
             issuers: known,
             clock: self.clock,
-            id: bytes(&*self.entropy)?,
+            seed: Seed::new(&bytes(&*self.entropy)?),
             sanctions: self.sanctions,
             cache: self.cache,
             longest: self.longest,

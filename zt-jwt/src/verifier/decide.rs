@@ -38,16 +38,16 @@ impl Accepted {
 
 /// Reads and judges `payload`, whose signature holds under the key `kid` of `policy`'s issuer.
 pub(super) fn accept(
-    payload: Vec<u8>,
+    payload: &[u8],
     policy: &Policy,
-    kid: Option<&str>,
+    kid: Option<Arc<str>>,
     now: Timestamp,
 ) -> Result<Accepted, Refusal> {
     // Escapes and all: what was signed is what handlers get to see.
-    let text = String::from_utf8(payload).map_err(|_| Refusal::PayloadJson)?;
-    let claims = Claims::read(text.as_bytes(), policy.wanted())?;
+    let text = str::from_utf8(payload).map_err(|_| Refusal::PayloadJson)?;
+    let claims = Claims::read(text, policy.wanted())?;
     let roles = match policy.nested_roles() {
-        Some(path) => nested(&text, path)?,
+        Some(path) => nested(text, path)?,
         None => None,
     };
     let (from, until) = judge(&claims, policy, now)?;

@@ -20,7 +20,7 @@ use zt_core::{
     state::{Probe, Readiness, Sanctions},
 };
 
-use self::policy::Policy;
+pub(crate) use self::verify::Recalled;
 pub use self::{
     builder::VerifierBuilder,
     cache::{CacheBounds, TokenCache},
@@ -28,6 +28,7 @@ pub use self::{
     issuer::Issuer,
     policy::Audience,
 };
+use self::{cache::Seed, policy::Policy};
 use crate::{
     jwks::{Current, KeysStatus, RemoteKeys},
     key::KeySet,
@@ -42,7 +43,7 @@ struct Inner {
     issuers: Vec<Known>,
     clock: Arc<dyn Clock>,
     /// Tells this verifier's entries in a shared cache from those of others.
-    id: [u8; 16],
+    seed: Seed,
     sanctions: Option<Sanctions>,
     cache: Option<TokenCache>,
     longest: usize,

@@ -15,7 +15,7 @@ use super::{
     decide::{Accepted, accept},
 };
 use crate::{
-    jose::{Compact, Header},
+    jose::{Compact, Header, Signed, base64url::Room},
     jwks::{Missing, RemoteKeys},
     key::Found,
     refusal::{Refusal, Refused},
@@ -24,29 +24,45 @@ use crate::{
 impl Verifier {
     /// As [`verify`](Self::verify), at once where it can be.
     pub(crate) fn begin(&self, token: &[u8], around: &Surroundings<'_>) -> Progress {
+        match self.recall(token, around) {
+            Recalled::Known(result) => Progress::Done(result),
+            Recalled::New(place) => self.begin_anew(token, place, around),
+        }
+    }
+
+    /// What is to be said of a token that was verified before.
+    pub(crate) fn recall(&self, token: &[u8], around: &Surroundings<'_>) -> Recalled {
+        let Some(cache) = &self.0.cache else {
+            return Recalled::New(Place(None));
+        };
         // Before it is hashed: a stranger chooses its length.
         if token.len() > self.0.longest {
-            return Progress::Done(Err(Refusal::TooLong.into()));
+            return Recalled::New(Place(None));
         }
-        let place = self
-            .0
-            .cache
-            .as_ref()
-            .map(|cache| (cache, TokenCache::key(&self.0.id, token)));
-        if let Some((cache, key)) = &place
-            && let Some(remembered) = cache.get(key)
-            && self.still_holds(&remembered, around)
-        {
-            let good = remembered.accepted.at(around.now);
-            if good.is_err() {
-                cache.remove(key);
-            }
-            return Progress::Done(
-                good.map_err(Refused::from)
-                    .and_then(|()| self.admit(&remembered.accepted, around)),
-            );
+        let key = TokenCache::key(&self.0.seed, token);
+        let Some(remembered) = cache.get(&key) else {
+            return Recalled::New(Place(Some(key)));
+        };
+        if !self.still_holds(&remembered, around) {
+            return Recalled::New(Place(Some(key)));
         }
-        let place = place.map(|(_, key)| key);
+        let good = remembered.accepted.at(around.now);
+        if good.is_err() {
+            cache.remove(&key);
+        }
+        Recalled::Known(
+            good.map_err(Refused::from)
+                .and_then(|()| self.admit(&remembered.accepted, around)),
+        )
+    }
+
+    /// Verifies a token that is not known; if it is good, it belongs in `place`.
+    pub(crate) fn begin_anew(
+        &self,
+        token: &[u8],
+        Place(place): Place,
+        around: &Surroundings<'_>,
+    ) -> Progress {
         let attempt = match Attempt::read(token, self.0.longest) {
             Ok(attempt) => attempt,
             Err(refusal) => return Progress::Done(Err(refusal.into())),
@@ -70,7 +86,7 @@ impl Verifier {
 
     /// Tries the key that each issuer has for this token. No claim is known yet, so the token
     /// itself cannot say whose it is.
-    fn try_keys(&self, attempt: &Attempt<'_>, around: &Surroundings<'_>) -> Tried {
+    fn try_keys<'t>(&self, attempt: &Attempt<'t>, around: &Surroundings<'_>) -> Tried<'t> {
         let header = &attempt.header;
         let mut otherwise = Refusal::Algorithm;
         let mut worse = |refusal: Refusal| {
@@ -97,8 +113,8 @@ impl Verifier {
                 Found::Key(key) => match attempt.compact.verify(header.algorithm, key) {
                     Ok(signed) => {
                         return Tried::Signed(Signature {
-                            payload: signed.decode(),
-                            kid: key.kid().map(Into::into),
+                            signed,
+                            kid: key.shared_kid(),
                             issuer: index,
                             epoch,
                         });
@@ -187,19 +203,15 @@ impl Verifier {
     /// The signature holds: what do the claims say?
     fn finish(
         &self,
-        signature: Signature,
+        signature: Signature<'_>,
         place: Option<Key>,
         around: &Surroundings<'_>,
     ) -> Result<Arc<Principal>, Refused> {
-        let payload = signature.payload?;
+        let mut room = Room::<1024>::new();
+        let payload = signature.signed.decode_in(&mut room)?;
         let size = payload.len();
         let issuer = self.issuer(signature.issuer)?;
-        let accepted = accept(
-            payload,
-            &issuer.policy,
-            signature.kid.as_deref(),
-            around.now,
-        )?;
+        let accepted = accept(payload, &issuer.policy, signature.kid, around.now)?;
         let principal = self.admit(&accepted, around)?;
         if let (Some(cache), Some(key)) = (&self.0.cache, place) {
             cache.insert(
@@ -249,6 +261,15 @@ impl Verifier {
     }
 }
 
+/// What the cache says of a token.
+pub(crate) enum Recalled {
+    Known(Result<Arc<Principal>, Refused>),
+    New(Place),
+}
+
+/// Where a token is remembered, if it is to be.
+pub(crate) struct Place(Option<Key>);
+
 /// When to come back to what is being fetched already.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -267,15 +288,15 @@ impl<'t> Attempt<'t> {
 }
 
 /// A signature that holds.
-struct Signature {
-    payload: Result<Vec<u8>, Refusal>,
-    kid: Option<Box<str>>,
+struct Signature<'t> {
+    signed: Signed<'t>,
+    kid: Option<Arc<str>>,
     issuer: usize,
     epoch: u64,
 }
 
-enum Tried {
-    Signed(Signature),
+enum Tried<'t> {
+    Signed(Signature<'t>),
     Refused(Refusal),
     /// These issuers may have the key by now; if not, this is why.
     Missing {
