@@ -84,12 +84,14 @@ impl<'de> Reading<'de, '_> {
         }
         let value = members.next_value_seed(Any)?;
         // The policy may read a claim that decides something else too.
+        let wrong = std::mem::take(&mut self.wrong);
         if is_roles {
             self.claims.roles = self.strings(value.clone(), true);
         }
         if is_tenant {
             self.claims.tenant = self.text(value.clone(), true);
         }
+        self.claims.misfit |= std::mem::replace(&mut self.wrong, wrong);
         let claims = &mut self.claims;
         match name {
             "nonce" | "at_hash" | "c_hash" | "s_hash" => claims.marks.id_token = true,

@@ -62,11 +62,24 @@ fn a_claim_of_another_type_is_refused() {
         r#"{"jti":1}"#,
         r#"{"scope":["a"]}"#,
         r#"{"scp":[1]}"#,
-        r#"{"roles":{"a":1}}"#,
         r#"{"auth_time":"now"}"#,
         r#"{"cnf":null}"#,
         r#"{"cnf":"x"}"#,
         r#"{"cnf":[]}"#,
+    ] {
+        assert_eq!(read(claims).err(), Some(Refusal::ClaimType), "{claims}");
+    }
+}
+
+#[test]
+fn a_claim_that_only_the_policy_reads_is_judged_by_whose_policy_it_is() {
+    assert!(read(r#"{"roles":{"a":1}}"#).unwrap().misfit);
+    assert!(!read(r#"{"roles":["a"],"sid":null}"#).unwrap().misfit);
+    // It cannot hide one that is wrong whatever the policy.
+    for claims in [
+        r#"{"sub":7,"roles":["a"]}"#,
+        r#"{"roles":["a"],"sub":7}"#,
+        r#"{"roles":7,"sub":7}"#,
     ] {
         assert_eq!(read(claims).err(), Some(Refusal::ClaimType), "{claims}");
     }

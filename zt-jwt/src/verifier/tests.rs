@@ -729,3 +729,132 @@ async fn a_clock_that_cannot_answer_refuses() {
     let denial = verifier.verify(&token, None).await.unwrap_err().denial();
     assert_eq!(denial.code(), Code::ClockUnavailable);
 }
+
+// Attacks
+
+/// Another issuer, whose key is `secret`.
+fn of(name: &str, secret: &[u8]) -> Issuer {
+    Issuer::shared_secret(
+        name,
+        "orders",
+        Algorithm::Hs256,
+        &Secret::new(secret.to_vec()),
+    )
+    .unwrap()
+}
+
+#[test]
+fn an_issuer_that_has_anothers_key_takes_nothing_from_it() {
+    let clock = ManualClock::default();
+    // What one asks of its tokens is not asked of another's.
+    let mallory = of("https://mallory.example", SECRET)
+        .tenant_claim("roles")
+        .roles_claim("/aud/0")
+        .unwrap();
+    let verifier = Verifier::builder()
+        .clock(clock.clone())
+        .issuer(mallory)
+        .issuer(issuer())
+        .issuer(of("https://third.example", SECRET))
+        .build()
+        .unwrap();
+    let good = with(claims(&clock), "roles", json!(["r"]));
+    for name in [ISSUER, "https://third.example"] {
+        let token = sign(&with(good.clone(), "iss", json!(name)));
+        for _ in 0..2 {
+            let who = verify(&verifier, &token, &clock).unwrap();
+            assert_eq!(who.issuer(), Some(name));
+            assert!(who.has_role("r"));
+        }
+    }
+    let other = with(good.clone(), "iss", json!("https://other.example"));
+    assert_eq!(
+        verify(&verifier, &sign(&other), &clock).err(),
+        Some(Refusal::Issuer)
+    );
+    let old = with(good, "exp", json!(secs(&clock) - 60));
+    assert_eq!(
+        verify(&verifier, &sign(&old), &clock).err(),
+        Some(Refusal::Expired)
+    );
+}
+
+#[test]
+fn a_key_vouches_for_no_issuer_that_does_not_have_it() {
+    let clock = ManualClock::default();
+    let others = b"another secret of thirty-two bytes, or more";
+    for mallory_first in [true, false] {
+        let mallory = of("https://mallory.example", SECRET);
+        let victim = of(ISSUER, others);
+        let builder = Verifier::builder().clock(clock.clone());
+        let verifier = match mallory_first {
+            true => builder.issuer(mallory).issuer(victim),
+            false => builder.issuer(victim).issuer(mallory),
+        };
+        let refused = verify(&verifier.build().unwrap(), &sign(&claims(&clock)), &clock);
+        assert!(
+            matches!(refused, Err(Refusal::Issuer | Refusal::Signature)),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
+fn a_token_of_very_many_scopes_weighs_what_it_takes_up() {
+    let clock = ManualClock::default();
+    let cache = TokenCache::new(CacheBounds::default());
+    let verifier = Verifier::builder()
+        .clock(clock.clone())
+        .issuer(issuer())
+        .cache(cache.clone())
+        .build()
+        .unwrap();
+    let scopes: Vec<_> = (0..1_400).map(|n| format!("{n:03x}")).collect();
+    let claims = with(claims(&clock), "scope", json!(scopes.join(" ")));
+    assert!(verify(&verifier, &sign(&claims), &clock).is_ok());
+    // Each is an allocation with two counters, and a place in a tree that is half full at worst.
+    let least = 1_400 * (32 + 2 * 16);
+    assert!(cache.bytes() > least, "{}", cache.bytes());
+}
+
+#[test]
+fn a_scope_is_what_stands_between_spaces_and_nothing_else_divides() {
+    let clock = ManualClock::default();
+    let verifier = build(&clock, issuer());
+    let scopes = |name: &str, value: Value| {
+        let claims = with(without(claims(&clock), "scope"), name, value);
+        let who = verify(&verifier, &sign(&claims), &clock).unwrap();
+        who.scopes().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for name in ["scope", "scp"] {
+        assert_eq!(scopes(name, json!(" a  b ")), ["a", "b"]);
+        for whole in [
+            "a\tadmin",
+            "a\nadmin",
+            "a\u{c}admin",
+            "a\u{a0}admin",
+            "a,admin",
+        ] {
+            assert_eq!(scopes(name, json!(whole)), [whole]);
+        }
+        assert!(scopes(name, json!(" ")).is_empty());
+    }
+    assert_eq!(scopes("scp", json!(["a b", "c"])), ["a b", "c"]);
+}
+
+#[test]
+fn claims_that_are_required_add_up() {
+    let clock = ManualClock::default();
+    let policy = issuer().require_claims(["jti", "org", "org"]);
+    let verifier = build(&clock, policy.require_claims(["plan", "jti"]));
+    let token = |names: &[&str]| {
+        let claims = claims(&clock);
+        let claims = names
+            .iter()
+            .fold(claims, |claims, name| with(claims, name, json!(1)));
+        verify(&verifier, &sign(&claims), &clock)
+    };
+    assert!(token(&["org", "plan"]).is_ok());
+    assert_eq!(token(&["org"]).err(), Some(Refusal::MissingClaim));
+    assert_eq!(token(&["plan"]).err(), Some(Refusal::MissingClaim));
+}
