@@ -2,6 +2,7 @@ use std::{borrow::Cow, fmt};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use zt_core::clock::Timestamp;
 
 use super::{Claims, Confirmation, Marks, Says, Strings, Wanted};
@@ -79,6 +80,12 @@ impl<'de> Reading<'de, '_> {
             self.claims.confirmation = found;
             return Ok(());
         }
+        if let Some((date, may_be_null)) = self.claims.date(name) {
+            let value = members.next_value()?;
+            self.wrong |= !read_date(value, may_be_null, date);
+            self.claims.misfit |= is_roles || is_tenant;
+            return Ok(());
+        }
         if !is_roles && !is_tenant && !decides(name) {
             return members.next_value_seed(Skip::MEMBER);
         }
@@ -99,11 +106,7 @@ impl<'de> Reading<'de, '_> {
             "iss" => self.claims.issuer = self.text(value, false),
             "sub" => self.claims.subject = self.text(value, false),
             "aud" => self.claims.audience = self.strings(value, false),
-            "exp" => self.claims.expires = self.date(value, false),
-            "nbf" => self.claims.not_before = self.date(value, false),
-            "iat" => self.claims.issued = self.date(value, false),
             "jti" => self.claims.token = self.text(value, false),
-            "auth_time" => self.claims.authenticated = self.date(value, true),
             "sid" => self.claims.session = self.text(value, true),
             "acr" => self.claims.context_class = self.text(value, true),
             "client_id" => self.claims.client = self.text(value, true),
@@ -133,17 +136,6 @@ impl<'de> Reading<'de, '_> {
             value => self.text(value, may_be_null).map(Strings::One),
         }
     }
-
-    fn date(&mut self, value: Value<'de>, may_be_null: bool) -> Option<Timestamp> {
-        match value {
-            Value::Date(date) => Some(date),
-            Value::Null if may_be_null => None,
-            _ => {
-                self.wrong = true;
-                None
-            }
-        }
-    }
 }
 
 /// Whether the claim decides something whatever the policy.
@@ -153,11 +145,7 @@ fn decides(name: &str) -> bool {
         "iss"
             | "sub"
             | "aud"
-            | "exp"
-            | "nbf"
-            | "iat"
             | "jti"
-            | "auth_time"
             | "sid"
             | "acr"
             | "client_id"
@@ -171,6 +159,52 @@ fn decides(name: &str) -> bool {
             | "s_hash"
             | "events"
     )
+}
+
+impl Claims<'_> {
+    /// Where the date of that name belongs, and whether it may be `null`.
+    fn date(&mut self, name: &str) -> Option<(&mut Option<Timestamp>, bool)> {
+        Some(match name {
+            "exp" => (&mut self.expires, false),
+            "nbf" => (&mut self.not_before, false),
+            "iat" => (&mut self.issued, false),
+            "auth_time" => (&mut self.authenticated, true),
+            _ => return None,
+        })
+    }
+}
+
+/// The end of the year 9999, in seconds.
+const LAST: u64 = 253_402_300_799;
+
+/// Reads a NumericDate (RFC 7519 section 2), which may have a fraction; `false` where it is none.
+///
+/// By its text: how the JSON library hands over a number is up to whichever crate of the program
+/// asks it for `arbitrary_precision`.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "the bounds are checked, and a fraction of a microsecond does not matter"
+)]
+fn read_date(value: &RawValue, may_be_null: bool, date: &mut Option<Timestamp>) -> bool {
+    let text = value.get();
+    if may_be_null && text == "null" {
+        return true;
+    }
+    // It is JSON already, so what begins like a number is one.
+    if !text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+        return false;
+    }
+    let read = match (text.parse::<u64>(), text.parse::<f64>()) {
+        (Ok(whole), _) if whole <= LAST => Timestamp::from_secs(whole),
+        (Err(_), Ok(number)) if (0.0..=LAST as f64).contains(&number) => {
+            Timestamp::from_micros((number * 1e6) as u64)
+        }
+        _ => return false,
+    };
+    *date = Some(read);
+    true
 }
 
 impl Marks {
@@ -216,8 +250,6 @@ fn says_use(text: &str) -> Option<Says> {
 enum Value<'a> {
     Text(Cow<'a, str>),
     Texts(Vec<Cow<'a, str>>),
-    /// A number that can be a date.
-    Date(Timestamp),
     Null,
     Other,
 }
@@ -231,9 +263,6 @@ impl<'de> DeserializeSeed<'de> for Any {
         reader.deserialize_any(self)
     }
 }
-
-/// The end of the year 9999, in seconds.
-const LAST: u64 = 253_402_300_799;
 
 impl<'de> Visitor<'de> for Any {
     type Value = Value<'de>;
@@ -250,27 +279,12 @@ impl<'de> Visitor<'de> for Any {
         Ok(Value::Other)
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(if number <= LAST {
-            Value::Date(Timestamp::from_secs(number))
-        } else {
-            Value::Other
-        })
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(Value::Other)
     }
 
-    /// RFC 7519 section 2: a NumericDate may have a fraction.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "the bounds are checked, and a fraction of a microsecond does not matter"
-    )]
-    fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-        Ok(if (0.0..=LAST as f64).contains(&number) {
-            Value::Date(Timestamp::from_micros((number * 1e6) as u64))
-        } else {
-            Value::Other
-        })
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Value::Other)
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
