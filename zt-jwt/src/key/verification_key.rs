@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use aws_lc_rs::{hmac, signature::ParsedPublicKey};
 use sha2::{Digest, Sha256};
@@ -7,6 +7,7 @@ use zt_core::secret::Secret;
 use super::{KeyError, der, jwk::Jwk, public::Public, secret};
 use crate::{
     algorithm::{Algorithm, Algorithms},
+    jose::base64url,
     refusal::Refusal,
 };
 
@@ -163,6 +164,17 @@ impl VerificationKey {
     #[must_use]
     pub const fn thumbprint(&self) -> [u8; 32] {
         self.thumbprint
+    }
+
+    /// What a key that vouched for a token is called: its id, or the thumbprint of a public key
+    /// that has none, as RFC 7638 section 3 would have it. What a token calls it says nothing: who
+    /// has stolen the key writes there what they like.
+    pub(crate) fn name(&self) -> Option<Cow<'_, str>> {
+        match &self.kid {
+            Some(kid) => Some(Cow::Borrowed(kid)),
+            None if self.is_shared() => None,
+            None => Some(Cow::Owned(base64url::encode(&self.thumbprint))),
+        }
     }
 
     /// Whether it is a secret that issuer and verifier share.

@@ -303,6 +303,16 @@ async fn step_up_3_refuses_programs() {
 }
 
 #[tokio::test]
+async fn step_up_4_and_5_ask_whoever_is_named_and_no_further_proof() {
+    let weak = Principal::assertion(PrincipalKind::User, "eve", AuthMethod::Jwt).finish();
+    let both = weak.strengthened_by(&user().finish());
+    let outcome = step_up(both.clone(), acr(&["phr"])).await;
+    assert_eq!(outcome.code, Some(Code::StepUpRequired));
+    let outcome = step_up(both, max_age(300)).await;
+    assert_eq!(outcome.code, Some(Code::StepUpRequired));
+}
+
+#[tokio::test]
 async fn step_up_4_refuses_another_context_class() {
     let with = |class: &str| user().context_class(class).finish();
     let without = Principal::assertion(PrincipalKind::User, "ada", AuthMethod::Jwt).finish();

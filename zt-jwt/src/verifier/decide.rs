@@ -36,11 +36,11 @@ impl Accepted {
     }
 }
 
-/// Reads and judges `payload`, whose signature holds under the key `kid` of `policy`'s issuer.
+/// Reads and judges `payload`, whose signature holds under the key `key` of `policy`'s issuer.
 pub(super) fn accept(
     payload: Vec<u8>,
     policy: &Policy,
-    kid: Option<&str>,
+    key: Option<&str>,
     now: Timestamp,
 ) -> Result<Accepted, Refusal> {
     // Escapes and all: what was signed is what handlers get to see.
@@ -89,8 +89,8 @@ pub(super) fn accept(
         token => token,
         context_class => context_class,
     }
-    if let Some(kid) = kid {
-        principal = principal.key(kid);
+    if let Some(name) = key {
+        principal = principal.key(name);
     }
     if let Some(at) = claims.authenticated {
         principal = principal.authenticated_at(at);

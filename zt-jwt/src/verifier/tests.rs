@@ -12,7 +12,11 @@ use zt_core::{
 };
 
 use super::*;
-use crate::{Algorithm, Issuer, Refusal};
+use crate::{
+    Algorithm, Issuer, KeySet, Refusal,
+    jwks::{FetchError, FetchRequest, Fetched, KeySource},
+    key::tests::signer::Signer,
+};
 
 const ISSUER: &str = "https://issuer.example";
 const SECRET: &[u8] = b"a secret of at least thirty-two bytes";
@@ -857,4 +861,92 @@ fn claims_that_are_required_add_up() {
     assert!(token(&["org", "plan"]).is_ok());
     assert_eq!(token(&["org"]).err(), Some(Refusal::MissingClaim));
     assert_eq!(token(&["plan"]).err(), Some(Refusal::MissingClaim));
+}
+
+/// Answers with these keys, or not at all.
+#[derive(Debug)]
+struct Answers(Option<String>);
+
+impl KeySource for Answers {
+    fn fetch(&self, _: FetchRequest) -> BoxFuture<'_, Result<Fetched, FetchError>> {
+        let answer = match &self.0 {
+            Some(keys) => Ok(Fetched::New {
+                body: keys.clone().into(),
+                validator: None,
+                fresh_for: None,
+            }),
+            None => Err(FetchError::Other("down".into())),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+fn set(signer: &Signer, extra: &str) -> String {
+    format!(r#"{{"keys":[{}]}}"#, signer.jwk(extra))
+}
+
+/// Whoever has the key first must not keep the one that is named from being asked for it.
+#[tokio::test]
+async fn an_issuer_whose_keys_another_has_is_still_asked_for_them() {
+    let clock = ManualClock::default();
+    let signer = Signer::new(Algorithm::Es256);
+    let keys = set(&signer, r#""kid":"k1","#);
+    let token = signer.token(r#"{"alg":"ES256","kid":"k1"}"#, &claims(&clock).to_string());
+    let verify = async |source: Option<String>| {
+        let first = KeySet::parse(keys.as_bytes()).unwrap();
+        let verifier = Verifier::builder()
+            .clock(clock.clone())
+            .issuer(Issuer::keys("https://mallory.example", "orders", first))
+            .issuer(Issuer::source(ISSUER, "orders", Answers(source)))
+            .build()
+            .unwrap();
+        let who = verifier.verify(&token, None).await;
+        who.map(|who| who.issuer().map(str::to_owned))
+            .map_err(|no| no.refusal())
+    };
+    assert_eq!(
+        verify(Some(keys.clone())).await,
+        Ok(Some(ISSUER.to_owned()))
+    );
+    assert_eq!(verify(None).await, Err(Refusal::Keys));
+    let other = set(&Signer::new(Algorithm::Es256), r#""kid":"k1","#);
+    assert_eq!(verify(Some(other)).await, Err(Refusal::Issuer));
+}
+
+#[tokio::test]
+async fn a_revocation_reaches_what_a_key_has_signed_whatever_the_token_calls_it() {
+    let clock = ManualClock::default();
+    let signer = Signer::new(Algorithm::Es256);
+    let thumbprint = b64(&signer.key().thumbprint());
+    for (extra, target) in [(r#""kid":"k1","#, "k1"), ("", &*thumbprint)] {
+        let sanctions = Sanctions::local(clock.clone());
+        let keys = KeySet::parse(set(&signer, extra).as_bytes()).unwrap();
+        let verifier = Verifier::builder()
+            .clock(clock.clone())
+            .issuer(Issuer::keys(ISSUER, "orders", keys))
+            .sanctions(sanctions.clone())
+            .build()
+            .unwrap();
+        let named = r#"{"alg":"ES256","kid":"k1"}"#;
+        let tokens = [named, r#"{"alg":"ES256"}"#]
+            .map(|header| signer.token(header, &claims(&clock).to_string()));
+        for token in &tokens {
+            assert!(verify(&verifier, token, &clock).is_ok());
+        }
+        let sanction = Sanction {
+            target: SanctionTarget::Key(target.into()),
+            action: SanctionAction::Revoke,
+            reason: "stolen".to_owned(),
+            author: "root".into(),
+            expires: None,
+        };
+        sanctions.impose(sanction).await.unwrap();
+        for token in &tokens {
+            assert_eq!(
+                verify(&verifier, token, &clock).err(),
+                Some(Refusal::Revoked),
+                "{target}"
+            );
+        }
+    }
 }

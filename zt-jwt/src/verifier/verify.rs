@@ -257,7 +257,8 @@ impl<'t> Attempt<'t> {
         let signed = self.compact.verify(self.header.algorithm, key)?;
         let payload = signed.decode()?;
         let size = payload.len();
-        Ok((accept(payload, policy, key.kid(), now)?, size))
+        let accepted = accept(payload, policy, key.name().as_deref(), now)?;
+        Ok((accepted, size))
     }
 }
 
