@@ -1,7 +1,4 @@
-use super::{
-    Header,
-    base64url::{self, Room},
-};
+use super::{Header, base64url::Room};
 use crate::{algorithm::Algorithm, key::VerificationKey, refusal::Refusal};
 
 /// The three segments of a token, not decoded.

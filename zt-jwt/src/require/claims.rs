@@ -65,6 +65,10 @@ impl<T: DeserializeOwned + 'static> RequireClaims<T> {
         let Some(principal) = access.named() else {
             return Verdict::Deny(inner.missing.clone());
         };
+        // No claims at all can be read as an `Option`; a rule about claims says nothing of those.
+        if !principal.has_claims() {
+            return Verdict::Deny(inner.unreadable.clone());
+        }
         // Why they cannot be read may quote them; it is told to nobody.
         let Ok(claims) = principal.claims::<T>() else {
             return Verdict::Deny(inner.unreadable.clone());

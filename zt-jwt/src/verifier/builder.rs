@@ -52,6 +52,9 @@ impl VerifierBuilder {
     /// Refuses what `sanctions` revoke: by `jti`, by `sid`, everything of a subject that was issued
     /// before a moment, or everything under a key. They are asked for every request, whether the
     /// token was verified before or not.
+    ///
+    /// A key is named by its own id, a public key without one by its RFC 7638 thumbprint. A shared
+    /// secret has neither, and is taken out of the configuration.
     pub fn sanctions(mut self, sanctions: Sanctions) -> Self {
         self.sanctions = Some(sanctions);
         self
