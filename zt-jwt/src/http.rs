@@ -215,7 +215,7 @@ pub(crate) fn endpoint(url: &str, plain_is_fine: bool) -> Result<Uri, EndpointEr
 }
 
 /// What of `url` may be shown: no query, and nothing of an address that may hold a password.
-fn without_secrets(url: &str) -> Box<str> {
+pub(crate) fn without_secrets(url: &str) -> Box<str> {
     if url.contains('@') {
         let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
         return format!("{scheme}://…").into();

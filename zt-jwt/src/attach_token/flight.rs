@@ -138,6 +138,7 @@ impl Shared {
         let judged = answer.and_then(|token| self.judge(token));
         let monotonic = self.clock.monotonic();
         let mut log = self.flights.lock();
+        let mut failed = None;
         log.flying = false;
         match judged {
             Ok((token, remaining)) => {
@@ -164,13 +165,19 @@ impl Shared {
                 let pause = back_off(log.failures, &*self.entropy).max(asked);
                 log.not_before = monotonic.saturating_add(pause);
                 self.due.store(micros(log.not_before), Ordering::Relaxed);
-                tracing::warn!(%error, failures = log.failures, "no new token to call others with");
-                log.last_error = Some(Arc::new(error));
+                let error = Arc::new(error);
+                log.last_error = Some(Arc::clone(&error));
+                failed = Some((error, log.failures));
             }
         }
         // Under the lock, so that whoever sees `flying` also hears this.
         self.landed
             .send_modify(|landed| *landed = landed.wrapping_add(1));
+        drop(log);
+        // Not under the lock: who writes logs may look at tokens, or need one.
+        if let Some((error, failures)) = failed {
+            tracing::warn!(%error, failures, "no new token to call others with");
+        }
     }
 
     /// The token and for how long it is good.

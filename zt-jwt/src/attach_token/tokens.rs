@@ -159,11 +159,12 @@ impl Tokens {
         }
     }
 
-    /// Shows in `readiness`, as `name`, whether there is a token.
+    /// Shows in `readiness`, as `name`, whether there is a token. Being asked counts as a request:
+    /// a process that gets no requests until it is ready would not become ready otherwise.
     pub fn register(&self, readiness: &Readiness, name: &'static str) {
         let shared = Arc::downgrade(&self.0);
         readiness.register(name, move || match shared.upgrade() {
-            Some(shared) if shared.usable() => Probe::Ready,
+            Some(shared) if shared.current(|_| ()).is_ok() => Probe::Ready,
             _ => Probe::NotReady("there is no token to call others with"),
         });
     }
