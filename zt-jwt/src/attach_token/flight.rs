@@ -13,7 +13,7 @@ use zt_core::clock::Timestamp;
 use super::{
     AttachableToken, SourceError, Unavailable,
     schedule::{back_off, micros, renew_after},
-    tokens::{Held, Shared},
+    tokens::{End, Held, Shared},
 };
 
 /// What is known about asking the source. Requests take the lock only where the token is due or
@@ -148,10 +148,17 @@ impl Shared {
                 log.editions += 1;
                 let after = renew_after(remaining, token.ask_again(), &*self.entropy);
                 let due = after.map_or(u64::MAX, |after| micros(monotonic.saturating_add(after)));
-                let end = token.expires_at();
+                let margin = self.settings.margin;
+                let usable_until = token
+                    .expires_at()
+                    .zip(remaining)
+                    .map(|(end, remaining)| End {
+                        wall: end.saturating_sub(margin),
+                        monotonic: monotonic.saturating_add(remaining.saturating_sub(margin)),
+                    });
                 self.current.store(Some(Arc::new(Held {
                     token,
-                    usable_until: end.map(|end| end.saturating_sub(self.settings.margin)),
+                    usable_until,
                     edition: log.editions,
                 })));
                 self.due.store(due, Ordering::Relaxed);

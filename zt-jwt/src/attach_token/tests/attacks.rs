@@ -2,6 +2,7 @@
 
 use std::sync::mpsc;
 
+use tower::{Layer, ServiceExt};
 use tracing::{Event, Metadata, Subscriber, span};
 use zt_core::state::Readiness;
 
@@ -96,4 +97,45 @@ fn debug_shows_nothing_of_an_address_that_may_be_secret() {
         }
         assert!(!shown.contains("s3cret"), "{shown}");
     }
+}
+
+#[tokio::test]
+async fn a_wall_clock_that_jumped_ahead_and_back_makes_no_token_last_longer() {
+    let clock = ManualClock::default();
+    let issuer = Issuer::new(Mode::Good(1_000 * SECOND));
+    let tokens = tokens(issuer.clone(), &clock);
+    let right = clock.now().unwrap();
+    clock.set_wall(right + 86_400 * SECOND);
+    assert_eq!(text(&tokens).await, "t1");
+    clock.set_wall(right);
+    issuer.set(Mode::Down);
+    clock.advance(994 * SECOND);
+    assert_eq!(text(&tokens).await, "t1");
+    settle().await;
+    clock.advance(SECOND);
+    let error = tokens.token().await.unwrap_err();
+    assert!(matches!(error, Unavailable::Source { .. }), "{error}");
+    assert!(!tokens.status().usable);
+}
+
+/// As where a gateway passes on whatever method a stranger sends.
+#[tokio::test]
+async fn a_trace_does_not_have_the_token_sent_back_to_whoever_asks() {
+    let tokens = tokens(
+        Issuer::new(Mode::Good(1_000 * SECOND)),
+        &ManualClock::default(),
+    );
+    let orders = Destinations::only(["https://orders.internal"]).unwrap();
+    let layer = AttachTokenLayer::new(tokens, orders)
+        .unwrap()
+        .bare_elsewhere();
+    let echo = tower::service_fn(|request: Request<()>| async move {
+        Ok::<_, Infallible>(Response::new(request.headers().clone()))
+    });
+    let client = layer.layer(echo);
+    let trace = |uri| Request::trace(uri).body(()).unwrap();
+    let answer = client.clone().oneshot(trace("https://orders.internal/"));
+    assert!(matches!(answer.await, Err(AttachError::Trace)));
+    let answer = client.oneshot(trace("https://elsewhere.example/"));
+    assert!(answer.await.unwrap().into_body().is_empty());
 }
