@@ -79,7 +79,8 @@ impl VerifierBuilder {
     }
 
     /// Another clock than the machine's: for keys, and for [`Verifier::verify`]. Requests bring
-    /// their own time.
+    /// their own time, so it has to be the clock of the stack that they come through: of two clocks
+    /// with different beginnings, neither says how old keys are.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
@@ -131,7 +132,7 @@ impl Known {
                 if keys.is_empty() {
                     return Err(none_left());
                 }
-                Source::Fixed(Arc::new(keys))
+                Source::Fixed(keys)
             }
             issuer::Keys::Remote(source) => Source::Remote(RemoteKeys::new(
                 source,
