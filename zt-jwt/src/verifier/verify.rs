@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     jose::{Compact, Header, base64url::Room},
-    jwks::{Missing, RemoteKeys},
+    jwks::{Current, Missing, RemoteKeys},
     key::{Found, VerificationKey},
     refusal::{Refusal, Refused},
 };
@@ -72,7 +72,7 @@ impl Verifier {
             Tried::Good(good) => Progress::Done(self.finish(good, place, around)),
             Tried::Refused(refusal) => Progress::Done(Err(refusal.into())),
             Tried::Missing { absent, otherwise } => {
-                self.ask_for(&absent, otherwise, token, place, around)
+                self.ask_for(&absent, otherwise, &attempt, token, place, around)
             }
         }
     }
@@ -90,7 +90,7 @@ impl Verifier {
     ///
     /// Issuers may have the same key: tenants of one service, or one that publishes another's.
     /// Where the claims name none of those before it, the next one's key is tried.
-    fn try_keys(&self, attempt: &Attempt<'_>, around: &Surroundings<'_>) -> Tried {
+    pub(super) fn try_keys(&self, attempt: &Attempt<'_>, around: &Surroundings<'_>) -> Tried {
         let header = &attempt.header;
         let mut otherwise = Refusal::Algorithm;
         let mut worse = |refusal: Refusal| {
@@ -142,10 +142,11 @@ impl Verifier {
     }
 
     /// A key is not there: it may have been published since.
-    fn ask_for(
+    pub(super) fn ask_for(
         &self,
         absent: &[RemoteKeys],
         otherwise: Refusal,
+        attempt: &Attempt<'_>,
         token: &[u8],
         place: Option<Key>,
         around: &Surroundings<'_>,
@@ -163,6 +164,16 @@ impl Verifier {
             }
         }
         if fetches.is_empty() {
+            // A fetch may have landed after its keys were looked at and before it was asked about.
+            let monotonic = self.0.clock.monotonic();
+            if outage.is_none()
+                && absent
+                    .iter()
+                    .any(|keys| attempt.has_key_in(keys, monotonic))
+            {
+                let again = self.once_more(token, place, around.peer, around.now);
+                return Progress::Done(again);
+            }
             return Progress::Done(Err(undecided(otherwise, outage)));
         }
         let verifier = self.clone();
@@ -259,16 +270,27 @@ pub(crate) struct Place(Option<Key>);
 const SOON: Duration = Duration::from_secs(1);
 
 /// A token that can be read.
-struct Attempt<'t> {
+pub(super) struct Attempt<'t> {
     compact: Compact<'t>,
     header: Header,
 }
 
 impl<'t> Attempt<'t> {
-    fn read(token: &'t [u8], longest: usize) -> Result<Self, Refusal> {
+    pub(super) fn read(token: &'t [u8], longest: usize) -> Result<Self, Refusal> {
         let compact = Compact::split(token, longest)?;
         let header = compact.header()?;
         Ok(Self { compact, header })
+    }
+
+    fn has_key_in(&self, keys: &RemoteKeys, monotonic: Duration) -> bool {
+        let header = &self.header;
+        match keys.current(monotonic) {
+            Current::Keys(keys) => !matches!(
+                keys.find(header.kid.as_deref(), header.algorithm),
+                Found::Unknown
+            ),
+            Current::None => false,
+        }
     }
 
     /// Checks the signature with `key`, and only then what the claims say; also how many bytes
@@ -288,7 +310,7 @@ impl<'t> Attempt<'t> {
     }
 }
 
-enum Tried {
+pub(super) enum Tried {
     Good(Remembered),
     Refused(Refusal),
     /// These issuers may have the key by now; if not, this is why.
