@@ -60,8 +60,13 @@ impl fmt::Debug for Projected {
     }
 }
 
-/// Writes a file that nobody else may read.
+/// Writes a file that nobody else may read. One that is there already is replaced: it may be
+/// somebody else's to read.
 pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
     options.open(path)?.write_all(text.as_bytes())

@@ -56,8 +56,15 @@ pub(super) async fn credentials(player: &mut Player<'_>) -> Result<()> {
         )
         .await;
 
+    let elsewhere = shop.issuer.token("ada").audience("billing");
+    player
+        .attack(
+            "a JWT for another audience",
+            (401, "credential-invalid"),
+            get("/orders/7").bearer(&elsewhere.scope("orders:read").mint()),
+        )
+        .await;
     for (what, kind) in [
-        ("a JWT for another audience", BadToken::AudOther),
         ("an expired JWT", BadToken::ExpPast),
         ("a JWT that never expires", BadToken::ExpMissing),
         ("a JWT that lives ten years", BadToken::LivesTooLong),
