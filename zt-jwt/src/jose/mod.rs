@@ -13,6 +13,6 @@ pub(crate) mod shape;
 mod tests;
 
 pub(crate) use self::{
-    compact::{Compact, Signed},
-    header::{Header, Kid, MAX_KID},
+    compact::Compact,
+    header::{Header, MAX_KID},
 };

@@ -128,7 +128,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::remote::{Current, Missing, NotFetched, RemoteKeys};
+pub(crate) use self::remote::{Current, Missing, RemoteKeys};
 pub use self::{
     http_keys::HttpKeys,
     settings::RefreshSettings,

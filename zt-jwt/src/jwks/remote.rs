@@ -8,10 +8,7 @@ use std::{
 
 use futures_util::future::{BoxFuture, Either, select};
 use tokio::runtime::Handle;
-use zt_core::{
-    clock::Clock,
-    state::{Probe, Readiness},
-};
+use zt_core::{clock::Clock, state::Probe};
 
 use super::{KeySource, KeysStatus, RefreshSettings, keeper::Keeper};
 use crate::{algorithm::Algorithms, key::KeySet};
@@ -170,15 +167,6 @@ impl RemoteKeys {
                 }
             }
         }
-    }
-
-    /// Shows in `readiness`, as `name`, whether there are keys that can be used.
-    pub(crate) fn register(&self, readiness: &Readiness, name: &'static str) {
-        let inner = Arc::downgrade(&self.0);
-        readiness.register(name, move || match inner.upgrade().map(Self) {
-            Some(keys) => keys.probe(),
-            None => Probe::NotReady("the keys are gone"),
-        });
     }
 
     /// What a readiness probe says of these keys.

@@ -26,7 +26,7 @@ enum Material {
         keys: Vec<(Algorithm, ParsedPublicKey)>,
         signature_length: usize,
     },
-    Shared(hmac::Key),
+    Shared(Box<hmac::Key>),
 }
 
 impl VerificationKey {
@@ -118,7 +118,7 @@ impl VerificationKey {
         Ok(Self {
             kid: None,
             algorithms: algorithm.into(),
-            material: Material::Shared(key),
+            material: Material::Shared(Box::new(key)),
             thumbprint: Sha256::digest(tag).into(),
         })
     }

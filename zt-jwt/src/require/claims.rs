@@ -7,7 +7,7 @@ use zt_core::{
     authorize::{Access, Policy, Verdict},
     context::{SecurityContext, Stage},
     decision::{Code, Denial},
-    gate::{Check, Gate, Link, Root, Step},
+    gate::{Check, Step},
 };
 
 /// Asks something of the credential's claims, read as a `T`.
@@ -129,13 +129,7 @@ impl<T: DeserializeOwned + 'static> Check for RequireClaimsLayer<T> {
     }
 }
 
-impl<S, T: DeserializeOwned + 'static> Layer<S> for RequireClaimsLayer<T> {
-    type Service = Gate<S, Link<Root, Self>>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Gate::new(inner, Link::new(Root, self.clone()))
-    }
-}
+zt_core::impl_layer!([T] RequireClaimsLayer<T> where T: DeserializeOwned + 'static);
 
 impl<T> Clone for RequireClaimsLayer<T> {
     fn clone(&self) -> Self {

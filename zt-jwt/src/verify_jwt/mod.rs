@@ -169,7 +169,7 @@ mod strip;
 
 pub(crate) use self::{answers::bearer, config::is_word};
 pub use self::{
-    config::{TokenSource, VerifyJwtConfig},
+    config::{TokenPlace, VerifyJwtConfig},
     error::ConfigError,
     layer::{VerifyJwt, VerifyJwtLayer},
 };

@@ -343,7 +343,7 @@ fn a_configuration_file_says_the_same_and_nothing_unknown() {
     let world = World::new();
     let read = |json: &str| serde_json::from_str::<VerifyJwtConfig>(json);
     let config = read(
-        r#"{"sources": ["authorization", {"header": "X-Token"}, {"cookie": "__Host-jwt"}],
+        r#"{"places": ["authorization", {"header": "X-Token"}, {"cookie": "__Host-jwt"}],
             "realm": "orders", "scopes": ["orders.read"], "strip_token": true,
             "origins": ["https://app.example"], "insecure_same_site": true}"#,
     );
@@ -352,6 +352,6 @@ fn a_configuration_file_says_the_same_and_nothing_unknown() {
     assert_eq!(text, "Bearer realm=\"orders\", scope=\"orders.read\"");
     assert!(read("{}").is_ok());
     assert!(read(r#"{"source": "authorization"}"#).is_err());
-    assert!(read(r#"{"sources": ["query"]}"#).is_err());
-    assert!(read(r#"{"sources": ["header"]}"#).is_err());
+    assert!(read(r#"{"places": ["query"]}"#).is_err());
+    assert!(read(r#"{"places": ["header"]}"#).is_err());
 }
