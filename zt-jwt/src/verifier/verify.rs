@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{
     jose::{Compact, Header},
-    jwks::{Missing, RemoteKeys},
-    key::Found,
+    jwks::{Current, Missing, RemoteKeys},
+    key::{Found, KeySet},
     refusal::{Refusal, Refused},
 };
 
@@ -109,7 +109,10 @@ impl Verifier {
                 Found::Unknown => {
                     worse(Refusal::UnknownKey);
                     if let Source::Remote(remote) = &issuer.source {
-                        absent.push(remote.clone());
+                        absent.push(Absent {
+                            remote: remote.clone(),
+                            looked_into: keys,
+                        });
                     }
                 }
             }
@@ -123,7 +126,7 @@ impl Verifier {
     /// A key is not there: it may have been published since.
     fn ask_for(
         &self,
-        absent: &[RemoteKeys],
+        absent: &[Absent],
         otherwise: Refusal,
         token: &[u8],
         place: Option<Key>,
@@ -132,7 +135,7 @@ impl Verifier {
         let mut fetches: Vec<BoxFuture<'static, ()>> = Vec::new();
         let mut outage = None;
         for keys in absent {
-            match keys.missing(around.monotonic) {
+            match keys.remote.missing(around.monotonic) {
                 Missing::Unknown => {}
                 Missing::Fetching(fetch) => fetches.push(fetch),
                 Missing::Unavailable { retry_after } => {
@@ -142,6 +145,11 @@ impl Verifier {
             }
         }
         if fetches.is_empty() {
+            // A fetch may have landed between looking for the key and asking for it.
+            if absent.iter().any(|keys| keys.has_others(around.monotonic)) {
+                let again = self.once_more(token, place, around.peer, around.now);
+                return Progress::Done(again);
+            }
             return Progress::Done(Err(undecided(otherwise, outage)));
         }
         let verifier = self.clone();
@@ -174,7 +182,7 @@ impl Verifier {
             Tried::Missing { absent, otherwise } => {
                 let outage = absent
                     .iter()
-                    .find_map(|keys| match keys.missing(around.monotonic) {
+                    .find_map(|keys| match keys.remote.missing(around.monotonic) {
                         Missing::Unknown => None,
                         Missing::Unavailable { retry_after } => Some((Refusal::Keys, retry_after)),
                         Missing::Fetching(_) | Missing::Crowded => Some((Refusal::Keys, SOON)),
@@ -279,9 +287,27 @@ enum Tried {
     Refused(Refusal),
     /// These issuers may have the key by now; if not, this is why.
     Missing {
-        absent: Vec<RemoteKeys>,
+        absent: Vec<Absent>,
         otherwise: Refusal,
     },
+}
+
+/// An issuer that had no key for a token.
+struct Absent {
+    remote: RemoteKeys,
+    /// The keys that it had then.
+    looked_into: Option<Arc<KeySet>>,
+}
+
+impl Absent {
+    /// Whether it has others by now.
+    fn has_others(&self, monotonic: Duration) -> bool {
+        match (self.remote.current(monotonic), &self.looked_into) {
+            (Current::Keys(now), Some(then)) => !Arc::ptr_eq(&now, then),
+            (Current::Keys(_), None) => true,
+            (Current::None, _) => false,
+        }
+    }
 }
 
 /// Of two issuers' reasons the one that came further counts.

@@ -13,10 +13,10 @@
 mod attacks;
 // mod differential;
 // mod interoperability;
-// mod kid_spray;
-// mod outages;
-// mod peers;
+mod kid_spray;
+mod outages;
+mod peers;
 // mod races;
 // mod revocation;
-// mod rotation;
+mod rotation;
 mod support;
