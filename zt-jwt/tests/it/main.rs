@@ -12,11 +12,11 @@
 
 mod attacks;
 // mod differential;
-// mod interoperability;
+mod interoperability;
 mod kid_spray;
 mod outages;
 mod peers;
-// mod races;
-// mod revocation;
+mod races;
+mod revocation;
 mod rotation;
 mod support;
