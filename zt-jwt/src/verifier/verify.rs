@@ -166,10 +166,9 @@ impl Verifier {
         if fetches.is_empty() {
             // A fetch may have landed after its keys were looked at and before it was asked about.
             let monotonic = self.0.clock.monotonic();
-            if outage.is_none()
-                && absent
-                    .iter()
-                    .any(|keys| attempt.has_key_in(keys, monotonic))
+            if absent
+                .iter()
+                .any(|keys| attempt.has_key_in(keys, monotonic))
             {
                 let again = self.once_more(token, place, around.peer, around.now);
                 return Progress::Done(again);
