@@ -90,7 +90,7 @@ pub struct TokensStatus {
 }
 
 impl Tokens {
-    /// Tokens of `source`, with the usual [settings](TokenSettings) and the system's clock.
+    /// Tokens of `source`, with the usual [settings](super::TokenSettings) and the system's clock.
     ///
     /// The source is asked when the first request comes, or by [`ready`](Self::ready) or
     /// [`keep_fresh`](Self::keep_fresh).
