@@ -49,7 +49,7 @@ impl Subscriber for Fails {
 
 #[tokio::test]
 async fn a_log_that_fails_does_not_keep_the_issuer_from_being_asked_again() {
-    let _here = tracing::subscriber::set_default(Fails);
+    let _here = crate::test_log::listen(Fails);
     let source = Scripted::new(Answer::Error);
     let (clock, keys) = setup(source.clone());
     for round in 1..=3 {
