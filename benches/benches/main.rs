@@ -5,6 +5,7 @@ mod authorize;
 mod bare;
 mod gate;
 mod headers;
+mod jwt;
 mod limit;
 mod raw_log;
 mod service_token;
@@ -28,6 +29,7 @@ const RUNS: &[(&str, Section)] = &[
     ("validate", validate::run),
     ("limit", limit::run),
     ("service_token", service_token::run),
+    ("jwt", jwt::run),
     ("authorize", authorize::run),
     ("audit", audit::run),
     ("stack", stack::run),

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use crate::numbers::{count, span, times};
 
 /// How much is allowed.
@@ -23,7 +25,7 @@ pub enum Limit {
 /// Something that was promised, beside what was found.
 #[derive(Debug, Clone)]
 pub struct Bar {
-    pub(crate) what: &'static str,
+    pub(crate) what: Cow<'static, str>,
     pub(crate) limit: Limit,
     pub(crate) found: f64,
 }
@@ -31,8 +33,12 @@ pub struct Bar {
 impl Bar {
     /// `found` shall stay within `limit`.
     #[must_use]
-    pub const fn new(what: &'static str, limit: Limit, found: f64) -> Self {
-        Self { what, limit, found }
+    pub fn new(what: impl Into<Cow<'static, str>>, limit: Limit, found: f64) -> Self {
+        Self {
+            what: what.into(),
+            limit,
+            found,
+        }
     }
 
     /// Whether it does; an absolute bar as scaled.

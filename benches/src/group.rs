@@ -1,4 +1,4 @@
-use std::{cell::Cell, fmt, hint::black_box, rc::Rc, time::Duration};
+use std::{borrow::Cow, cell::Cell, fmt, hint::black_box, rc::Rc, time::Duration};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -56,16 +56,16 @@ impl fmt::Debug for Candidate {
 /// Candidates that are measured against one another.
 #[derive(Debug)]
 pub struct Group {
-    title: &'static str,
+    title: Cow<'static, str>,
     candidates: Vec<Candidate>,
 }
 
 impl Group {
     /// A group without candidates; the first one of [`Kind::Base`] is its base.
     #[must_use]
-    pub const fn new(title: &'static str) -> Self {
+    pub fn new(title: impl Into<Cow<'static, str>>) -> Self {
         Self {
-            title,
+            title: title.into(),
             candidates: Vec::new(),
         }
     }
@@ -133,6 +133,41 @@ impl Group {
         let template = template.clone();
         self.push(kind, name, note, move || {
             let answer = drive(&mut service, black_box(&template).request());
+            black_box(answer) == Answer::Response(expected)
+        });
+        Ok(())
+    }
+
+    /// A candidate that answers each of `templates` with `expected`, one after another and over
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// [`BenchError::Claim`] where it does not do so.
+    pub fn in_turn<S, R>(
+        &mut self,
+        kind: Kind,
+        name: &'static str,
+        note: &'static str,
+        mut service: S,
+        templates: &Rc<[Template]>,
+        expected: StatusCode,
+    ) -> Result<(), BenchError>
+    where
+        S: Service<Request<Body>, Response = Response<R>> + 'static,
+        R: http_body::Body<Data = Bytes>,
+    {
+        for template in templates.iter() {
+            shows(name, &mut service, template, expected)?;
+        }
+        let templates = Rc::clone(templates);
+        let mut next = 0;
+        self.push(kind, name, note, move || {
+            let Some(template) = templates.get(next) else {
+                return false;
+            };
+            next = (next + 1) % templates.len();
+            let answer = drive(&mut service, black_box(template).request());
             black_box(answer) == Answer::Response(expected)
         });
         Ok(())
@@ -229,7 +264,7 @@ fn thread_time() -> Duration {
     )
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) kind: Kind,
     pub(crate) name: &'static str,
@@ -263,26 +298,28 @@ impl Row {
     /// The median, over runs, of the median of `combine` over rounds.
     pub(crate) fn per_round(&self, other: &Self, combine: impl Fn(f64, f64) -> f64) -> f64 {
         let runs: Vec<f64> = self
-            .runs
+            .rounds(other, combine)
             .iter()
-            .zip(&other.runs)
-            .map(|(mine, theirs)| {
-                let rounds: Vec<f64> = mine
-                    .iter()
-                    .zip(theirs)
-                    .map(|(mine, theirs)| combine(*mine, *theirs))
-                    .collect();
-                median(&rounds)
-            })
+            .map(|rounds| median(rounds))
             .collect();
         median(&runs)
+    }
+
+    fn rounds(&self, other: &Self, combine: impl Fn(f64, f64) -> f64) -> Vec<Vec<f64>> {
+        let rounds = |(mine, theirs): (&Vec<f64>, &Vec<f64>)| {
+            mine.iter()
+                .zip(theirs)
+                .map(|(mine, theirs)| combine(*mine, *theirs))
+                .collect()
+        };
+        self.runs.iter().zip(&other.runs).map(rounds).collect()
     }
 }
 
 /// A group with its figures.
 #[derive(Debug)]
 pub struct Measured {
-    pub(crate) title: &'static str,
+    pub(crate) title: Cow<'static, str>,
     pub(crate) rows: Vec<Row>,
 }
 
@@ -325,6 +362,21 @@ impl Measured {
     pub fn over(&self, name: &str, other: &str) -> Result<f64, BenchError> {
         let (mine, theirs) = (self.row(name)?, self.row(other)?);
         Ok(mine.per_round(theirs, |mine, theirs| mine - theirs))
+    }
+
+    /// What `name` takes over `base` and `floor` together, in nanoseconds: the median of the
+    /// per-round differences.
+    ///
+    /// # Errors
+    ///
+    /// [`BenchError::Candidate`] where one of them is not there.
+    pub fn beyond(&self, name: &str, base: &str, floor: &str) -> Result<f64, BenchError> {
+        let (mine, base) = (self.row(name)?, self.row(base)?);
+        let over = Row {
+            runs: mine.rounds(base, |mine, base| mine - base),
+            ..mine.clone()
+        };
+        Ok(over.per_round(self.row(floor)?, |over, floor| over - floor))
     }
 
     /// The allocations of `name` beyond those of `other`.

@@ -10,6 +10,7 @@ pub const SECTIONS: &[&str] = &[
     "validate",
     "limit",
     "service_token",
+    "jwt",
     "authorize",
     "audit",
     "stack",

@@ -25,6 +25,9 @@ pub mod attach_token;
 mod claims;
 #[cfg(test)]
 mod conformance;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 mod jose;
 pub mod jwks;

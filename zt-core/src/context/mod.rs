@@ -286,7 +286,8 @@ impl SecurityContext {
         if !named && self.permit().is_none() && !struck {
             return None;
         }
-        (Lease::is_limited(self) && self.trail.take_watch()).then(|| Watch::new(Lease::of(self)))
+        (Lease::is_limited(self) && self.trail.take_watch())
+            .then(|| Watch::since(Lease::of(self), self.now(), self.monotonic()))
     }
 
     /// The right to go on, for a handler that upgrades its connection.

@@ -135,6 +135,18 @@ impl Watch {
         }
     }
 
+    /// For an answer to a request whose clock said `now` at `monotonic`. Where the lease held then,
+    /// the first look can wait as long as any other.
+    pub(crate) fn since(lease: Lease, now: Timestamp, monotonic: Duration) -> Self {
+        let held =
+            lease.settings.sanctions().is_none() && lease.until.is_none_or(|until| now < until);
+        Self {
+            lease,
+            timer: None,
+            checked: held.then_some(monotonic),
+        }
+    }
+
     /// Whether the lease holds right now; looks at most once a few milliseconds.
     pub(crate) fn check(&mut self) -> Result<(), Denial> {
         let now = self.lease.settings.clock().monotonic();

@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, iter, sync::Arc};
 
 use serde::de::DeserializeOwned;
 
@@ -86,7 +86,9 @@ pub struct Principal(Arc<Inner>);
 struct Inner {
     kind: PrincipalKind,
     subject: Arc<str>,
-    methods: BTreeSet<AuthMethod>,
+    /// The first in order, and all others.
+    method: AuthMethod,
+    further_methods: BTreeSet<AuthMethod>,
     issuer: Option<Arc<str>>,
     scopes: BTreeSet<Arc<str>>,
     roles: BTreeSet<Arc<str>>,
@@ -103,6 +105,20 @@ struct Inner {
     further: Vec<Principal>,
 }
 
+impl Inner {
+    fn methods(&self) -> impl Iterator<Item = AuthMethod> {
+        iter::once(self.method).chain(self.further_methods.iter().copied())
+    }
+
+    fn prove(&mut self, method: AuthMethod) {
+        if method != self.method {
+            let later = method.max(self.method);
+            self.method = method.min(self.method);
+            self.further_methods.insert(later);
+        }
+    }
+}
+
 impl Principal {
     /// States that `subject` was proved by `method`. Only authenticators call this.
     pub fn assertion(
@@ -110,10 +126,11 @@ impl Principal {
         subject: impl Into<Arc<str>>,
         method: AuthMethod,
     ) -> Assertion {
-        Assertion(Inner {
+        Assertion(Box::new(Inner {
             kind,
             subject: subject.into(),
-            methods: BTreeSet::from([method]),
+            method,
+            further_methods: BTreeSet::new(),
             issuer: None,
             scopes: BTreeSet::new(),
             roles: BTreeSet::new(),
@@ -128,7 +145,7 @@ impl Principal {
             binding: None,
             claims: None,
             further: Vec::new(),
-        })
+        }))
     }
 
     /// What the anonymous caller of a public route is.
@@ -140,8 +157,8 @@ impl Principal {
     /// An assertion that starts from this one: how a second authenticator adds what it proved.
     pub fn and_also(&self, method: AuthMethod) -> Assertion {
         let mut inner = (*self.0).clone();
-        inner.methods.insert(method);
-        Assertion(inner)
+        inner.prove(method);
+        Assertion(Box::new(inner))
     }
 
     /// This principal with `other`'s proofs added: same name and rights, every method of both, and
@@ -149,11 +166,11 @@ impl Principal {
     #[must_use]
     pub fn strengthened_by(&self, other: &Self) -> Self {
         let mut inner = (*self.0).clone();
-        inner.methods.extend(
-            other
-                .methods()
-                .filter(|method| *method != AuthMethod::Anonymous),
-        );
+        for method in other.methods() {
+            if method != AuthMethod::Anonymous {
+                inner.prove(method);
+            }
+        }
         inner.expires_at = inner.expires_at.into_iter().chain(other.expires_at()).min();
         if !other.is_anonymous() {
             let mut proof = (*other.0).clone();
@@ -196,13 +213,13 @@ impl Principal {
 
     /// Everything that was proved about this request's caller.
     pub fn methods(&self) -> impl Iterator<Item = AuthMethod> {
-        self.0.methods.iter().copied()
+        self.0.methods()
     }
 
     /// Whether `method` is among the proofs.
     #[must_use]
     pub fn proved_by(&self, method: AuthMethod) -> bool {
-        self.0.methods.contains(&method)
+        self.0.methods().any(|proof| proof == method)
     }
 
     /// The scopes that the credential carries, in order.
@@ -281,11 +298,18 @@ impl Principal {
         self.0.binding
     }
 
+    /// Whether the credential has claims at all.
+    #[must_use]
+    pub fn has_claims(&self) -> bool {
+        self.0.claims.is_some()
+    }
+
     /// The credential's claims as `T`, parsed now.
     ///
     /// # Errors
     ///
-    /// When there are no claims (`null` is parsed then), or they are not a `T`.
+    /// When there are no claims, or they are not a `T`. Where there are none `null` is parsed, so
+    /// that `Option<T>` can be asked for; see [`has_claims`](Self::has_claims).
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.0.claims.as_deref().unwrap_or("null"))
     }
@@ -297,7 +321,7 @@ impl fmt::Debug for Principal {
             .field("kind", &self.0.kind)
             .field("subject", &self.0.subject)
             .field("issuer", &self.0.issuer)
-            .field("methods", &self.0.methods)
+            .field("methods", &self.0.methods().collect::<Vec<_>>())
             .field("scopes", &self.0.scopes)
             .field("roles", &self.0.roles)
             .field("tenant", &self.0.tenant)
@@ -309,7 +333,7 @@ impl fmt::Debug for Principal {
 /// A [`Principal`] in the making; see [`Principal::assertion`].
 #[derive(Clone)]
 #[must_use]
-pub struct Assertion(Inner);
+pub struct Assertion(Box<Inner>);
 
 impl fmt::Debug for Assertion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -321,7 +345,7 @@ impl Assertion {
     /// The principal as asserted so far.
     #[must_use]
     pub fn finish(self) -> Principal {
-        Principal(Arc::new(self.0))
+        Principal(Arc::new(*self.0))
     }
 
     /// Who vouches.
@@ -420,6 +444,7 @@ mod tests {
         assert_eq!(principal.claims::<Claims>().unwrap().plan, "gold");
         assert_eq!(principal.scopes().collect::<Vec<_>>(), ["a", "b"]);
         assert!(!format!("{principal:?}").contains("123"));
+        assert!(principal.has_claims() && !Principal::anonymous().has_claims());
         assert!(Principal::anonymous().claims::<Claims>().is_err());
     }
 

@@ -34,6 +34,9 @@ pub(crate) struct Claims<'a> {
     pub(crate) marks: Marks,
     /// How many of the required claims are there.
     pub(crate) required: usize,
+    /// Whether a claim that only the policy reads has a type that it cannot have. It says nothing
+    /// as long as nobody knows whether the policy is that of the issuer that is named.
+    pub(crate) misfit: bool,
 }
 
 /// One text, or several.

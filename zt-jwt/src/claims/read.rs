@@ -2,6 +2,7 @@ use std::{borrow::Cow, fmt};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use zt_core::clock::Timestamp;
 
 use super::{Claims, Confirmation, Marks, Says, Strings, Wanted};
@@ -17,8 +18,8 @@ impl<'a> Claims<'a> {
     ///
     /// [`Refusal::PayloadJson`] where it is not an object with unique members,
     /// [`Refusal::ClaimType`] where a claim that decides something has another type than it must.
-    pub(crate) fn read(payload: &'a [u8], wanted: Wanted<'_>) -> Result<Self, Refusal> {
-        let mut reader = serde_json::Deserializer::from_slice(payload);
+    pub(crate) fn read(payload: &'a str, wanted: Wanted<'_>) -> Result<Self, Refusal> {
+        let mut reader = serde_json::Deserializer::from_str(payload);
         let mut read = Reading {
             claims: Self::default(),
             wanted,
@@ -50,11 +51,22 @@ impl<'de> Visitor<'de> for &mut Reading<'de, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let mut names = Names::default();
+        let twice = || de::Error::custom("a member stands there twice");
+        let mut seen = 0;
+        let mut others = Names::default();
         while let Some(name) = members.next_key_seed(Text)? {
-            self.member(&name, &mut members)?;
-            if !names.insert(name) {
-                return Err(de::Error::custom("a member stands there twice"));
+            match Known::named(&name) {
+                Some(known) if seen & known.bit() != 0 => return Err(twice()),
+                Some(known) => {
+                    seen |= known.bit();
+                    self.member(&name, Some(known), &mut members)?;
+                }
+                None => {
+                    self.member(&name, None, &mut members)?;
+                    if !others.insert(name) {
+                        return Err(twice());
+                    }
+                }
             }
         }
         Ok(())
@@ -62,7 +74,12 @@ impl<'de> Visitor<'de> for &mut Reading<'de, '_> {
 }
 
 impl<'de> Reading<'de, '_> {
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, members: &mut A) -> Result<(), A::Error> {
+    fn member<A: MapAccess<'de>>(
+        &mut self,
+        name: &str,
+        known: Option<Known>,
+        members: &mut A,
+    ) -> Result<(), A::Error> {
         if self
             .wanted
             .required
@@ -73,43 +90,57 @@ impl<'de> Reading<'de, '_> {
         }
         let is_roles = self.wanted.roles == Some(name);
         let is_tenant = self.wanted.tenant == Some(name);
-        if name == "cnf" {
+        if known == Some(Known::Confirmation) {
             let found = members.next_value_seed(Cnf)?;
             self.wrong |= found.is_none();
             self.claims.confirmation = found;
             return Ok(());
         }
-        if !is_roles && !is_tenant && !decides(name) {
+        let date = known.and_then(|known| self.claims.date(known));
+        if let Some((date, may_be_null)) = date {
+            let value = members.next_value()?;
+            self.wrong |= !read_date(value, may_be_null, date);
+            self.claims.misfit |= is_roles || is_tenant;
+            return Ok(());
+        }
+        if !is_roles && !is_tenant && known.is_none() {
             return members.next_value_seed(Skip::MEMBER);
         }
         let value = members.next_value_seed(Any)?;
         // The policy may read a claim that decides something else too.
+        let wrong = std::mem::take(&mut self.wrong);
         if is_roles {
             self.claims.roles = self.strings(value.clone(), true);
         }
         if is_tenant {
             self.claims.tenant = self.text(value.clone(), true);
         }
+        self.claims.misfit |= std::mem::replace(&mut self.wrong, wrong);
+        let Some(known) = known else {
+            return Ok(());
+        };
         let claims = &mut self.claims;
-        match name {
-            "nonce" | "at_hash" | "c_hash" | "s_hash" => claims.marks.id_token = true,
-            "events" => claims.marks.events = true,
-            "iss" => self.claims.issuer = self.text(value, false),
-            "sub" => self.claims.subject = self.text(value, false),
-            "aud" => self.claims.audience = self.strings(value, false),
-            "exp" => self.claims.expires = self.date(value, false),
-            "nbf" => self.claims.not_before = self.date(value, false),
-            "iat" => self.claims.issued = self.date(value, false),
-            "jti" => self.claims.token = self.text(value, false),
-            "auth_time" => self.claims.authenticated = self.date(value, true),
-            "sid" => self.claims.session = self.text(value, true),
-            "acr" => self.claims.context_class = self.text(value, true),
-            "client_id" => self.claims.client = self.text(value, true),
-            "scope" => self.claims.scope = self.text(value, true),
-            "scp" => self.claims.scopes = self.strings(value, true),
-            "typ" => claims.marks.hear(&value, says_typ),
-            "token_use" => claims.marks.hear(&value, says_use),
-            _ => {}
+        match known {
+            Known::Nonce | Known::AtHash | Known::CHash | Known::SHash => {
+                claims.marks.id_token = true;
+            }
+            Known::Events => claims.marks.events = true,
+            Known::Issuer => self.claims.issuer = self.text(value, false),
+            Known::Subject => self.claims.subject = self.text(value, false),
+            Known::Audience => self.claims.audience = self.strings(value, false),
+            Known::Token => self.claims.token = self.text(value, false),
+            Known::Session => self.claims.session = self.text(value, true),
+            Known::ContextClass => self.claims.context_class = self.text(value, true),
+            Known::Client => self.claims.client = self.text(value, true),
+            Known::Scope => self.claims.scope = self.text(value, true),
+            Known::Scopes => self.claims.scopes = self.strings(value, true),
+            Known::Type => claims.marks.hear(&value, says_typ),
+            Known::Use => claims.marks.hear(&value, says_use),
+            Known::Expires
+            | Known::NotBefore
+            | Known::Issued
+            | Known::Authenticated
+            | Known::Confirmation => {}
         }
         Ok(())
     }
@@ -131,44 +162,100 @@ impl<'de> Reading<'de, '_> {
             value => self.text(value, may_be_null).map(Strings::One),
         }
     }
+}
 
-    fn date(&mut self, value: Value<'de>, may_be_null: bool) -> Option<Timestamp> {
-        match value {
-            Value::Date(date) => Some(date),
-            Value::Null if may_be_null => None,
-            _ => {
-                self.wrong = true;
-                None
+macro_rules! known {
+    ($($claim:ident $name:literal,)*) => {
+        /// A claim that decides something whatever the policy.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        enum Known { $($claim,)* }
+
+        impl Known {
+            fn named(name: &str) -> Option<Self> {
+                Some(match name {
+                    $($name => Self::$claim,)*
+                    _ => return None,
+                })
             }
         }
+    };
+}
+
+known! {
+    Issuer "iss",
+    Subject "sub",
+    Audience "aud",
+    Expires "exp",
+    NotBefore "nbf",
+    Issued "iat",
+    Token "jti",
+    Authenticated "auth_time",
+    Session "sid",
+    ContextClass "acr",
+    Client "client_id",
+    Scope "scope",
+    Scopes "scp",
+    Type "typ",
+    Use "token_use",
+    Nonce "nonce",
+    AtHash "at_hash",
+    CHash "c_hash",
+    SHash "s_hash",
+    Events "events",
+    Confirmation "cnf",
+}
+
+impl Known {
+    /// Its own among those of all known claims.
+    const fn bit(self) -> u32 {
+        1 << self as u32
     }
 }
 
-/// Whether the claim decides something whatever the policy.
-fn decides(name: &str) -> bool {
-    matches!(
-        name,
-        "iss"
-            | "sub"
-            | "aud"
-            | "exp"
-            | "nbf"
-            | "iat"
-            | "jti"
-            | "auth_time"
-            | "sid"
-            | "acr"
-            | "client_id"
-            | "scope"
-            | "scp"
-            | "typ"
-            | "token_use"
-            | "nonce"
-            | "at_hash"
-            | "c_hash"
-            | "s_hash"
-            | "events"
-    )
+impl Claims<'_> {
+    /// Where the date of that name belongs, and whether it may be `null`.
+    fn date(&mut self, known: Known) -> Option<(&mut Option<Timestamp>, bool)> {
+        Some(match known {
+            Known::Expires => (&mut self.expires, false),
+            Known::NotBefore => (&mut self.not_before, false),
+            Known::Issued => (&mut self.issued, false),
+            Known::Authenticated => (&mut self.authenticated, true),
+            _ => return None,
+        })
+    }
+}
+
+/// The end of the year 9999, in seconds.
+const LAST: u64 = 253_402_300_799;
+
+/// Reads a NumericDate (RFC 7519 section 2), which may have a fraction; `false` where it is none.
+///
+/// By its text: how the JSON library hands over a number is up to whichever crate of the program
+/// asks it for `arbitrary_precision`.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "the bounds are checked, and a fraction of a microsecond does not matter"
+)]
+fn read_date(value: &RawValue, may_be_null: bool, date: &mut Option<Timestamp>) -> bool {
+    let text = value.get();
+    if may_be_null && text == "null" {
+        return true;
+    }
+    // It is JSON already, so what begins like a number is one.
+    if !text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+        return false;
+    }
+    let read = match (text.parse::<u64>(), text.parse::<f64>()) {
+        (Ok(whole), _) if whole <= LAST => Timestamp::from_secs(whole),
+        (Err(_), Ok(number)) if (0.0..=LAST as f64).contains(&number) => {
+            Timestamp::from_micros((number * 1e6) as u64)
+        }
+        _ => return false,
+    };
+    *date = Some(read);
+    true
 }
 
 impl Marks {
@@ -214,8 +301,6 @@ fn says_use(text: &str) -> Option<Says> {
 enum Value<'a> {
     Text(Cow<'a, str>),
     Texts(Vec<Cow<'a, str>>),
-    /// A number that can be a date.
-    Date(Timestamp),
     Null,
     Other,
 }
@@ -229,9 +314,6 @@ impl<'de> DeserializeSeed<'de> for Any {
         reader.deserialize_any(self)
     }
 }
-
-/// The end of the year 9999, in seconds.
-const LAST: u64 = 253_402_300_799;
 
 impl<'de> Visitor<'de> for Any {
     type Value = Value<'de>;
@@ -248,27 +330,12 @@ impl<'de> Visitor<'de> for Any {
         Ok(Value::Other)
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(if number <= LAST {
-            Value::Date(Timestamp::from_secs(number))
-        } else {
-            Value::Other
-        })
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(Value::Other)
     }
 
-    /// RFC 7519 section 2: a NumericDate may have a fraction.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "the bounds are checked, and a fraction of a microsecond does not matter"
-    )]
-    fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-        Ok(if (0.0..=LAST as f64).contains(&number) {
-            Value::Date(Timestamp::from_micros((number * 1e6) as u64))
-        } else {
-            Value::Other
-        })
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Value::Other)
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {

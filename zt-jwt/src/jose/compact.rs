@@ -1,7 +1,4 @@
-use super::{
-    Header,
-    base64url::{self, Room},
-};
+use super::{Header, base64url::Room};
 use crate::{algorithm::Algorithm, key::VerificationKey, refusal::Refusal};
 
 /// The three segments of a token, not decoded.
@@ -67,7 +64,16 @@ impl<'a> Compact<'a> {
 
 impl Signed<'_> {
     /// The payload's bytes.
+    pub(crate) fn decode_in<'r, const N: usize>(
+        &self,
+        room: &'r mut Room<N>,
+    ) -> Result<&'r [u8], Refusal> {
+        room.decode(self.payload.as_bytes())
+            .ok_or(Refusal::PayloadJson)
+    }
+
+    #[cfg(test)]
     pub(crate) fn decode(&self) -> Result<Vec<u8>, Refusal> {
-        base64url::decode(self.payload.as_bytes()).ok_or(Refusal::PayloadJson)
+        self.decode_in(&mut Room::<0>::new()).map(<[u8]>::to_vec)
     }
 }

@@ -47,7 +47,7 @@ mod secret;
 mod set;
 mod set_document;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod verification_key;
 mod weak;
 

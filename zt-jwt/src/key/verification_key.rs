@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{hmac, signature::ParsedPublicKey};
 use sha2::{Digest, Sha256};
@@ -7,13 +7,14 @@ use zt_core::secret::Secret;
 use super::{KeyError, der, jwk::Jwk, public::Public, secret};
 use crate::{
     algorithm::{Algorithm, Algorithms},
+    jose::base64url,
     refusal::Refusal,
 };
 
 /// A key that signatures are checked with, parsed, and pinned to the algorithms it is for.
 #[derive(Clone)]
 pub struct VerificationKey {
-    kid: Option<Box<str>>,
+    kid: Option<Arc<str>>,
     algorithms: Algorithms,
     material: Material,
     thumbprint: [u8; 32],
@@ -26,7 +27,7 @@ enum Material {
         keys: Vec<(Algorithm, ParsedPublicKey)>,
         signature_length: usize,
     },
-    Shared(hmac::Key),
+    Shared(Box<hmac::Key>),
 }
 
 impl VerificationKey {
@@ -118,7 +119,7 @@ impl VerificationKey {
         Ok(Self {
             kid: None,
             algorithms: algorithm.into(),
-            material: Material::Shared(key),
+            material: Material::Shared(Box::new(key)),
             thumbprint: Sha256::digest(tag).into(),
         })
     }
@@ -163,6 +164,17 @@ impl VerificationKey {
     #[must_use]
     pub const fn thumbprint(&self) -> [u8; 32] {
         self.thumbprint
+    }
+
+    /// What a key that vouched for a token is called: its id, or the thumbprint of a public key
+    /// that has none, as RFC 7638 section 3 would have it. What a token calls it says nothing: who
+    /// has stolen the key writes there what they like.
+    pub(crate) fn name(&self) -> Option<Arc<str>> {
+        match &self.kid {
+            Some(kid) => Some(Arc::clone(kid)),
+            None if self.is_shared() => None,
+            None => Some(base64url::encode(&self.thumbprint).into()),
+        }
     }
 
     /// Whether it is a secret that issuer and verifier share.

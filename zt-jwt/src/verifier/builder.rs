@@ -6,7 +6,10 @@ use zt_core::{
     state::Sanctions,
 };
 
-use super::{CacheBounds, ConfigError, Inner, Issuer, Known, Source, TokenCache, Verifier, issuer};
+use super::{
+    CacheBounds, ConfigError, Inner, Issuer, Known, Source, TokenCache, Verifier, cache::Seed,
+    issuer,
+};
 use crate::jwks::RemoteKeys;
 
 /// Collects what a [`Verifier`] works with.
@@ -49,6 +52,9 @@ impl VerifierBuilder {
     /// Refuses what `sanctions` revoke: by `jti`, by `sid`, everything of a subject that was issued
     /// before a moment, or everything under a key. They are asked for every request, whether the
     /// token was verified before or not.
+    ///
+    /// A key is named by its own id, a public key without one by its RFC 7638 thumbprint. A shared
+    /// secret has neither, and is taken out of the configuration.
     pub fn sanctions(mut self, sanctions: Sanctions) -> Self {
         self.sanctions = Some(sanctions);
         self
@@ -73,7 +79,8 @@ impl VerifierBuilder {
     }
 
     /// Another clock than the machine's: for keys, and for [`Verifier::verify`]. Requests bring
-    /// their own time.
+    /// their own time, so it has to be the clock of the stack that they come through: of two clocks
+    /// with different beginnings, neither says how old keys are.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
@@ -104,7 +111,7 @@ impl VerifierBuilder {
         Ok(Verifier(Arc::new(Inner {
             issuers: known,
             clock: self.clock,
-            id: bytes(&*self.entropy)?,
+            seed: Seed::new(&bytes(&*self.entropy)?),
             sanctions: self.sanctions,
             cache: self.cache,
             longest: self.longest,
@@ -125,7 +132,7 @@ impl Known {
                 if keys.is_empty() {
                     return Err(none_left());
                 }
-                Source::Fixed(Arc::new(keys))
+                Source::Fixed(keys)
             }
             issuer::Keys::Remote(source) => Source::Remote(RemoteKeys::new(
                 source,

@@ -46,6 +46,17 @@ impl Default for CacheBounds {
 /// SHA-256, so no two tokens share one.
 pub(super) type Key = [u8; 32];
 
+/// SHA-256 that has taken a verifier's id in: a whole block of it, so that each token's hash goes on
+/// from there.
+#[derive(Clone)]
+pub(super) struct Seed(Sha256);
+
+impl Seed {
+    pub(super) fn new(id: &[u8; 64]) -> Self {
+        Self(Sha256::new_with_prefix(id))
+    }
+}
+
 /// What is remembered of a token.
 #[derive(Debug)]
 pub(super) struct Remembered {
@@ -95,12 +106,8 @@ impl TokenCache {
         Self(Arc::new(Inner { entries, bounds }))
     }
 
-    pub(super) fn key(verifier: &[u8; 16], token: &[u8]) -> Key {
-        Sha256::new()
-            .chain_update(verifier)
-            .chain_update(token)
-            .finalize()
-            .into()
+    pub(super) fn key(seed: &Seed, token: &[u8]) -> Key {
+        seed.0.clone().chain_update(token).finalize().into()
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<Arc<Remembered>> {

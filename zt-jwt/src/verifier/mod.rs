@@ -10,7 +10,7 @@ mod policy;
 mod tests;
 mod verify;
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{fmt, future::Future, ops::Deref, sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, join_all};
 use zt_core::{
@@ -20,7 +20,7 @@ use zt_core::{
     state::{Probe, Readiness, Sanctions},
 };
 
-use self::policy::Policy;
+pub(crate) use self::verify::Recalled;
 pub use self::{
     builder::VerifierBuilder,
     cache::{CacheBounds, TokenCache},
@@ -28,8 +28,9 @@ pub use self::{
     issuer::Issuer,
     policy::Audience,
 };
+use self::{cache::Seed, policy::Policy};
 use crate::{
-    jwks::{Current, KeysStatus, RemoteKeys},
+    jwks::{Current, CurrentKeys, KeysStatus, RemoteKeys},
     key::KeySet,
     refusal::{Refusal, Refused},
 };
@@ -42,7 +43,7 @@ struct Inner {
     issuers: Vec<Known>,
     clock: Arc<dyn Clock>,
     /// Tells this verifier's entries in a shared cache from those of others.
-    id: [u8; 16],
+    seed: Seed,
     sanctions: Option<Sanctions>,
     cache: Option<TokenCache>,
     longest: usize,
@@ -57,7 +58,7 @@ struct Known {
 
 #[derive(Debug)]
 enum Source {
-    Fixed(Arc<KeySet>),
+    Fixed(KeySet),
     Remote(RemoteKeys),
 }
 
@@ -139,7 +140,9 @@ impl Verifier {
         }
     }
 
-    /// Shows in `readiness`, as `name`, whether every issuer's keys are there and fresh enough.
+    /// Shows in `readiness`, as `name`, whether every issuer's keys are there and fresh enough. Where
+    /// they are not, being asked has them fetched, so that a process which gets no requests until
+    /// it is ready becomes ready.
     pub fn register(&self, readiness: &Readiness, name: &'static str) {
         let inner = Arc::downgrade(&self.0);
         readiness.register(name, move || {
@@ -172,12 +175,29 @@ impl Verifier {
     }
 }
 
-impl Source {
-    fn current(&self, monotonic: Duration) -> Option<Arc<KeySet>> {
+/// The keys of an issuer, for one look at them.
+enum InUse<'a> {
+    Fixed(&'a KeySet),
+    Remote(CurrentKeys),
+}
+
+impl Deref for InUse<'_> {
+    type Target = KeySet;
+
+    fn deref(&self) -> &KeySet {
         match self {
-            Self::Fixed(keys) => Some(Arc::clone(keys)),
+            Self::Fixed(keys) => keys,
+            Self::Remote(keys) => keys,
+        }
+    }
+}
+
+impl Source {
+    fn current(&self, monotonic: Duration) -> Option<InUse<'_>> {
+        match self {
+            Self::Fixed(keys) => Some(InUse::Fixed(keys)),
             Self::Remote(keys) => match keys.current(monotonic) {
-                Current::Keys(keys) => Some(keys),
+                Current::Keys(keys) => Some(InUse::Remote(keys)),
                 Current::None => None,
             },
         }

@@ -12,7 +12,11 @@ use zt_core::{
 };
 
 use super::*;
-use crate::{Algorithm, Issuer, Refusal};
+use crate::{
+    Algorithm, Issuer, KeySet, Refusal,
+    jwks::{FetchError, FetchRequest, Fetched, KeySource},
+    key::tests::signer::Signer,
+};
 
 const ISSUER: &str = "https://issuer.example";
 const SECRET: &[u8] = b"a secret of at least thirty-two bytes";
@@ -728,4 +732,221 @@ async fn a_clock_that_cannot_answer_refuses() {
     clock.fail();
     let denial = verifier.verify(&token, None).await.unwrap_err().denial();
     assert_eq!(denial.code(), Code::ClockUnavailable);
+}
+
+// Attacks
+
+/// Another issuer, whose key is `secret`.
+fn of(name: &str, secret: &[u8]) -> Issuer {
+    Issuer::shared_secret(
+        name,
+        "orders",
+        Algorithm::Hs256,
+        &Secret::new(secret.to_vec()),
+    )
+    .unwrap()
+}
+
+#[test]
+fn an_issuer_that_has_anothers_key_takes_nothing_from_it() {
+    let clock = ManualClock::default();
+    // What one asks of its tokens is not asked of another's.
+    let mallory = of("https://mallory.example", SECRET)
+        .tenant_claim("roles")
+        .roles_claim("/aud/0")
+        .unwrap();
+    let verifier = Verifier::builder()
+        .clock(clock.clone())
+        .issuer(mallory)
+        .issuer(issuer())
+        .issuer(of("https://third.example", SECRET))
+        .build()
+        .unwrap();
+    let good = with(claims(&clock), "roles", json!(["r"]));
+    for name in [ISSUER, "https://third.example"] {
+        let token = sign(&with(good.clone(), "iss", json!(name)));
+        for _ in 0..2 {
+            let who = verify(&verifier, &token, &clock).unwrap();
+            assert_eq!(who.issuer(), Some(name));
+            assert!(who.has_role("r"));
+        }
+    }
+    let other = with(good.clone(), "iss", json!("https://other.example"));
+    assert_eq!(
+        verify(&verifier, &sign(&other), &clock).err(),
+        Some(Refusal::Issuer)
+    );
+    let old = with(good, "exp", json!(secs(&clock) - 60));
+    assert_eq!(
+        verify(&verifier, &sign(&old), &clock).err(),
+        Some(Refusal::Expired)
+    );
+}
+
+#[test]
+fn a_key_vouches_for_no_issuer_that_does_not_have_it() {
+    let clock = ManualClock::default();
+    let others = b"another secret of thirty-two bytes, or more";
+    for mallory_first in [true, false] {
+        let mallory = of("https://mallory.example", SECRET);
+        let victim = of(ISSUER, others);
+        let builder = Verifier::builder().clock(clock.clone());
+        let verifier = match mallory_first {
+            true => builder.issuer(mallory).issuer(victim),
+            false => builder.issuer(victim).issuer(mallory),
+        };
+        let refused = verify(&verifier.build().unwrap(), &sign(&claims(&clock)), &clock);
+        assert!(
+            matches!(refused, Err(Refusal::Issuer | Refusal::Signature)),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
+fn a_token_of_very_many_scopes_weighs_what_it_takes_up() {
+    let clock = ManualClock::default();
+    let cache = TokenCache::new(CacheBounds::default());
+    let verifier = Verifier::builder()
+        .clock(clock.clone())
+        .issuer(issuer())
+        .cache(cache.clone())
+        .build()
+        .unwrap();
+    let scopes: Vec<_> = (0..1_400).map(|n| format!("{n:03x}")).collect();
+    let claims = with(claims(&clock), "scope", json!(scopes.join(" ")));
+    assert!(verify(&verifier, &sign(&claims), &clock).is_ok());
+    // Each is an allocation with two counters, and a place in a tree that is half full at worst.
+    let least = 1_400 * (32 + 2 * 16);
+    assert!(cache.bytes() > least, "{}", cache.bytes());
+}
+
+#[test]
+fn a_scope_is_what_stands_between_spaces_and_nothing_else_divides() {
+    let clock = ManualClock::default();
+    let verifier = build(&clock, issuer());
+    let scopes = |name: &str, value: Value| {
+        let claims = with(without(claims(&clock), "scope"), name, value);
+        let who = verify(&verifier, &sign(&claims), &clock).unwrap();
+        who.scopes().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for name in ["scope", "scp"] {
+        assert_eq!(scopes(name, json!(" a  b ")), ["a", "b"]);
+        for whole in [
+            "a\tadmin",
+            "a\nadmin",
+            "a\u{c}admin",
+            "a\u{a0}admin",
+            "a,admin",
+        ] {
+            assert_eq!(scopes(name, json!(whole)), [whole]);
+        }
+        assert!(scopes(name, json!(" ")).is_empty());
+    }
+    assert_eq!(scopes("scp", json!(["a b", "c"])), ["a b", "c"]);
+}
+
+#[test]
+fn claims_that_are_required_add_up() {
+    let clock = ManualClock::default();
+    let policy = issuer().require_claims(["jti", "org", "org"]);
+    let verifier = build(&clock, policy.require_claims(["plan", "jti"]));
+    let token = |names: &[&str]| {
+        let claims = claims(&clock);
+        let claims = names
+            .iter()
+            .fold(claims, |claims, name| with(claims, name, json!(1)));
+        verify(&verifier, &sign(&claims), &clock)
+    };
+    assert!(token(&["org", "plan"]).is_ok());
+    assert_eq!(token(&["org"]).err(), Some(Refusal::MissingClaim));
+    assert_eq!(token(&["plan"]).err(), Some(Refusal::MissingClaim));
+}
+
+/// Answers with these keys, or not at all.
+#[derive(Debug)]
+struct Answers(Option<String>);
+
+impl KeySource for Answers {
+    fn fetch(&self, _: FetchRequest) -> BoxFuture<'_, Result<Fetched, FetchError>> {
+        let answer = match &self.0 {
+            Some(keys) => Ok(Fetched::New {
+                body: keys.clone().into(),
+                validator: None,
+                fresh_for: None,
+            }),
+            None => Err(FetchError::Other("down".into())),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+fn set(signer: &Signer, extra: &str) -> String {
+    format!(r#"{{"keys":[{}]}}"#, signer.jwk(extra))
+}
+
+/// Whoever has the key first must not keep the one that is named from being asked for it.
+#[tokio::test]
+async fn an_issuer_whose_keys_another_has_is_still_asked_for_them() {
+    let clock = ManualClock::default();
+    let signer = Signer::new(Algorithm::Es256);
+    let keys = set(&signer, r#""kid":"k1","#);
+    let token = signer.token(r#"{"alg":"ES256","kid":"k1"}"#, &claims(&clock).to_string());
+    let verify = async |source: Option<String>| {
+        let first = KeySet::parse(keys.as_bytes()).unwrap();
+        let verifier = Verifier::builder()
+            .clock(clock.clone())
+            .issuer(Issuer::keys("https://mallory.example", "orders", first))
+            .issuer(Issuer::source(ISSUER, "orders", Answers(source)))
+            .build()
+            .unwrap();
+        let who = verifier.verify(&token, None).await;
+        who.map(|who| who.issuer().map(str::to_owned))
+            .map_err(|no| no.refusal())
+    };
+    assert_eq!(
+        verify(Some(keys.clone())).await,
+        Ok(Some(ISSUER.to_owned()))
+    );
+    assert_eq!(verify(None).await, Err(Refusal::Keys));
+    let other = set(&Signer::new(Algorithm::Es256), r#""kid":"k1","#);
+    assert_eq!(verify(Some(other)).await, Err(Refusal::Issuer));
+}
+
+#[tokio::test]
+async fn a_revocation_reaches_what_a_key_has_signed_whatever_the_token_calls_it() {
+    let clock = ManualClock::default();
+    let signer = Signer::new(Algorithm::Es256);
+    let thumbprint = b64(&signer.key().thumbprint());
+    for (extra, target) in [(r#""kid":"k1","#, "k1"), ("", &*thumbprint)] {
+        let sanctions = Sanctions::local(clock.clone());
+        let keys = KeySet::parse(set(&signer, extra).as_bytes()).unwrap();
+        let verifier = Verifier::builder()
+            .clock(clock.clone())
+            .issuer(Issuer::keys(ISSUER, "orders", keys))
+            .sanctions(sanctions.clone())
+            .build()
+            .unwrap();
+        let named = r#"{"alg":"ES256","kid":"k1"}"#;
+        let tokens = [named, r#"{"alg":"ES256"}"#]
+            .map(|header| signer.token(header, &claims(&clock).to_string()));
+        for token in &tokens {
+            assert!(verify(&verifier, token, &clock).is_ok());
+        }
+        let sanction = Sanction {
+            target: SanctionTarget::Key(target.into()),
+            action: SanctionAction::Revoke,
+            reason: "stolen".to_owned(),
+            author: "root".into(),
+            expires: None,
+        };
+        sanctions.impose(sanction).await.unwrap();
+        for token in &tokens {
+            assert_eq!(
+                verify(&verifier, token, &clock).err(),
+                Some(Refusal::Revoked),
+                "{target}"
+            );
+        }
+    }
 }

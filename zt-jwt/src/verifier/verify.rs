@@ -10,49 +10,66 @@ use zt_core::{
 };
 
 use super::{
-    Known, Progress, Source, Surroundings, TokenCache, Verifier,
+    Progress, Source, Surroundings, TokenCache, Verifier,
     cache::{Key, Remembered},
     decide::{Accepted, accept},
+    policy::Policy,
 };
 use crate::{
-    jose::{Compact, Header},
+    jose::{Compact, Header, base64url::Room},
     jwks::{Current, Missing, RemoteKeys},
-    key::{Found, KeySet},
+    key::{Found, KeySet, VerificationKey},
     refusal::{Refusal, Refused},
 };
 
 impl Verifier {
     /// As [`verify`](Self::verify), at once where it can be.
     pub(crate) fn begin(&self, token: &[u8], around: &Surroundings<'_>) -> Progress {
+        match self.recall(token, around) {
+            Recalled::Known(result) => Progress::Done(result),
+            Recalled::New(place) => self.begin_anew(token, place, around),
+        }
+    }
+
+    /// What is to be said of a token that was verified before.
+    pub(crate) fn recall(&self, token: &[u8], around: &Surroundings<'_>) -> Recalled {
+        let Some(cache) = &self.0.cache else {
+            return Recalled::New(Place(None));
+        };
         // Before it is hashed: a stranger chooses its length.
         if token.len() > self.0.longest {
-            return Progress::Done(Err(Refusal::TooLong.into()));
+            return Recalled::New(Place(None));
         }
-        let place = self
-            .0
-            .cache
-            .as_ref()
-            .map(|cache| (cache, TokenCache::key(&self.0.id, token)));
-        if let Some((cache, key)) = &place
-            && let Some(remembered) = cache.get(key)
-            && self.still_holds(&remembered, around)
-        {
-            let good = remembered.accepted.at(around.now);
-            if good.is_err() {
-                cache.remove(key);
-            }
-            return Progress::Done(
-                good.map_err(Refused::from)
-                    .and_then(|()| self.admit(&remembered.accepted, around)),
-            );
+        let key = TokenCache::key(&self.0.seed, token);
+        let Some(remembered) = cache.get(&key) else {
+            return Recalled::New(Place(Some(key)));
+        };
+        if !self.still_holds(&remembered, around) {
+            return Recalled::New(Place(Some(key)));
         }
-        let place = place.map(|(_, key)| key);
+        let good = remembered.accepted.at(around.now);
+        if good.is_err() {
+            cache.remove(&key);
+        }
+        Recalled::Known(
+            good.map_err(Refused::from)
+                .and_then(|()| self.admit(&remembered.accepted, around)),
+        )
+    }
+
+    /// Verifies a token that is not known; if it is good, it belongs in `place`.
+    pub(crate) fn begin_anew(
+        &self,
+        token: &[u8],
+        Place(place): Place,
+        around: &Surroundings<'_>,
+    ) -> Progress {
         let attempt = match Attempt::read(token, self.0.longest) {
             Ok(attempt) => attempt,
             Err(refusal) => return Progress::Done(Err(refusal.into())),
         };
         match self.try_keys(&attempt, around) {
-            Tried::Signed(signed) => Progress::Done(self.finish(signed, place, around)),
+            Tried::Good(good) => Progress::Done(self.finish(good, place, around)),
             Tried::Refused(refusal) => Progress::Done(Err(refusal.into())),
             Tried::Missing { absent, otherwise } => {
                 self.ask_for(&absent, otherwise, token, place, around)
@@ -68,8 +85,11 @@ impl Verifier {
         })
     }
 
-    /// Tries the key that each issuer has for this token. No claim is known yet, so the token
-    /// itself cannot say whose it is.
+    /// Tries the key that each issuer has for this token. No claim is known before a signature
+    /// holds, so the token itself cannot say whose it is.
+    ///
+    /// Issuers may have the same key: tenants of one service, or one that publishes another's.
+    /// Where the claims name none of those before it, the next one's key is tried.
     fn try_keys(&self, attempt: &Attempt<'_>, around: &Surroundings<'_>) -> Tried {
         let header = &attempt.header;
         let mut otherwise = Refusal::Algorithm;
@@ -94,16 +114,17 @@ impl Verifier {
                 keys.find(header.kid.as_deref(), header.algorithm)
             });
             match found {
-                Found::Key(key) => match attempt.compact.verify(header.algorithm, key) {
-                    Ok(signed) => {
-                        return Tried::Signed(Signature {
-                            payload: signed.decode(),
-                            kid: key.kid().map(Into::into),
+                Found::Key(key) => match attempt.judge(key, &issuer.policy, around.now) {
+                    Ok((accepted, claims)) => {
+                        return Tried::Good(Remembered {
+                            bytes: weigh(claims, &accepted),
+                            accepted,
                             issuer: index,
                             epoch,
                         });
                     }
-                    Err(refusal) => worse(refusal),
+                    Err(refusal) if weight(refusal) > 0 => worse(refusal),
+                    Err(refusal) => return Tried::Refused(refusal),
                 },
                 Found::Ambiguous => worse(Refusal::AmbiguousKey),
                 Found::Unknown => {
@@ -177,7 +198,7 @@ impl Verifier {
         };
         let attempt = Attempt::read(token, self.0.longest)?;
         match self.try_keys(&attempt, &around) {
-            Tried::Signed(signed) => self.finish(signed, place, &around),
+            Tried::Good(good) => self.finish(good, place, &around),
             Tried::Refused(refusal) => Err(refusal.into()),
             Tried::Missing { absent, otherwise } => {
                 let outage = absent
@@ -192,42 +213,18 @@ impl Verifier {
         }
     }
 
-    /// The signature holds: what do the claims say?
+    /// The token is good: is it on this connection, and has nobody taken it back?
     fn finish(
         &self,
-        signature: Signature,
+        good: Remembered,
         place: Option<Key>,
         around: &Surroundings<'_>,
     ) -> Result<Arc<Principal>, Refused> {
-        let payload = signature.payload?;
-        let size = payload.len();
-        let issuer = self.issuer(signature.issuer)?;
-        let accepted = accept(
-            payload,
-            &issuer.policy,
-            signature.kid.as_deref(),
-            around.now,
-        )?;
-        let principal = self.admit(&accepted, around)?;
+        let principal = self.admit(&good.accepted, around)?;
         if let (Some(cache), Some(key)) = (&self.0.cache, place) {
-            cache.insert(
-                key,
-                Remembered {
-                    accepted,
-                    issuer: signature.issuer,
-                    epoch: signature.epoch,
-                    bytes: weigh(size),
-                },
-            );
+            cache.insert(key, good);
         }
         Ok(principal)
-    }
-
-    fn issuer(&self, index: usize) -> Result<&Known, Refused> {
-        self.0
-            .issuers
-            .get(index)
-            .ok_or_else(|| Refusal::UnknownKey.into())
     }
 
     /// What holds for this request alone, whether the token was verified now or before.
@@ -257,6 +254,15 @@ impl Verifier {
     }
 }
 
+/// What the cache says of a token.
+pub(crate) enum Recalled {
+    Known(Result<Arc<Principal>, Refused>),
+    New(Place),
+}
+
+/// Where a token is remembered, if it is to be.
+pub(crate) struct Place(Option<Key>);
+
 /// When to come back to what is being fetched already.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -272,18 +278,26 @@ impl<'t> Attempt<'t> {
         let header = compact.header()?;
         Ok(Self { compact, header })
     }
-}
 
-/// A signature that holds.
-struct Signature {
-    payload: Result<Vec<u8>, Refusal>,
-    kid: Option<Box<str>>,
-    issuer: usize,
-    epoch: u64,
+    /// Checks the signature with `key`, and only then what the claims say; also how many bytes
+    /// they have.
+    fn judge(
+        &self,
+        key: &VerificationKey,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<(Accepted, usize), Refusal> {
+        let signed = self.compact.verify(self.header.algorithm, key)?;
+        let mut room = Room::<1024>::new();
+        let payload = signed.decode_in(&mut room)?;
+        let size = payload.len();
+        let accepted = accept(payload, policy, key.name(), now)?;
+        Ok((accepted, size))
+    }
 }
 
 enum Tried {
-    Signed(Signature),
+    Good(Remembered),
     Refused(Refusal),
     /// These issuers may have the key by now; if not, this is why.
     Missing {
@@ -310,32 +324,41 @@ impl Absent {
     }
 }
 
-/// Of two issuers' reasons the one that came further counts.
+/// Of two issuers' reasons the one that came further counts. What weighs nothing is said of the
+/// token itself, or by the issuer that it names: there is nobody else to be asked.
 const fn weight(refusal: Refusal) -> u8 {
     match refusal {
         Refusal::Type => 1,
         Refusal::UnknownKey => 2,
         Refusal::AmbiguousKey => 3,
         Refusal::Base64 | Refusal::Signature => 4,
+        Refusal::Issuer => 5,
         _ => 0,
     }
 }
 
-/// No key is there. Where one was tried the token is forged, whatever else is down; otherwise an
-/// outage of ours is not held against the caller.
+/// No key is there. Where one was tried and the signature did not hold, the token is forged,
+/// whatever else is down; otherwise an outage of ours is not held against the caller.
 fn undecided(otherwise: Refusal, outage: Option<(Refusal, Duration)>) -> Refused {
     match outage {
-        Some((refusal, retry_after)) if weight(otherwise) < weight(Refusal::Signature) => Refused {
-            retry_after: Some(retry_after),
-            ..refusal.into()
-        },
+        Some((refusal, retry_after))
+            if !matches!(otherwise, Refusal::Base64 | Refusal::Signature) =>
+        {
+            Refused {
+                retry_after: Some(retry_after),
+                ..refusal.into()
+            }
+        }
         _ => otherwise.into(),
     }
 }
 
-/// What a remembered token takes up, in bytes: its claims, and the texts, sets and nodes that were
-/// made of them, which are no larger than the claims twice over.
-fn weigh(claims: usize) -> u64 {
+/// What a remembered token takes up, in bytes: its claims, the texts that were copied out of them,
+/// and for each scope and role an allocation and a place in a set.
+fn weigh(claims: usize, accepted: &Accepted) -> u64 {
     const FIXED: usize = 1_024;
-    (FIXED + 3 * claims) as u64
+    const EACH: usize = 96;
+    let principal = &accepted.principal;
+    let each = principal.scopes().count() + principal.roles().count();
+    (FIXED + 3 * claims + EACH * each) as u64
 }

@@ -74,20 +74,33 @@ pub(super) fn find<'a>(
 }
 
 impl<'a> Credential<'a> {
-    /// The token, as far as its characters go.
+    /// What is presented as a token.
     ///
     /// # Errors
     ///
-    /// Where there is none to verify.
-    pub(super) fn token(&self) -> Result<&'a [u8], Unreadable> {
+    /// Where there is nothing to verify.
+    pub(super) fn text(&self) -> Result<&'a [u8], Unreadable> {
         match self.kind {
             Kind::Dpop => Err(Unreadable::Dpop),
             _ if self.value.is_empty() => Err(Unreadable::Empty),
-            _ if is_b64token(self.value) => Ok(self.value),
+            _ => Ok(self.value),
+        }
+    }
+
+    /// Whether it has the characters of a token. One that was verified before does.
+    ///
+    /// # Errors
+    ///
+    /// What it is instead.
+    pub(super) fn check(&self) -> Result<(), Unreadable> {
+        if is_b64token(self.value) {
+            Ok(())
+        } else if self.value.contains(&b',') {
             // RFC 9110 section 11.6.2: one set of credentials. A proxy that joins two fields into
             // one writes a comma between them, which no token has.
-            _ if self.value.contains(&b',') => Err(Unreadable::Joined),
-            _ => Err(Unreadable::NotAToken),
+            Err(Unreadable::Joined)
+        } else {
+            Err(Unreadable::NotAToken)
         }
     }
 

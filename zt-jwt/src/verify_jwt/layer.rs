@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     refusal::{Refusal, Refused},
-    verifier::{Progress, Surroundings, Verifier},
+    verifier::{Progress, Recalled, Surroundings, Verifier},
 };
 
 /// Lets requests pass that present a good token; see the [module](super).
@@ -81,16 +81,22 @@ impl VerifyJwtLayer {
                 ));
             }
         };
-        let token = credential
-            .token()
-            .map_err(|unreadable| inner.unreadable(unreadable))?;
+        let unreadable = |unreadable| inner.unreadable(unreadable);
+        let token = credential.text().map_err(unreadable)?;
         inner.require_this_site(&credential, parts)?;
         let around = Surroundings {
             peer: cx.peer(),
             now: cx.now(),
             monotonic: cx.monotonic(),
         };
-        Ok((inner.verifier.begin(token, &around), credential.place))
+        let progress = match inner.verifier.recall(token, &around) {
+            Recalled::Known(result) => Progress::Done(result),
+            Recalled::New(place) => {
+                credential.check().map_err(unreadable)?;
+                inner.verifier.begin_anew(token, place, &around)
+            }
+        };
+        Ok((progress, credential.place))
     }
 
     /// Answers at once, or when the verifier does.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use zt_core::{context::SecurityContext, gate::Settings};
 
 use super::super::{
-    credential::{Found, Place, Unreadable, find},
+    credential::{Credential, Found, Place, Unreadable, find},
     strip::strip,
 };
 
@@ -26,7 +26,7 @@ fn read(places: &[Place], parts: &Parts) -> String {
         Found::Absent => "absent".to_owned(),
         Found::Foreign => "foreign".to_owned(),
         Found::Several => "several".to_owned(),
-        Found::One(credential) => match credential.token() {
+        Found::One(credential) => match token(&credential) {
             Ok(token) => String::from_utf8(token.to_vec()).unwrap(),
             Err(Unreadable::Empty) => "empty".to_owned(),
             Err(Unreadable::NotAToken) => "malformed".to_owned(),
@@ -34,6 +34,11 @@ fn read(places: &[Place], parts: &Parts) -> String {
             Err(Unreadable::Dpop) => "dpop".to_owned(),
         },
     }
+}
+
+fn token<'a>(credential: &Credential<'a>) -> Result<&'a [u8], Unreadable> {
+    let text = credential.text()?;
+    credential.check().map(|()| text)
 }
 
 /// The place that the case is about, one value of its header a line, and what is found.
@@ -353,7 +358,7 @@ proptest! {
         let parts = parts(&[("authorization", &value)]);
         let cx = SecurityContext::open(&parts, &Arc::new(Settings::default()));
         let found = match find(&[Place::Authorization], &parts, &cx) {
-            Found::One(credential) => credential.token().ok(),
+            Found::One(credential) => token(&credential).ok(),
             _ => None,
         };
         prop_assert_eq!(found, plainly(&value));
