@@ -18,7 +18,7 @@ use super::{
 use crate::{
     jose::{Compact, Header, base64url::Room},
     jwks::{Current, Missing, RemoteKeys},
-    key::{Found, KeySet, VerificationKey},
+    key::{Found, VerificationKey},
     refusal::{Refusal, Refused},
 };
 
@@ -72,7 +72,7 @@ impl Verifier {
             Tried::Good(good) => Progress::Done(self.finish(good, place, around)),
             Tried::Refused(refusal) => Progress::Done(Err(refusal.into())),
             Tried::Missing { absent, otherwise } => {
-                self.ask_for(&absent, otherwise, token, place, around)
+                self.ask_for(&absent, otherwise, &attempt, token, place, around)
             }
         }
     }
@@ -90,7 +90,7 @@ impl Verifier {
     ///
     /// Issuers may have the same key: tenants of one service, or one that publishes another's.
     /// Where the claims name none of those before it, the next one's key is tried.
-    fn try_keys(&self, attempt: &Attempt<'_>, around: &Surroundings<'_>) -> Tried {
+    pub(super) fn try_keys(&self, attempt: &Attempt<'_>, around: &Surroundings<'_>) -> Tried {
         let header = &attempt.header;
         let mut otherwise = Refusal::Algorithm;
         let mut worse = |refusal: Refusal| {
@@ -130,10 +130,7 @@ impl Verifier {
                 Found::Unknown => {
                     worse(Refusal::UnknownKey);
                     if let Source::Remote(remote) = &issuer.source {
-                        absent.push(Absent {
-                            remote: remote.clone(),
-                            looked_into: keys,
-                        });
+                        absent.push(remote.clone());
                     }
                 }
             }
@@ -145,10 +142,11 @@ impl Verifier {
     }
 
     /// A key is not there: it may have been published since.
-    fn ask_for(
+    pub(super) fn ask_for(
         &self,
-        absent: &[Absent],
+        absent: &[RemoteKeys],
         otherwise: Refusal,
+        attempt: &Attempt<'_>,
         token: &[u8],
         place: Option<Key>,
         around: &Surroundings<'_>,
@@ -156,7 +154,7 @@ impl Verifier {
         let mut fetches: Vec<BoxFuture<'static, ()>> = Vec::new();
         let mut outage = None;
         for keys in absent {
-            match keys.remote.missing(around.monotonic) {
+            match keys.missing(around.monotonic) {
                 Missing::Unknown => {}
                 Missing::Fetching(fetch) => fetches.push(fetch),
                 Missing::Unavailable { retry_after } => {
@@ -166,8 +164,12 @@ impl Verifier {
             }
         }
         if fetches.is_empty() {
-            // A fetch may have landed between looking for the key and asking for it.
-            if absent.iter().any(|keys| keys.has_others(around.monotonic)) {
+            // A fetch may have landed after its keys were looked at and before it was asked about.
+            let monotonic = self.0.clock.monotonic();
+            if absent
+                .iter()
+                .any(|keys| attempt.has_key_in(keys, monotonic))
+            {
                 let again = self.once_more(token, place, around.peer, around.now);
                 return Progress::Done(again);
             }
@@ -203,7 +205,7 @@ impl Verifier {
             Tried::Missing { absent, otherwise } => {
                 let outage = absent
                     .iter()
-                    .find_map(|keys| match keys.remote.missing(around.monotonic) {
+                    .find_map(|keys| match keys.missing(around.monotonic) {
                         Missing::Unknown => None,
                         Missing::Unavailable { retry_after } => Some((Refusal::Keys, retry_after)),
                         Missing::Fetching(_) | Missing::Crowded => Some((Refusal::Keys, SOON)),
@@ -267,16 +269,27 @@ pub(crate) struct Place(Option<Key>);
 const SOON: Duration = Duration::from_secs(1);
 
 /// A token that can be read.
-struct Attempt<'t> {
+pub(super) struct Attempt<'t> {
     compact: Compact<'t>,
     header: Header,
 }
 
 impl<'t> Attempt<'t> {
-    fn read(token: &'t [u8], longest: usize) -> Result<Self, Refusal> {
+    pub(super) fn read(token: &'t [u8], longest: usize) -> Result<Self, Refusal> {
         let compact = Compact::split(token, longest)?;
         let header = compact.header()?;
         Ok(Self { compact, header })
+    }
+
+    fn has_key_in(&self, keys: &RemoteKeys, monotonic: Duration) -> bool {
+        let header = &self.header;
+        match keys.current(monotonic) {
+            Current::Keys(keys) => !matches!(
+                keys.find(header.kid.as_deref(), header.algorithm),
+                Found::Unknown
+            ),
+            Current::None => false,
+        }
     }
 
     /// Checks the signature with `key`, and only then what the claims say; also how many bytes
@@ -296,32 +309,14 @@ impl<'t> Attempt<'t> {
     }
 }
 
-enum Tried {
+pub(super) enum Tried {
     Good(Remembered),
     Refused(Refusal),
     /// These issuers may have the key by now; if not, this is why.
     Missing {
-        absent: Vec<Absent>,
+        absent: Vec<RemoteKeys>,
         otherwise: Refusal,
     },
-}
-
-/// An issuer that had no key for a token.
-struct Absent {
-    remote: RemoteKeys,
-    /// The keys that it had then.
-    looked_into: Option<Arc<KeySet>>,
-}
-
-impl Absent {
-    /// Whether it has others by now.
-    fn has_others(&self, monotonic: Duration) -> bool {
-        match (self.remote.current(monotonic), &self.looked_into) {
-            (Current::Keys(now), Some(then)) => !Arc::ptr_eq(&now, then),
-            (Current::Keys(_), None) => true,
-            (Current::None, _) => false,
-        }
-    }
 }
 
 /// Of two issuers' reasons the one that came further counts. What weighs nothing is said of the
