@@ -950,3 +950,54 @@ async fn a_revocation_reaches_what_a_key_has_signed_whatever_the_token_calls_it(
         }
     }
 }
+
+/// Keys that arrive after they were looked at, and before it was asked whether they are on their
+/// way.
+#[cfg(feature = "testing")]
+#[tokio::test]
+async fn a_key_that_lands_between_two_looks_is_seen() {
+    use super::verify::{Attempt, Tried};
+    use crate::{
+        jwks::{FetchError, FetchRequest, Fetched, KeySource},
+        testing::TestIssuer,
+    };
+
+    #[derive(Debug)]
+    struct Published(TestIssuer);
+
+    impl KeySource for Published {
+        fn fetch(&self, _: FetchRequest) -> BoxFuture<'_, Result<Fetched, FetchError>> {
+            Box::pin(async move {
+                Ok(Fetched::New {
+                    body: self.0.jwks().into(),
+                    validator: None,
+                    fresh_for: None,
+                })
+            })
+        }
+    }
+
+    let clock = ManualClock::default();
+    let issuer = TestIssuer::offline().with_clock(clock.clone());
+    let source = Issuer::source(issuer.name(), "orders", Published(issuer.clone()));
+    let verifier = build(&clock, source);
+    verifier.fetch_keys().await.unwrap();
+    issuer.rotate();
+    let token = issuer.token("ada").audience("orders").mint();
+    let around = Surroundings {
+        peer: None,
+        now: clock.now().unwrap(),
+        monotonic: clock.monotonic(),
+    };
+    let attempt = Attempt::read(token.as_bytes(), 8 << 10).unwrap();
+    let Tried::Missing { absent, otherwise } = verifier.try_keys(&attempt, &around) else {
+        panic!("the key is not there yet");
+    };
+    clock.advance(Duration::from_secs(11));
+    verifier.fetch_keys().await.unwrap();
+    let token = token.as_bytes();
+    match verifier.ask_for(&absent, otherwise, &attempt, token, None, &around) {
+        Progress::Done(result) => assert_eq!(result.unwrap().subject(), "ada"),
+        Progress::Waiting(_) => panic!("nothing to wait for"),
+    }
+}

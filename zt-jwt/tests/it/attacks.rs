@@ -162,7 +162,10 @@ async fn bad_tokens_do_not_have_keys_fetched_more_often_than_the_cooldown_allows
         .unwrap();
     let door = Door::new(&verifier, clock.clone());
     verifier.fetch_keys().await.unwrap();
-    assert_eq!((issuer.discovery_requests(), issuer.jwks_requests()), (1, 1));
+    assert_eq!(
+        (issuer.discovery_requests(), issuer.jwks_requests()),
+        (1, 1)
+    );
 
     let mut sent = 0;
     for kind in BadToken::ALL {
@@ -176,7 +179,10 @@ async fn bad_tokens_do_not_have_keys_fetched_more_often_than_the_cooldown_allows
         sent += 1;
     }
     // The clock has not moved.
-    assert_eq!((issuer.discovery_requests(), issuer.jwks_requests()), (1, 1));
+    assert_eq!(
+        (issuer.discovery_requests(), issuer.jwks_requests()),
+        (1, 1)
+    );
 
     let begun = clock.monotonic();
     for kind in BadToken::ALL {

@@ -12,9 +12,7 @@ use std::{
 
 use serde_json::{Value, json};
 use zt_core::clock::{Clock, SystemClock};
-use zt_jwt::{
-    Algorithm, Issuer, KeySet, Refusal, VerificationKey, Verifier, testing::TestIssuer,
-};
+use zt_jwt::{Algorithm, Issuer, KeySet, Refusal, VerificationKey, Verifier, testing::TestIssuer};
 
 use crate::support::{AUDIENCE, base64url, from_base64url};
 
@@ -228,7 +226,13 @@ async fn node_and_we_verify_each_others_tokens_by_each_others_key_sets() {
         Algorithm::Ps256,
     ];
     let issuer = TestIssuer::offline().with_algorithms(algorithms);
-    let mint = |algorithm| issuer.token("ada").audience(AUDIENCE).algorithm(algorithm).mint();
+    let mint = |algorithm| {
+        issuer
+            .token("ada")
+            .audience(AUDIENCE)
+            .algorithm(algorithm)
+            .mint()
+    };
     let jwks: Value = serde_json::from_str(&issuer.jwks()).unwrap();
     let input = json!({ "claims": claims(), "tokens": algorithms.map(mint), "jwks": jwks });
     let mut child = Command::new("node")

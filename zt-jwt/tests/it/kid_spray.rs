@@ -116,7 +116,11 @@ async fn a_spray_while_nothing_is_known_yet_is_one_fetch_too() {
     let asked: FuturesUnordered<_> = (0..2_000)
         .map(|number| {
             let verifier = world.verifier.clone();
-            async move { verifier.verify(&unsigned(&format!("k{number}")), None).await }
+            async move {
+                verifier
+                    .verify(&unsigned(&format!("k{number}")), None)
+                    .await
+            }
         })
         .collect();
     let answers: Vec<_> = asked.collect().await;
@@ -124,7 +128,13 @@ async fn a_spray_while_nothing_is_known_yet_is_one_fetch_too() {
     for answer in answers {
         assert_eq!(answer.unwrap_err().refusal(), Refusal::UnknownKey);
     }
-    assert_eq!((world.issuer.discovery_requests(), world.issuer.jwks_requests()), (1, 1));
+    assert_eq!(
+        (
+            world.issuer.discovery_requests(),
+            world.issuer.jwks_requests()
+        ),
+        (1, 1)
+    );
 }
 
 #[tokio::test]
@@ -164,7 +174,10 @@ async fn while_the_issuer_is_slow_a_spray_waits_in_a_room_of_bounded_size() {
     assert_eq!((waiting.len(), crowded), (seats, 4_500));
     let status = || world.verifier.keys_status().remove(0).1;
     assert_eq!(status().waiting, seats);
-    until("the one fetch has come", || world.issuer.jwks_requests() == 2).await;
+    until("the one fetch has come", || {
+        world.issuer.jwks_requests() == 2
+    })
+    .await;
 
     // Somebody who goes away leaves a seat.
     let gone: Vec<_> = std::mem::take(&mut waiting).into_iter().collect();

@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use zt_core::{
-    clock::ManualClock,
-    decision::Code,
-    state::Readiness,
-};
+use zt_core::{clock::ManualClock, decision::Code, state::Readiness};
 use zt_jwt::{
     Verifier,
     testing::{Behaviour, Endpoint, TestIssuer},
@@ -91,7 +87,10 @@ async fn known_keys_do_and_unknown_ones_are_503_while_the_issuer_misbehaves() {
             world.issuer.behave_at(endpoint, behaviour.clone());
             let what = format!("{endpoint:?} {behaviour:?}");
             assert!(world.good().await.is_good(), "{what}");
-            let wait = world.unknown().await.assert_unavailable(Code::KeysUnavailable);
+            let wait = world
+                .unknown()
+                .await
+                .assert_unavailable(Code::KeysUnavailable);
             assert!(wait <= COOLDOWN.as_secs(), "{what}: {wait}");
             assert!(world.good().await.is_good(), "{what}");
             let error = world.last_error();
@@ -100,7 +99,10 @@ async fn known_keys_do_and_unknown_ones_are_503_while_the_issuer_misbehaves() {
 
             world.issuer.behave(Behaviour::Well);
             world.clock.advance(COOLDOWN);
-            world.unknown().await.assert_refused(Code::CredentialInvalid);
+            world
+                .unknown()
+                .await
+                .assert_refused(Code::CredentialInvalid);
             assert!(world.good().await.is_good(), "{what}");
             assert_eq!(world.last_error(), "");
         }
@@ -144,7 +146,11 @@ async fn a_slow_issuer_is_given_up_on_after_five_seconds() {
         world.clock.advance(Duration::from_secs(5));
         let answer = waiting.await.unwrap();
         answer.assert_unavailable(Code::KeysUnavailable);
-        assert!(world.last_error().contains("5000 ms"), "{}", world.last_error());
+        assert!(
+            world.last_error().contains("5000 ms"),
+            "{}",
+            world.last_error()
+        );
         assert!(world.good().await.is_good());
     }
 }
@@ -156,7 +162,10 @@ async fn one_that_is_not_too_slow_is_waited_for() {
     let token = world.issuer.token("ada").audience(AUDIENCE).mint();
     let socket = world.socket;
     let waiting = tokio::spawn(async move { socket.bearer(&token).await });
-    until("it asks for metadata", || world.issuer.discovery_requests() == 1).await;
+    until("it asks for metadata", || {
+        world.issuer.discovery_requests() == 1
+    })
+    .await;
     world.clock.advance(Duration::from_secs(2));
     until("it asks for keys", || world.issuer.jwks_requests() == 1).await;
     world.clock.advance(Duration::from_secs(2));
@@ -166,21 +175,33 @@ async fn one_that_is_not_too_slow_is_waited_for() {
 #[tokio::test]
 async fn ten_thousand_keys_are_no_key_set() {
     let world = World::warm().await;
-    world.issuer.behave_at(Endpoint::Keys, Behaviour::ManyKeys(2_000));
-    world.unknown().await.assert_unavailable(Code::KeysUnavailable);
+    world
+        .issuer
+        .behave_at(Endpoint::Keys, Behaviour::ManyKeys(2_000));
+    world
+        .unknown()
+        .await
+        .assert_unavailable(Code::KeysUnavailable);
     assert!(world.good().await.is_good());
     let cold = World::new().await;
-    cold.issuer.behave_at(Endpoint::Keys, Behaviour::ManyKeys(2_000));
+    cold.issuer
+        .behave_at(Endpoint::Keys, Behaviour::ManyKeys(2_000));
     cold.good().await.assert_unavailable(Code::KeysUnavailable);
 }
 
 #[tokio::test]
 async fn metadata_of_another_issuer_are_not_used() {
     let world = World::new().await;
-    world.issuer.behave_at(Endpoint::Metadata, Behaviour::OtherIssuer);
+    world
+        .issuer
+        .behave_at(Endpoint::Metadata, Behaviour::OtherIssuer);
     world.good().await.assert_unavailable(Code::KeysUnavailable);
     assert_eq!(world.issuer.jwks_requests(), 0);
-    assert!(world.last_error().contains("other-issuer"), "{}", world.last_error());
+    assert!(
+        world.last_error().contains("other-issuer"),
+        "{}",
+        world.last_error()
+    );
 }
 
 #[tokio::test]
@@ -205,7 +226,10 @@ async fn an_empty_set_is_the_issuers_word_and_takes_all_keys_away() {
     let world = World::warm().await;
     assert!(world.good().await.is_good());
     world.issuer.behave_at(Endpoint::Keys, Behaviour::EmptySet);
-    world.unknown().await.assert_unavailable(Code::KeysUnavailable);
+    world
+        .unknown()
+        .await
+        .assert_unavailable(Code::KeysUnavailable);
     world.good().await.assert_unavailable(Code::KeysUnavailable);
     assert!(!world.readiness.status().ready);
     world.issuer.behave(Behaviour::Well);
@@ -216,11 +240,13 @@ async fn an_empty_set_is_the_issuers_word_and_takes_all_keys_away() {
 #[tokio::test]
 async fn not_modified_is_believed_only_of_what_was_asked() {
     let cold = World::new().await;
-    cold.issuer.behave_at(Endpoint::Keys, Behaviour::NotModifiedAlways);
+    cold.issuer
+        .behave_at(Endpoint::Keys, Behaviour::NotModifiedAlways);
     cold.good().await.assert_unavailable(Code::KeysUnavailable);
 
     let warm = World::warm().await;
-    warm.issuer.behave_at(Endpoint::Keys, Behaviour::NotModifiedAlways);
+    warm.issuer
+        .behave_at(Endpoint::Keys, Behaviour::NotModifiedAlways);
     warm.clock.advance(Duration::from_secs(86_000));
     // A fetch that confirms the keys makes them fresh.
     warm.unknown().await.assert_refused(Code::CredentialInvalid);
@@ -238,7 +264,10 @@ async fn an_issuer_that_is_dead_for_an_hour_is_not_missed() {
         assert!(world.good().await.is_good());
     }
     assert!(world.readiness.status().ready);
-    world.unknown().await.assert_unavailable(Code::KeysUnavailable);
+    world
+        .unknown()
+        .await
+        .assert_unavailable(Code::KeysUnavailable);
 
     world.issuer.behave(Behaviour::Well);
     world.issuer.use_next_key();
@@ -257,7 +286,9 @@ async fn an_issuer_that_is_dead_past_the_limit_takes_its_keys_along() {
     assert!(world.socket.bearer(&long).await.is_good());
     world.issuer.behave(Behaviour::Down);
     // Fetched at first, and a cooldown and a thousand seconds ago.
-    world.clock.advance(Duration::from_secs(86_400 - 1_000) - COOLDOWN);
+    world
+        .clock
+        .advance(Duration::from_secs(86_400 - 1_000) - COOLDOWN);
     assert!(world.good().await.is_good());
     assert!(world.socket.bearer(&long).await.is_good());
     world.clock.advance(Duration::from_millis(1));
@@ -282,7 +313,11 @@ async fn a_forged_token_is_401_whatever_is_down() {
     let world = World::warm().await;
     world.issuer.behave(Behaviour::Down);
     let token = world.issuer.token("ada").audience(AUDIENCE).mint();
-    let forged = format!("{}AAAA{}", &token[..token.len() - 20], &token[token.len() - 16..]);
+    let forged = format!(
+        "{}AAAA{}",
+        &token[..token.len() - 20],
+        &token[token.len() - 16..]
+    );
     let answer = world.socket.bearer(&forged).await;
     answer.assert_refused(Code::CredentialInvalid);
 }

@@ -80,7 +80,11 @@ async fn a_claim_that_is_configured_has_to_be_there() {
         ("sub", Refusal::Subject),
     ] {
         let without = token().without(claim).mint();
-        assert_eq!(refusal(&verifier, &without).await, Some(expected), "{claim}");
+        assert_eq!(
+            refusal(&verifier, &without).await,
+            Some(expected),
+            "{claim}"
+        );
     }
 }
 
@@ -140,7 +144,10 @@ async fn an_attackers_kid_never_stands_in_a_request_for_keys() {
     let seen = seen.lock().unwrap();
     assert_eq!(seen.len(), 5);
     for request in &*seen {
-        assert!(request.contains("uri: https://keys.test/jwks?tenant=7"), "{request}");
+        assert!(
+            request.contains("uri: https://keys.test/jwks?tenant=7"),
+            "{request}"
+        );
         assert!(!request.contains("evil"), "{request}");
     }
 }
@@ -152,7 +159,11 @@ async fn a_key_is_for_its_own_kind_of_algorithm() {
     for algorithm in [Algorithm::EdDsa, Algorithm::Es256, Algorithm::Es384] {
         let kid = issuer.kid(algorithm);
         let keys = set["keys"].as_array().unwrap().iter();
-        let mut key = keys.filter(|key| key["kid"] == *kid).cloned().next().unwrap();
+        let mut key = keys
+            .filter(|key| key["kid"] == *kid)
+            .cloned()
+            .next()
+            .unwrap();
         // Without a word about its algorithm, it still is for what its type says.
         key.as_object_mut().unwrap().remove("alg");
         let keys = KeySet::parse(json!({ "keys": [key] }).to_string().as_bytes()).unwrap();
@@ -162,7 +173,11 @@ async fn a_key_is_for_its_own_kind_of_algorithm() {
             let token = issuer.token("ada").audience(AUDIENCE).algorithm(signed);
             let token = token.header("kid", kid.clone()).mint();
             let expected = (signed != algorithm).then_some(Refusal::UnknownKey);
-            assert_eq!(refusal(&verifier, &token).await, expected, "{algorithm} {signed}");
+            assert_eq!(
+                refusal(&verifier, &token).await,
+                expected,
+                "{algorithm} {signed}"
+            );
         }
     }
 }
@@ -173,7 +188,13 @@ async fn a_date_of_another_type_is_not_a_date_that_is_missing() {
     let issuer = TestIssuer::offline();
     let verifier = issuer.verifier(AUDIENCE);
     for claim in ["exp", "nbf", "iat"] {
-        for value in [json!("99999999999"), json!([0]), json!({}), json!(true), json!(-1)] {
+        for value in [
+            json!("99999999999"),
+            json!([0]),
+            json!({}),
+            json!(true),
+            json!(-1),
+        ] {
             let token = issuer.token("ada").audience(AUDIENCE);
             let token = token.claim(claim, value.clone()).mint();
             let refused = refusal(&verifier, &token).await;
@@ -244,7 +265,9 @@ async fn the_service_that_is_called_is_the_one_that_said_it_was_ready() {
 #[tokio::test]
 async fn one_key_that_cannot_be_read_does_not_lose_the_set() {
     let world = World::new().await;
-    world.issuer.behave_at(Endpoint::Keys, Behaviour::BadKeyAmong);
+    world
+        .issuer
+        .behave_at(Endpoint::Keys, Behaviour::BadKeyAmong);
     assert!(world.door.bearer(&world.good()).await.is_good());
     let (_, status) = world.verifier.keys_status().remove(0);
     assert!(status.usable && status.left_out.len() >= 10, "{status:?}");
@@ -265,7 +288,10 @@ async fn the_issuer_is_compared_where_the_address_of_keys_was_set_by_hand() {
     for (token, expected) in [
         (token().mint(), Some(Refusal::Issuer)),
         (token().without("iss").mint(), Some(Refusal::Issuer)),
-        (token().claim("iss", json!([name])).mint(), Some(Refusal::ClaimType)),
+        (
+            token().claim("iss", json!([name])).mint(),
+            Some(Refusal::ClaimType),
+        ),
         (token().claim("iss", name).mint(), None),
     ] {
         assert_eq!(refusal(&verifier, &token).await, expected);
@@ -337,7 +363,10 @@ async fn keys_are_fetched_again_by_themselves() {
         until("they are fresh again", || age() == Some(Duration::ZERO)).await;
         assert_eq!(world.issuer.jwks_requests(), fetches);
     }
-    assert_eq!(refusal(&world.verifier, &old).await, Some(Refusal::UnknownKey));
+    assert_eq!(
+        refusal(&world.verifier, &old).await,
+        Some(Refusal::UnknownKey)
+    );
     assert!(world.door.bearer(&world.good()).await.is_good());
 }
 
@@ -366,7 +395,10 @@ async fn what_is_longer_than_8_kib_is_refused_before_it_is_read() {
         token.claim("filler", "a".repeat(filler)).mint()
     };
     assert_eq!(refusal(&verifier, &token(5_000)).await, None);
-    assert_eq!(refusal(&verifier, &token(7_000)).await, Some(Refusal::TooLong));
+    assert_eq!(
+        refusal(&verifier, &token(7_000)).await,
+        Some(Refusal::TooLong)
+    );
     let nonsense = "!".repeat(8 * 1_024 + 1);
     assert_eq!(refusal(&verifier, &nonsense).await, Some(Refusal::TooLong));
 
@@ -375,7 +407,10 @@ async fn what_is_longer_than_8_kib_is_refused_before_it_is_read() {
         .longest_token(1_024)
         .build()
         .unwrap();
-    assert_eq!(refusal(&shorter, &token(5_000)).await, Some(Refusal::TooLong));
+    assert_eq!(
+        refusal(&shorter, &token(5_000)).await,
+        Some(Refusal::TooLong)
+    );
     assert_eq!(refusal(&shorter, &token(0)).await, None);
 }
 
@@ -438,7 +473,10 @@ async fn the_last_good_keys_do_while_the_issuer_fails() {
         world.issuer.behave(behaviour.clone());
         world.clock.advance(Duration::from_secs(600));
         assert!(world.verifier.fetch_keys().await.is_err(), "{behaviour:?}");
-        assert!(world.door.bearer(&world.good()).await.is_good(), "{behaviour:?}");
+        assert!(
+            world.door.bearer(&world.good()).await.is_good(),
+            "{behaviour:?}"
+        );
     }
 }
 

@@ -68,7 +68,11 @@ async fn many_tasks_with_the_same_cold_token_agree() {
             .map(|number| {
                 let verifier = world.verifier.clone();
                 let is_good = number % 4 != 0;
-                let token = if is_good { good.clone() } else { forged.clone() };
+                let token = if is_good {
+                    good.clone()
+                } else {
+                    forged.clone()
+                };
                 tokio::spawn(async move { (is_good, verifier.verify(&token, None).await) })
             })
             .collect();
@@ -156,7 +160,10 @@ async fn a_key_that_is_removed_leaves_nothing_behind_that_passes() {
         let verified = futures_util::FutureExt::now_or_never(world.verifier.verify(token, None));
         assert_eq!(verified.unwrap().is_ok(), generation == ROTATIONS);
     }
-    let (passed, refused) = (passed.load(Ordering::SeqCst), refused.load(Ordering::SeqCst));
+    let (passed, refused) = (
+        passed.load(Ordering::SeqCst),
+        refused.load(Ordering::SeqCst),
+    );
     println!("{ROTATIONS} keys removed under {passed} good and {refused} refused verifications");
 }
 

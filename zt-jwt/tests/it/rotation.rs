@@ -174,10 +174,9 @@ async fn keys_that_come_back_do_not_bring_what_was_remembered_back() {
     let world = World::new().await;
     let token = world.good();
     assert!(world.door.bearer(&token).await.is_good());
-    world.issuer.behave_at(
-        zt_jwt::testing::Endpoint::Keys,
-        Behaviour::EmptySet,
-    );
+    world
+        .issuer
+        .behave_at(zt_jwt::testing::Endpoint::Keys, Behaviour::EmptySet);
     world.clock.advance(COOLDOWN);
     assert!(world.verifier.fetch_keys().await.is_err());
     let answer = world.door.bearer(&token).await;

@@ -50,13 +50,13 @@ impl Door {
         });
         let inner = VerifyJwtLayer::new(verifier.clone()).layer(handler);
         let settings = Settings::default().with_clock(clock);
-        let service = OpenContextLayer::new(settings)
-            .layer(inner)
-            .and_then(|response: Response<_>| async move {
+        let service = OpenContextLayer::new(settings).layer(inner).and_then(
+            |response: Response<_>| async move {
                 let (head, body) = response.into_parts();
                 let body = BodyExt::collect(body).await.unwrap().to_bytes();
                 Ok(Response::from_parts(head, Full::new(body)))
-            });
+            },
+        );
         Self {
             service: BoxCloneSyncService::new(service),
             reached,
