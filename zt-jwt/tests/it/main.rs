@@ -11,7 +11,7 @@
 )]
 
 mod attacks;
-// mod differential;
+mod differential;
 mod interoperability;
 mod kid_spray;
 mod outages;
