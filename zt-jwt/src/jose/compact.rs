@@ -41,6 +41,11 @@ impl<'a> Compact<'a> {
         })
     }
 
+    /// The header's text. What it says depends on nothing else.
+    pub(crate) const fn header_text(&self) -> &'a str {
+        self.header
+    }
+
     /// The header, as far as policy lets it pass.
     pub(crate) fn header(&self) -> Result<Header, Refusal> {
         let mut room = Room::<512>::new();

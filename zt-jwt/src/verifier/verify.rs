@@ -63,12 +63,12 @@ impl Verifier {
         Place(place): Place,
         around: &Surroundings<'_>,
     ) -> Progress {
-        let attempt = match Attempt::read(token, self.0.longest) {
+        let attempt = match self.read(token) {
             Ok(attempt) => attempt,
             Err(refusal) => return Progress::Done(Err(refusal.into())),
         };
         match self.try_keys(&attempt, around) {
-            Tried::Signed(signed) => Progress::Done(self.finish(signed, place, around)),
+            Tried::Signed(signed) => Progress::Done(self.finish(attempt, signed, place, around)),
             Tried::Refused(refusal) => Progress::Done(Err(refusal.into())),
             Tried::Missing { absent, otherwise } => {
                 self.ask_for(&absent, otherwise, token, place, around)
@@ -76,11 +76,26 @@ impl Verifier {
         }
     }
 
+    /// What can be read of a token without a key.
+    fn read<'t>(&self, token: &'t [u8]) -> Result<Attempt<'t>, Refusal> {
+        let compact = Compact::split(token, self.0.longest)?;
+        let known = self.0.headers.find(compact.header_text());
+        let is_new = known.is_none();
+        let header = match known {
+            Some(header) => header,
+            None => Arc::new(compact.header()?),
+        };
+        Ok(Attempt {
+            compact,
+            header,
+            is_new,
+        })
+    }
+
     /// Whether the keys that a remembered token was verified with are still trusted.
     fn still_holds(&self, remembered: &Remembered, around: &Surroundings<'_>) -> bool {
         self.0.issuers.get(remembered.issuer).is_some_and(|issuer| {
-            issuer.source.epoch() == remembered.epoch
-                && issuer.source.current(around.monotonic).is_some()
+            issuer.source.epoch() == remembered.epoch && issuer.source.is_current(around.monotonic)
         })
     }
 
@@ -183,9 +198,9 @@ impl Verifier {
             now,
             monotonic: self.0.clock.monotonic(),
         };
-        let attempt = Attempt::read(token, self.0.longest)?;
+        let attempt = self.read(token)?;
         match self.try_keys(&attempt, &around) {
-            Tried::Signed(signed) => self.finish(signed, place, &around),
+            Tried::Signed(signed) => self.finish(attempt, signed, place, &around),
             Tried::Refused(refusal) => Err(refusal.into()),
             Tried::Missing { absent, otherwise } => {
                 let outage = absent
@@ -203,6 +218,7 @@ impl Verifier {
     /// The signature holds: what do the claims say?
     fn finish(
         &self,
+        attempt: Attempt<'_>,
         signature: Signature<'_>,
         place: Option<Key>,
         around: &Surroundings<'_>,
@@ -213,6 +229,10 @@ impl Verifier {
         let issuer = self.issuer(signature.issuer)?;
         let accepted = accept(payload, &issuer.policy, signature.kid, around.now)?;
         let principal = self.admit(&accepted, around)?;
+        if attempt.is_new {
+            let text = attempt.compact.header_text();
+            self.0.headers.note(text, attempt.header);
+        }
         if let (Some(cache), Some(key)) = (&self.0.cache, place) {
             cache.insert(
                 key,
@@ -276,15 +296,9 @@ const SOON: Duration = Duration::from_secs(1);
 /// A token that can be read.
 struct Attempt<'t> {
     compact: Compact<'t>,
-    header: Header,
-}
-
-impl<'t> Attempt<'t> {
-    fn read(token: &'t [u8], longest: usize) -> Result<Self, Refusal> {
-        let compact = Compact::split(token, longest)?;
-        let header = compact.header()?;
-        Ok(Self { compact, header })
-    }
+    header: Arc<Header>,
+    /// Whether such a header was not seen before.
+    is_new: bool,
 }
 
 /// A signature that holds.
