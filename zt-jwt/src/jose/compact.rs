@@ -12,6 +12,7 @@ pub(crate) struct Compact<'a> {
 }
 
 /// A payload whose signature holds: there is no other way to come by one.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Signed<'a> {
     payload: &'a str,
 }
@@ -36,6 +37,11 @@ impl<'a> Compact<'a> {
             payload,
             signature,
         })
+    }
+
+    /// The header's text. What it says depends on nothing else.
+    pub(crate) const fn header_text(&self) -> &'a str {
+        self.header
     }
 
     /// The header, as far as policy lets it pass.

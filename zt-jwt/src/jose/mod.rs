@@ -13,6 +13,6 @@ pub(crate) mod shape;
 mod tests;
 
 pub(crate) use self::{
-    compact::Compact,
+    compact::{Compact, Signed},
     header::{Header, MAX_KID},
 };

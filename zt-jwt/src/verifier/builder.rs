@@ -9,7 +9,7 @@ use zt_core::{
 
 use super::{
     CacheBounds, ConfigError, Inner, Issuer, Known, Source, TokenCache, Verifier, cache::Seed,
-    issuer,
+    headers::Headers, issuer,
 };
 use crate::jwks::RemoteKeys;
 
@@ -115,6 +115,7 @@ impl VerifierBuilder {
             seed: Seed::new(&bytes(&*self.entropy)?),
             sanctions: self.sanctions,
             cache: self.cache,
+            headers: Headers::new(),
             longest: self.longest,
         })))
     }

@@ -4,6 +4,7 @@ mod builder;
 mod cache;
 mod decide;
 mod error;
+mod headers;
 mod issuer;
 mod policy;
 #[cfg(test)]
@@ -28,7 +29,7 @@ pub use self::{
     issuer::Issuer,
     policy::Audience,
 };
-use self::{cache::Seed, policy::Policy};
+use self::{cache::Seed, headers::Headers, policy::Policy};
 use crate::{
     jwks::{Current, CurrentKeys, KeysStatus, RemoteKeys},
     key::KeySet,
@@ -46,6 +47,7 @@ struct Inner {
     seed: Seed,
     sanctions: Option<Sanctions>,
     cache: Option<TokenCache>,
+    headers: Headers,
     longest: usize,
 }
 
@@ -200,6 +202,14 @@ impl Source {
                 Current::Keys(keys) => Some(InUse::Remote(keys)),
                 Current::None => None,
             },
+        }
+    }
+
+    /// Whether there are keys that may be used.
+    fn is_current(&self, monotonic: Duration) -> bool {
+        match self {
+            Self::Fixed(_) => true,
+            Self::Remote(_) => self.current(monotonic).is_some(),
         }
     }
 

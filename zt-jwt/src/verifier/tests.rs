@@ -975,12 +975,40 @@ async fn a_revocation_reaches_what_a_key_has_signed_whatever_the_token_calls_it(
     }
 }
 
+/// A token that names no key, and a verifier with the keys of fifty issuers.
+#[test]
+fn a_token_is_checked_with_a_few_keys_at_most_and_with_each_once() {
+    let clock = ManualClock::default();
+    let named = |name: &str, secret: &[u8]| {
+        let secret = Secret::new(secret.to_vec());
+        Issuer::shared_secret(name, "orders", Algorithm::Hs256, &secret).unwrap()
+    };
+    let build = |secret: fn(u8) -> Vec<u8>| {
+        let builder = Verifier::builder().clock(clock.clone());
+        let others = (0..50).map(|n| named(&format!("https://{n}.example"), &secret(n)));
+        let builder = others.fold(builder, VerifierBuilder::issuer);
+        builder.issuer(named(ISSUER, SECRET)).build().unwrap()
+    };
+    let token = sign(&claims(&clock));
+
+    // Tenants of one service: the last one is found, however many there are.
+    let tenants = build(|_| SECRET.to_vec());
+    assert_eq!(
+        verify(&tenants, &token, &clock).unwrap().issuer(),
+        Some(ISSUER)
+    );
+
+    let strangers = build(|n| vec![n; 32]);
+    let refusal = verify(&strangers, &token, &clock).err();
+    assert_eq!(refusal, Some(Refusal::AmbiguousKey));
+}
+
 /// Keys that arrive after they were looked at, and before it was asked whether they are on their
 /// way.
 #[cfg(feature = "testing")]
 #[tokio::test]
 async fn a_key_that_lands_between_two_looks_is_seen() {
-    use super::verify::{Attempt, Tried};
+    use super::verify::Tried;
     use crate::{
         jwks::{FetchError, FetchRequest, Fetched, KeySource},
         testing::TestIssuer,
@@ -1013,7 +1041,7 @@ async fn a_key_that_lands_between_two_looks_is_seen() {
         now: clock.now().unwrap(),
         monotonic: clock.monotonic(),
     };
-    let attempt = Attempt::read(token.as_bytes(), 8 << 10).unwrap();
+    let attempt = verifier.read(token.as_bytes()).unwrap();
     let Tried::Missing { absent, otherwise } = verifier.try_keys(&attempt, &around) else {
         panic!("the key is not there yet");
     };

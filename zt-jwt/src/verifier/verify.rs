@@ -16,7 +16,7 @@ use super::{
     policy::Policy,
 };
 use crate::{
-    jose::{Compact, Header, base64url::Room},
+    jose::{Compact, Header, Signed, base64url::Room},
     jwks::{Current, Missing, RemoteKeys},
     key::{Found, VerificationKey},
     refusal::{Refusal, Refused},
@@ -64,12 +64,12 @@ impl Verifier {
         Place(place): Place,
         around: &Surroundings<'_>,
     ) -> Progress {
-        let attempt = match Attempt::read(token, self.0.longest) {
+        let attempt = match self.read(token) {
             Ok(attempt) => attempt,
             Err(refusal) => return Progress::Done(Err(refusal.into())),
         };
         match self.try_keys(&attempt, around) {
-            Tried::Good(good) => Progress::Done(self.finish(good, place, around)),
+            Tried::Good(good) => Progress::Done(self.finish(attempt, good, place, around)),
             Tried::Refused(refusal) => Progress::Done(Err(refusal.into())),
             Tried::Missing { absent, otherwise } => {
                 self.ask_for(&absent, otherwise, &attempt, token, place, around)
@@ -77,11 +77,26 @@ impl Verifier {
         }
     }
 
+    /// What can be read of a token without a key.
+    pub(super) fn read<'t>(&self, token: &'t [u8]) -> Result<Attempt<'t>, Refusal> {
+        let compact = Compact::split(token, self.0.longest)?;
+        let known = self.0.headers.find(compact.header_text());
+        let is_new = known.is_none();
+        let header = match known {
+            Some(header) => header,
+            None => Arc::new(compact.header()?),
+        };
+        Ok(Attempt {
+            compact,
+            header,
+            is_new,
+        })
+    }
+
     /// Whether the keys that a remembered token was verified with are still trusted.
     fn still_holds(&self, remembered: &Remembered, around: &Surroundings<'_>) -> bool {
         self.0.issuers.get(remembered.issuer).is_some_and(|issuer| {
-            issuer.source.epoch() == remembered.epoch
-                && issuer.source.current(around.monotonic).is_some()
+            issuer.source.epoch() == remembered.epoch && issuer.source.is_current(around.monotonic)
         })
     }
 
@@ -99,6 +114,7 @@ impl Verifier {
             }
         };
         let mut absent = Vec::new();
+        let mut tried = TriedKeys::new(self.0.issuers.len());
         for (index, issuer) in self.0.issuers.iter().enumerate() {
             if !issuer.policy.algorithms.contains(header.algorithm) {
                 continue;
@@ -114,7 +130,10 @@ impl Verifier {
                 keys.find(header.kid.as_deref(), header.algorithm)
             });
             match found {
-                Found::Key(key) => match attempt.judge(key, &issuer.policy, around.now) {
+                Found::Key(key) => match tried
+                    .verify(attempt, key)
+                    .and_then(|signed| judge(signed, key, &issuer.policy, around.now))
+                {
                     Ok((accepted, claims)) => {
                         return Tried::Good(Remembered {
                             bytes: weigh(claims, &accepted),
@@ -123,6 +142,8 @@ impl Verifier {
                             epoch,
                         });
                     }
+                    // Tried enough.
+                    Err(Refusal::AmbiguousKey) => return Tried::Refused(Refusal::AmbiguousKey),
                     Err(refusal) if weight(refusal) > 0 => worse(refusal),
                     Err(refusal) => return Tried::Refused(refusal),
                 },
@@ -198,9 +219,9 @@ impl Verifier {
             now,
             monotonic: self.0.clock.monotonic(),
         };
-        let attempt = Attempt::read(token, self.0.longest)?;
+        let attempt = self.read(token)?;
         match self.try_keys(&attempt, &around) {
-            Tried::Good(good) => self.finish(good, place, &around),
+            Tried::Good(good) => self.finish(attempt, good, place, &around),
             Tried::Refused(refusal) => Err(refusal.into()),
             Tried::Missing { absent, otherwise } => {
                 let outage = absent
@@ -218,11 +239,16 @@ impl Verifier {
     /// The token is good: is it on this connection, and has nobody taken it back?
     fn finish(
         &self,
+        attempt: Attempt<'_>,
         good: Remembered,
         place: Option<Key>,
         around: &Surroundings<'_>,
     ) -> Result<Arc<Principal>, Refused> {
         let principal = self.admit(&good.accepted, around)?;
+        if attempt.is_new {
+            let text = attempt.compact.header_text();
+            self.0.headers.note(text, attempt.header);
+        }
         if let (Some(cache), Some(key)) = (&self.0.cache, place) {
             cache.insert(key, good);
         }
@@ -271,16 +297,12 @@ const SOON: Duration = Duration::from_secs(1);
 /// A token that can be read.
 pub(super) struct Attempt<'t> {
     compact: Compact<'t>,
-    header: Header,
+    header: Arc<Header>,
+    /// Whether such a header was not seen before.
+    is_new: bool,
 }
 
-impl<'t> Attempt<'t> {
-    pub(super) fn read(token: &'t [u8], longest: usize) -> Result<Self, Refusal> {
-        let compact = Compact::split(token, longest)?;
-        let header = compact.header()?;
-        Ok(Self { compact, header })
-    }
-
+impl Attempt<'_> {
     fn has_key_in(&self, keys: &RemoteKeys, monotonic: Duration) -> bool {
         let header = &self.header;
         match keys.current(monotonic) {
@@ -291,21 +313,63 @@ impl<'t> Attempt<'t> {
             Current::None => false,
         }
     }
+}
 
-    /// Checks the signature with `key`, and only then what the claims say; also how many bytes
-    /// they have.
-    fn judge(
-        &self,
+/// Checks what the claims say, behind a signature that holds under `key`; also how many bytes they
+/// have.
+fn judge(
+    signed: Signed<'_>,
+    key: &VerificationKey,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<(Accepted, usize), Refusal> {
+    let mut room = Room::<1024>::new();
+    let payload = signed.decode_in(&mut room)?;
+    let accepted = accept(payload, policy, key.name(), now)?;
+    Ok((accepted, payload.len()))
+}
+
+/// The keys that one token was checked with. Several issuers may have the same key, which is tried
+/// once; and a stranger's token, which names no issuer, is not checked with the keys of all.
+struct TriedKeys<'t> {
+    keys: Vec<([u8; 32], Result<Signed<'t>, Refusal>)>,
+    /// Whether there can be others.
+    several: bool,
+}
+
+/// How many keys one token is checked with.
+const MOST_KEYS: usize = 8;
+
+impl<'t> TriedKeys<'t> {
+    const fn new(issuers: usize) -> Self {
+        Self {
+            keys: Vec::new(),
+            several: issuers > 1,
+        }
+    }
+
+    fn verify(
+        &mut self,
+        attempt: &Attempt<'t>,
         key: &VerificationKey,
-        policy: &Policy,
-        now: Timestamp,
-    ) -> Result<(Accepted, usize), Refusal> {
-        let signed = self.compact.verify(self.header.algorithm, key)?;
-        let mut room = Room::<1024>::new();
-        let payload = signed.decode_in(&mut room)?;
-        let size = payload.len();
-        let accepted = accept(payload, policy, key.name(), now)?;
-        Ok((accepted, size))
+    ) -> Result<Signed<'t>, Refusal> {
+        let algorithm = attempt.header.algorithm;
+        if !self.several {
+            return attempt.compact.verify(algorithm, key);
+        }
+        let before = self
+            .keys
+            .iter()
+            .find(|(known, _)| *known == key.thumbprint());
+        if let Some((_, result)) = before {
+            return *result;
+        }
+        if self.keys.len() >= MOST_KEYS {
+            return Err(Refusal::AmbiguousKey);
+        }
+        let result = attempt.compact.verify(algorithm, key);
+        self.keys.push((key.thumbprint(), result));
+        result
     }
 }
 
