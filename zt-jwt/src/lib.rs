@@ -34,6 +34,8 @@ pub mod jwks;
 pub mod key;
 mod refusal;
 pub mod require;
+#[cfg(test)]
+mod test_log;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod verifier;

@@ -24,9 +24,10 @@ pub(crate) struct Claims<'a> {
     pub(crate) session: Option<Cow<'a, str>>,
     pub(crate) context_class: Option<Cow<'a, str>>,
     pub(crate) client: Option<Cow<'a, str>>,
-    /// `scope` (RFC 8693 section 4.2).
-    pub(crate) scope: Option<Cow<'a, str>>,
-    /// `scp`, as some issuers write it.
+    /// `scope` (RFC 8693 section 4.2): one text with spaces between, or a list, as some issuers
+    /// write it.
+    pub(crate) scope: Option<Strings<'a>>,
+    /// `scp`, which is as often the one as the other.
     pub(crate) scopes: Option<Strings<'a>>,
     pub(crate) roles: Option<Strings<'a>>,
     pub(crate) tenant: Option<Cow<'a, str>>,

@@ -132,7 +132,7 @@ impl<'de> Reading<'de, '_> {
             Known::Session => self.claims.session = self.text(value, true),
             Known::ContextClass => self.claims.context_class = self.text(value, true),
             Known::Client => self.claims.client = self.text(value, true),
-            Known::Scope => self.claims.scope = self.text(value, true),
+            Known::Scope => self.claims.scope = self.strings(value, true),
             Known::Scopes => self.claims.scopes = self.strings(value, true),
             Known::Type => claims.marks.hear(&value, says_typ),
             Known::Use => claims.marks.hear(&value, says_use),

@@ -161,7 +161,10 @@ impl RemoteKeys {
         });
         match flight {
             Ok(flight) => {
-                select(pin!(flight.landed()), self.patience()).await;
+                let landed = pin!(flight.landed());
+                if let Either::Right(_) = select(landed, self.patience()).await {
+                    return Err(wait(self.0.settings.cooldown));
+                }
             }
             Err(settled) => return settled,
         }

@@ -2,6 +2,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use zt_core::{
     clock::{Clock, SystemClock},
+    identity::PrincipalKind,
     random::{Entropy, OsEntropy, bytes},
     state::Sanctions,
 };
@@ -123,6 +124,9 @@ impl Known {
     fn new(issuer: Issuer, clock: &Arc<dyn Clock>) -> Result<Self, ConfigError> {
         let algorithms = issuer.policy.algorithms;
         let none_left = || ConfigError::NoAlgorithm((&*issuer.policy.name).into());
+        if issuer.policy.principal == Some(PrincipalKind::Anonymous) {
+            return Err(ConfigError::Anonymous((&*issuer.policy.name).into()));
+        }
         if algorithms.is_empty() {
             return Err(none_left());
         }

@@ -62,14 +62,12 @@ pub(super) fn accept(
     let mut principal = Principal::assertion(kind, subject, AuthMethod::Jwt)
         .issuer(Arc::clone(&policy.name))
         .expires_at(until);
-    if let Some(scope) = claims.scope.as_deref() {
-        principal = principal.scopes(list(scope));
+    for scopes in [&claims.scope, &claims.scopes].into_iter().flatten() {
+        principal = match scopes {
+            Strings::One(scopes) => principal.scopes(list(scopes)),
+            Strings::Several(scopes) => principal.scopes(scopes.iter().map(|scope| &**scope)),
+        };
     }
-    principal = match &claims.scopes {
-        None => principal,
-        Some(Strings::One(scopes)) => principal.scopes(list(scopes)),
-        Some(Strings::Several(scopes)) => principal.scopes(scopes.iter().map(|scope| &**scope)),
-    };
     if let Some(found) = &claims.roles {
         principal = principal.roles(found.iter());
     }

@@ -123,7 +123,7 @@ impl Issuer {
     /// `client_id`, `iat` and `jti` are all there.
     pub fn strict_rfc9068(mut self) -> Self {
         self.policy.strict = true;
-        self.typ(["at+jwt"])
+        self
     }
 
     /// Only tokens that say one of these in `typ` (without `application/`, in any case). Without

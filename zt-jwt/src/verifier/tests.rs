@@ -415,6 +415,8 @@ fn the_kind_of_token_stands_in_its_header_too() {
         };
         sign_with(&header, &claims.to_string())
     };
+    // Whatever else was asked for, before or after.
+    let narrowed = build(&clock, issuer().strict_rfc9068().typ(["jwt", "at+jwt"]));
     let full = with(claims(&clock), "client_id", json!("web"));
     for (typ, usual, rfc9068) in [
         (Value::Null, true, false),
@@ -441,6 +443,11 @@ fn the_kind_of_token_stands_in_its_header_too() {
             wrong(rfc9068),
             "{typ}, strict"
         );
+        assert_eq!(
+            verify(&narrowed, &token, &clock).err(),
+            wrong(rfc9068),
+            "{typ}, narrowed"
+        );
     }
     for claim in ["client_id", "iat", "jti"] {
         let token = token(json!("at+jwt"), &without(full.clone(), claim));
@@ -450,6 +457,20 @@ fn the_kind_of_token_stands_in_its_header_too() {
             "{claim}"
         );
         assert!(verify(&verifier, &token, &clock).is_ok());
+    }
+}
+
+/// Spring Authorization Server and IdentityServer write lists.
+#[test]
+fn scopes_are_one_text_or_a_list() {
+    let clock = ManualClock::default();
+    let verifier = build(&clock, issuer());
+    for name in ["scope", "scp"] {
+        for scopes in [json!("a b"), json!(["a", "b"])] {
+            let claims = with(without(claims(&clock), "scope"), name, scopes);
+            let who = verify(&verifier, &sign(&claims), &clock).unwrap();
+            assert_eq!(who.scopes().collect::<Vec<_>>(), ["a", "b"], "{claims}");
+        }
     }
 }
 
@@ -591,7 +612,8 @@ fn a_remembered_token_lends_nothing_to_one_that_is_almost_it() {
         assert!(verify(&verifier, &other, &clock).is_err(), "{at}");
     }
     assert!(verify(&verifier, &format!("{token}A"), &clock).is_err());
-    assert!(verify(&verifier, &token[..token.len() - 1], &clock).is_err());
+    let (shorter, _) = token.split_at(token.len() - 1);
+    assert!(verify(&verifier, shorter, &clock).is_err());
 }
 
 /// lua-resty-openidc #569: a cache that forgets who asked for what.
@@ -718,6 +740,8 @@ fn a_verifier_that_could_verify_nothing_is_not_built() {
     let nameless = Issuer::shared_secret("", "orders", Algorithm::Hs256, &secret).unwrap();
     let nameless = Verifier::builder().issuer(nameless).build();
     assert!(matches!(nameless, Err(ConfigError::IssuerName(_))));
+    let nobody = Verifier::builder().issuer(issuer().principals(PrincipalKind::Anonymous));
+    assert!(matches!(nobody.build(), Err(ConfigError::Anonymous(_))));
     let short = Secret::from("too short");
     assert!(Issuer::shared_secret(ISSUER, "orders", Algorithm::Hs256, &short).is_err());
     assert!(Issuer::shared_secret(ISSUER, "orders", Algorithm::Es256, &secret).is_err());

@@ -159,7 +159,7 @@ async fn a_key_is_for_its_own_kind_of_algorithm() {
     for algorithm in [Algorithm::EdDsa, Algorithm::Es256, Algorithm::Es384] {
         let kid = issuer.kid(algorithm);
         let mut keys = set["keys"].as_array().unwrap().iter();
-        let mut key = keys.find(|key| key["kid"] == *kid).cloned().unwrap();
+        let mut key = keys.find(|key| key["kid"] == *kid).unwrap().clone();
         // Without a word about its algorithm, it still is for what its type says.
         key.as_object_mut().unwrap().remove("alg");
         let keys = KeySet::parse(json!({ "keys": [key] }).to_string().as_bytes()).unwrap();

@@ -38,10 +38,17 @@ impl Subscriber for Asks {
 fn a_log_that_asks_how_tokens_stand_gets_an_answer() {
     let (told, failures) = mpsc::channel();
     std::thread::spawn(move || {
-        let tokens = tokens(Issuer::new(Mode::Down), &ManualClock::default());
-        let _here = tracing::subscriber::set_default(Asks(tokens.clone(), told));
-        let runtime = tokio::runtime::Builder::new_current_thread().build();
-        runtime.unwrap().block_on(tokens.token()).unwrap_err();
+        let clock = ManualClock::default();
+        let runtime = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            runtime.unwrap()
+        };
+        // The line is known before anybody listens to it.
+        let before = tokens(Issuer::new(Mode::Down), &clock);
+        runtime().block_on(before.token()).unwrap_err();
+        let tokens = tokens(Issuer::new(Mode::Down), &clock);
+        let _here = crate::test_log::listen(Asks(tokens.clone(), told));
+        runtime().block_on(tokens.token()).unwrap_err();
     });
     // Waits for ever where the log waits for itself.
     assert_eq!(failures.recv_timeout(60 * SECOND), Ok(1));
