@@ -195,12 +195,16 @@ async fn the_first_tokens_under_a_new_key_all_pass_however_many_come_at_once() {
         world.issuer.use_next_key();
         world.clock.advance(COOLDOWN);
         let go = Arc::new(AtomicBool::new(false));
-        let tasks: Vec<_> = (0..24)
-            .map(|_| {
+        let tasks: Vec<_> = (0..64)
+            .map(|number| {
                 let (world, go) = (world.clone(), go.clone());
                 tokio::spawn(async move {
                     let token = world.good();
                     while !go.load(Ordering::SeqCst) {
+                        tokio::task::yield_now().await;
+                    }
+                    // One after the other, so that some come just when the fetch lands.
+                    for _ in 0..number {
                         tokio::task::yield_now().await;
                     }
                     world.verifier.verify(&token, None).await
