@@ -2,6 +2,7 @@
 
 use crate::{
     algorithm::Algorithm,
+    claims::{Claims, Wanted},
     jose::{Compact, json},
     key::{Found, KeySet, VerificationKey},
     refusal::Refusal,
@@ -46,6 +47,30 @@ pub fn keeps_all_of(new: &KeySet, old: &KeySet) -> bool {
 
 pub fn is_strict_object(text: &[u8]) -> bool {
     json::is_strict_object(text)
+}
+
+/// Whether `text` can be read as claims; then also whether each registered date that it has is one.
+pub fn claims(text: &str) -> bool {
+    let required = [Box::from("sub")];
+    let wanted = Wanted {
+        roles: Some("roles"),
+        tenant: Some("tenant"),
+        required: &required,
+    };
+    match Claims::read(text, wanted) {
+        Ok(claims) => {
+            let dates = [claims.expires, claims.not_before, claims.issued];
+            assert!(
+                dates
+                    .into_iter()
+                    .flatten()
+                    .all(|date| date.as_secs() <= 253_402_300_799)
+            );
+            assert_eq!(claims.required == 1, claims.subject.is_some());
+            true
+        }
+        Err(_) => false,
+    }
 }
 
 const LIMIT: usize = 8 * 1024;

@@ -78,7 +78,7 @@ impl Signed<'_> {
             .ok_or(Refusal::PayloadJson)
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn decode(&self) -> Result<Vec<u8>, Refusal> {
         self.decode_in(&mut Room::<0>::new()).map(<[u8]>::to_vec)
     }
