@@ -60,3 +60,17 @@ fn keys() {
     });
     judge("jwks", |json| KeySet::parse(json).is_ok());
 }
+
+#[test]
+fn claims() {
+    use crate::claims::{Claims, Wanted};
+
+    let wanted = Wanted {
+        roles: Some("roles"),
+        tenant: Some("tenant"),
+        required: &[],
+    };
+    judge("claims", |text| {
+        str::from_utf8(text).is_ok_and(|text| Claims::read(text, wanted).is_ok())
+    });
+}
