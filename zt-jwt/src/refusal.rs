@@ -49,7 +49,8 @@ refusals! {
     Unencoded CredentialInvalid "`b64` changes how the payload is encoded";
     /// `typ` is of another kind of token (RFC 8725 section 3.11).
     Type CredentialInvalid "`typ` is that of another kind of token";
-    /// A registered header parameter has the wrong JSON type, or a `kid` is too long.
+    /// A registered header parameter has the wrong JSON type, a `kid` is too long, or there is one
+    /// that only an encrypted token has.
     HeaderType CredentialInvalid "a header parameter has the wrong type";
 
     // Keys and signature.

@@ -1,9 +1,10 @@
 use std::fmt;
 
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::{
-    json::{Names, Skip, Text},
+    json::{Names, Skip, Text, is_strict_object},
     shape::{self, Shape},
 };
 use crate::{algorithm::Algorithm, refusal::Refusal};
@@ -37,8 +38,8 @@ impl Header {
     }
 }
 
-/// The registered parameters (RFC 7515 section 4.1, RFC 7797 section 3), those of a JWE not among
-/// them.
+/// The registered parameters (RFC 7515 section 4.1, RFC 7797 section 3, RFC 8555 section 6), and
+/// those of a JWE that say how a payload is read (RFC 7516 section 4.1).
 #[derive(Default)]
 struct Registered<'a> {
     alg: Option<Shape<'a>>,
@@ -53,6 +54,10 @@ struct Registered<'a> {
     x5c: Option<Shape<'a>>,
     x5t: Option<Shape<'a>>,
     x5t_s256: Option<Shape<'a>>,
+    zip: Option<Shape<'a>>,
+    enc: Option<Shape<'a>>,
+    url: Option<Shape<'a>>,
+    nonce: Option<Shape<'a>>,
 }
 
 impl<'a> Registered<'a> {
@@ -70,6 +75,10 @@ impl<'a> Registered<'a> {
             "x5c" => &mut self.x5c,
             "x5t" => &mut self.x5t,
             "x5t#S256" => &mut self.x5t_s256,
+            "zip" => &mut self.zip,
+            "enc" => &mut self.enc,
+            "url" => &mut self.url,
+            "nonce" => &mut self.nonce,
             _ => return None,
         })
     }
@@ -94,9 +103,19 @@ impl<'a> Registered<'a> {
         // Not a source of keys (RFC 8725 section 3.10), but a lie about their type is one.
         let typed = matches!(self.jwk, None | Some(Shape::Object))
             && matches!(self.x5c, None | Some(Shape::Texts(_)))
-            && [&self.jku, &self.x5u, &self.x5t, &self.x5t_s256]
-                .into_iter()
-                .all(|value| matches!(value, None | Some(Shape::Text(_))));
+            && [
+                &self.jku,
+                &self.x5u,
+                &self.x5t,
+                &self.x5t_s256,
+                &self.url,
+                &self.nonce,
+            ]
+            .into_iter()
+            .all(|value| matches!(value, None | Some(Shape::Text(_))))
+            // Nothing is encrypted or compressed here, whatever it says.
+            && self.zip.is_none()
+            && self.enc.is_none();
         let (kid, typ, cty) = match (self.kid, self.typ, self.cty) {
             (
                 kid @ (None | Some(Shape::Text(_))),
@@ -136,6 +155,19 @@ fn media_type(mut name: Box<str>) -> Box<str> {
     }
 }
 
+/// A key that comes along is of no use, but has to be one.
+fn jwk<'a, E: Error>(json: &'a RawValue) -> Result<Shape<'a>, E> {
+    let json = json.get();
+    if !json.starts_with('{') {
+        return Ok(Shape::Other);
+    }
+    if !is_strict_object(json.as_bytes()) {
+        return Err(E::custom("a member stands there twice"));
+    }
+    let key = serde_json::from_str::<jsonwebtoken::jwk::Jwk>(json);
+    Ok(key.map_or(Shape::Other, |_| Shape::Object))
+}
+
 struct Parameters;
 
 impl<'de> Visitor<'de> for Parameters {
@@ -154,7 +186,11 @@ impl<'de> Visitor<'de> for Parameters {
                 if slot.is_some() {
                     return Err(twice());
                 }
-                *slot = Some(members.next_value_seed(shape::MEMBER)?);
+                *slot = Some(if *name == *"jwk" {
+                    jwk(members.next_value()?)?
+                } else {
+                    members.next_value_seed(shape::MEMBER)?
+                });
             } else if others.insert(name) {
                 members.next_value_seed(Skip::MEMBER)?;
             } else {

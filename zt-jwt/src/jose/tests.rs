@@ -160,6 +160,11 @@ fn refuses_registered_parameters_of_another_type() {
         r#""cty":true"#,
         r#""jwk":"{}""#,
         r#""jwk":[]"#,
+        r#""jwk":{"kty":"EC","kid":1}"#,
+        r#""zip":"DEF""#,
+        r#""enc":"A128GCM""#,
+        r#""nonce":1"#,
+        r#""url":null"#,
         r#""jku":{}"#,
         r#""x5u":1"#,
         r#""x5c":"MII""#,
@@ -189,7 +194,7 @@ fn refuses_a_token_within_a_token() {
 fn keys_that_a_header_brings_along_are_ignored() {
     let header = header(
         r#"{"alg":"ES256","kid":"a","jwk":{"kty":"oct","k":"AA"},"jku":"https://x/","x5u":"https://x/",
-           "x5c":["AA"],"x5t":"AA","x5t#S256":"AA","other":[1,{"a":null}],"enc":"A128GCM"}"#,
+           "x5c":["AA"],"x5t":"AA","x5t#S256":"AA","other":[1,{"a":null}],"nonce":"n"}"#,
     )
     .unwrap();
     assert_eq!(header.algorithm, Algorithm::Es256);

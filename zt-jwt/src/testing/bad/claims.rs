@@ -14,11 +14,6 @@ pub(super) fn make(kind: BadToken, good: &Good<'_>) -> String {
         AudMissing => missing("aud"),
         ExpMissing => missing("exp"),
         SubMissing => missing("sub"),
-        PayloadCompressed => {
-            let mut draft = good.draft();
-            draft.header.insert("zip".into(), json!("DEF"));
-            draft.signed(draft.header_text(), deflated())
-        }
         PayloadIsToken => {
             let draft = good.draft();
             draft.signed(draft.header_text(), draft.mint())
@@ -42,6 +37,13 @@ pub(super) fn make(kind: BadToken, good: &Good<'_>) -> String {
             good.with_claim(name, value)
         }
     }
+}
+
+/// A payload that is small and says that it is large.
+pub(super) fn compressed(good: &Good<'_>) -> String {
+    let mut draft = good.draft();
+    draft.header.insert("zip".into(), json!("DEF"));
+    draft.signed(draft.header_text(), deflated())
 }
 
 /// A payload that is not quite encoded as it has to be.

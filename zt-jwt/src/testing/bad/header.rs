@@ -20,6 +20,8 @@ pub(super) fn make(kind: BadToken, good: &Good<'_>) -> String {
         CritDuplicated => with(good, &[("crit", json!(["x", "x"])), ("x", json!(1))]),
         CritB64 => with(good, &[("crit", json!(["b64"])), ("b64", json!(false))]),
         CritB64True => with(good, &[("crit", json!(["b64"])), ("b64", json!(true))]),
+        PayloadCompressed => super::claims::compressed(good),
+        HeaderOfJwe => with(good, &[("enc", json!("A256GCM"))]),
         _ => {
             let (name, value) = parameter(kind, good);
             with(good, &[(name, value)])

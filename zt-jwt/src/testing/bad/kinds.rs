@@ -194,6 +194,8 @@ bad_tokens! {
         KidNumber HeaderType "`kid` is a number";
         KidArray HeaderType "`kid` is an array with the right one";
         KidObject HeaderType "`kid` is an object";
+        PayloadCompressed HeaderType "a compressed payload, as `zip` says";
+        HeaderOfJwe HeaderType "`enc` in a token that is not encrypted";
         JwkString HeaderType "`jwk` is a string";
         X5cString HeaderType "`x5c` is a string";
         JkuNumber HeaderType "`jku` is a number";
@@ -276,7 +278,6 @@ bad_tokens! {
         PayloadGoesOn PayloadJson "a payload with another object behind it";
         PayloadTrailingComma PayloadJson "a payload with a comma before its end";
         PayloadDeep PayloadJson "a payload 1000 arrays deep";
-        PayloadCompressed PayloadJson "a compressed payload, as `zip` says";
         PayloadIsToken PayloadJson "a token within a token";
         NewlineInPayload PayloadJson "a line break within the payload, signed with it";
         PaddedPayload PayloadJson "a payload padded with `=`, signed with it";
