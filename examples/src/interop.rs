@@ -2,7 +2,13 @@
 //!
 //! For testing only: it hands out its keys.
 
-use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -12,7 +18,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::any,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tower::{Layer, ServiceExt as _};
 use zt_audit::{AuditLog, Options, RecordAuditLayer};
@@ -23,12 +29,13 @@ use zt_core::{
     stack::ZeroTrust,
     store::MemoryStore,
 };
+use zt_jwt::{Algorithm, testing::TestIssuer, verify_jwt::VerifyJwtLayer};
 use zt_ratelimit::{LimitRateLayer, Quota};
 
-use crate::Result;
+use crate::{Result, shop::write_private};
 
-/// Serves until it is killed. Writes `interop.json`, and private keys as PEM files once a layer
-/// has any, into `keys`.
+/// Serves until it is killed. Writes `interop.json`, and the private keys that clients sign with
+/// as PEM files, into `keys`.
 ///
 /// # Errors
 ///
@@ -47,6 +54,9 @@ pub async fn serve(listen: SocketAddr, keys: &Path) -> Result<()> {
     let request = MintRequest::new("interop-client", "interop").paths(["/token/ok"]);
     let token = tokens.mint(request.insecure_never_expires()).await?;
 
+    let issuer = TestIssuer::named(ISSUER).with_algorithms(ALGORITHMS);
+    let verify = VerifyJwtLayer::new(issuer.verifier(AUDIENCE));
+
     let burst = 5;
     let seconds = 60;
     let quota = Quota::new("limited", burst, Duration::from_secs(seconds))?;
@@ -60,9 +70,22 @@ pub async fn serve(listen: SocketAddr, keys: &Path) -> Result<()> {
             "path": "/token/ok",
             "forbidden_path": "/token/no",
         },
+        "jwt": {
+            "path": "/jwt",
+            "issuer": ISSUER,
+            "audience": AUDIENCE,
+            "typ": "at+jwt",
+            "keys": private_keys(&issuer, keys)?,
+        },
         "limited": {"path": "/limited", "burst": burst, "seconds": seconds},
     });
 
+    let for_tokens = ZeroTrust::builder()
+        .record(RecordAuditLayer::new(log.clone()))
+        .authenticate(verify)
+        .any_authenticated()
+        .build()?
+        .wrap(Router::new().route("/jwt", any(|| async { "ok\n" })));
     let guarded = ZeroTrust::builder()
         .record(RecordAuditLayer::new(log))
         .authenticate(VerifyServiceTokenLayer::new(tokens))
@@ -74,7 +97,8 @@ pub async fn serve(listen: SocketAddr, keys: &Path) -> Result<()> {
     let app = Router::new()
         .route("/open", any(open))
         .route_service("/limited", limited)
-        .route_service("/token/{*rest}", guarded);
+        .route_service("/token/{*rest}", guarded)
+        .route_service("/jwt", for_tokens);
 
     // Written last: whoever waits for the file finds a server that answers.
     let unfinished = keys.join("interop.json.new");
@@ -88,6 +112,20 @@ pub async fn serve(listen: SocketAddr, keys: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Writes each private key into `folder`, and says which is which.
+fn private_keys(issuer: &TestIssuer, folder: &Path) -> Result<Vec<Value>> {
+    let write = |algorithm: Algorithm| -> Result<Value> {
+        let kid = issuer.kid(algorithm);
+        let file: PathBuf = folder.join(format!("{kid}.pem"));
+        write_private(&file, &issuer.private_key_pem(algorithm))?;
+        Ok(json!({"kid": kid, "alg": algorithm.as_str(), "pem": file}))
+    };
+    ALGORITHMS.into_iter().map(write).collect()
+}
+
+const ISSUER: &str = "https://issuer.interop.test";
+const AUDIENCE: &str = "interop";
+const ALGORITHMS: [Algorithm; 3] = [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256];
 const PRESETS: [&str; 4] = ["api", "helmet", "html_strict", "owasp"];
 
 /// Security headers and nothing else; `?preset=` chooses which.

@@ -69,20 +69,24 @@ impl HttpService {
             if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
                 return Err(HttpError::TooLarge(limit));
             }
-            let body = Limited::new(body, limit)
-                .collect()
-                .await
-                .map_err(
-                    |error| match error.downcast::<http_body_util::LengthLimitError>() {
+            let mut body = Limited::new(body, limit);
+            // Copied out of each frame: a thousand frames of one byte would keep a thousand buffers.
+            let mut text = Vec::new();
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|error| {
+                    match error.downcast::<http_body_util::LengthLimitError>() {
                         Ok(_) => HttpError::TooLarge(limit),
                         Err(error) => failed(error),
-                    },
-                )?
-                .to_bytes();
+                    }
+                })?;
+                if let Ok(data) = frame.into_data() {
+                    text.extend_from_slice(&data);
+                }
+            }
             Ok(Answer {
                 status: head.status,
                 headers: head.headers,
-                body,
+                body: text.into(),
             })
         };
         match select(pin!(answer), clock.sleep(deadline)).await {
@@ -145,11 +149,27 @@ impl HttpError {
         if let Some(query) = query.filter(|query| !query.is_empty()) {
             text = text.replace(query, "…");
         }
-        Self::Transport(text.into())
+        Self::Transport(one_line(&text).into())
     }
 }
 
 const MAX_CAUSES: usize = 8;
+/// How much of what a client says is kept, in characters.
+const MAX_TEXT: usize = 1_024;
+
+/// The start of `text`, fit for a line of a log: errors of TLS repeat what the other side sent.
+fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for char in text.chars().take(MAX_TEXT) {
+        let escaped = char.escape_debug();
+        if escaped.len() == 1 || matches!(char, '"' | '\'' | '\\') {
+            line.push(char);
+        } else {
+            line.extend(escaped);
+        }
+    }
+    line
+}
 
 /// An address that zt-jwt may ask: https, or plain http on this machine.
 ///
@@ -166,8 +186,17 @@ pub(crate) fn endpoint(url: &str, plain_is_fine: bool) -> Result<Uri, EndpointEr
     let uri: Uri = url.parse().map_err(|_| error())?;
     let authority = uri.authority().ok_or_else(error)?;
     let host = authority.host();
-    // `:99999` would be read as if no port stood there.
-    if host.is_empty() || (authority.port_u16().is_none() && authority.as_str() != host) {
+    // `:99999` would be read as if no port stood there, `:+443` as 443, and what stands between
+    // `]` and the port not at all.
+    let port = match authority.as_str().strip_prefix(host) {
+        Some("") => true,
+        Some(rest) => {
+            let digits = rest.strip_prefix(':').unwrap_or_default();
+            digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok()
+        }
+        None => false,
+    };
+    if host.is_empty() || !port {
         return Err(error());
     }
     let local = matches!(
@@ -186,7 +215,7 @@ pub(crate) fn endpoint(url: &str, plain_is_fine: bool) -> Result<Uri, EndpointEr
 }
 
 /// What of `url` may be shown: no query, and nothing of an address that may hold a password.
-fn without_secrets(url: &str) -> Box<str> {
+pub(crate) fn without_secrets(url: &str) -> Box<str> {
     if url.contains('@') {
         let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
         return format!("{scheme}://…").into();
@@ -224,7 +253,8 @@ where
 
 #[cfg(feature = "hyper-client")]
 impl HttpService {
-    /// A client of hyper and rustls (aws-lc-rs), with the system's certificate authorities.
+    /// A client of hyper and rustls (aws-lc-rs), with the system's certificate authorities. It keeps
+    /// no connection.
     ///
     /// # Errors
     ///
@@ -240,15 +270,20 @@ impl HttpService {
             .enable_http1()
             .enable_http2()
             .build();
-        Ok(Self::new(
-            Client::builder(TokioExecutor::new()).build::<_, Full<Bytes>>(connector),
-        ))
+        // A connection for each question: there are few, and one that was kept and has gone silent
+        // would be asked again and again, until the system gives it up a quarter of an hour later.
+        let mut client = Client::builder(TokioExecutor::new());
+        client.pool_max_idle_per_host(0);
+        Ok(Self::new(client.build::<_, Full<Bytes>>(connector)))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
+    use std::{
+        convert::Infallible,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
 
     use tower::service_fn;
     use zt_core::clock::ManualClock;
@@ -282,6 +317,22 @@ mod tests {
             "https://:443/",
             "https://issuer.example:/",
             "https://issuer.example:99999/",
+            "https://issuer.example:+443/",
+            "https://issuer.example:0x1/",
+            "https://[::1]issuer.example/",
+            "http://[::1]issuer.example:80/",
+            "http://[::1]:80:80/",
+            "http://127.0.0.1:80:80/",
+            "http://127.0.0.1.nip.io/",
+            "http://2130706433/",
+            "http://0x7f000001/",
+            "http://127.1/",
+            "http://localhost./",
+            "http://[::ffff:127.0.0.1]/",
+            "http://0.0.0.0/",
+            "http://ｌocalhost/",
+            "http+unix://localhost/",
+            "//localhost/keys",
             "https://user@issuer.example/",
             "https://user:password@issuer.example/",
             "http://localhost@issuer.example/",
@@ -334,6 +385,104 @@ mod tests {
             error.to_string(),
             "cannot send to https://issuer.example/keys?…: connection refused"
         );
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_told_in_one_short_line() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{0}")]
+        struct Chatty(String);
+
+        for text in [
+            "presented ".repeat(100_000),
+            "\u{1b}[2J\r\nINFO all is well\u{202e}".into(),
+        ] {
+            let error = HttpError::transport(&Chatty(text), None).to_string();
+            assert!(error.len() <= 4_096, "{}", error.len());
+            assert!(
+                !error
+                    .chars()
+                    .any(|char| char.is_control() || char == '\u{202e}'),
+                "{error:?}"
+            );
+            assert!(error.contains("presented presented") || error.contains("INFO all is well"));
+        }
+    }
+
+    /// A frame that knows how many there are.
+    struct Frame(Arc<AtomicUsize>);
+
+    impl AsRef<[u8]> for Frame {
+        fn as_ref(&self) -> &[u8] {
+            b"x"
+        }
+    }
+
+    impl Drop for Frame {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_in_tiny_pieces_takes_no_more_room_than_one_in_large_ones() {
+        let (alive, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let seen = Arc::clone(&most);
+        let http = HttpService::new(service_fn(move |_: Request<Full<Bytes>>| {
+            let (alive, most) = (Arc::clone(&alive), Arc::clone(&most));
+            let pieces = futures_util::stream::iter((0..10_000).map(move |_| {
+                let now = alive.fetch_add(1, Ordering::SeqCst) + 1;
+                most.fetch_max(now, Ordering::SeqCst);
+                let piece = Bytes::from_owner(Frame(Arc::clone(&alive)));
+                Ok::<_, Infallible>(http_body::Frame::data(piece))
+            }));
+            let body = http_body_util::StreamBody::new(pieces);
+            async { Ok::<_, Infallible>(Response::new(body)) }
+        }));
+        let (second, clock) = (Duration::from_secs(1), ManualClock::default());
+        let answer = http
+            .send(Request::default(), 10_000, second, &clock)
+            .await
+            .unwrap();
+        assert_eq!(answer.body, "x".repeat(10_000));
+        assert!(seen.load(Ordering::SeqCst) < 10);
+        let error = http
+            .send(Request::default(), 9_999, second, &clock)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, HttpError::TooLarge(9_999)), "{error}");
+    }
+
+    /// As where an address translator has forgotten it: nothing comes any more, and nobody says so.
+    #[cfg(feature = "hyper-client")]
+    #[tokio::test]
+    async fn a_connection_that_went_silent_is_not_asked_again() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+        let Ok(http) = HttpService::hyper() else {
+            println!("skipped: no certificate authorities");
+            return;
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut head = [0; 4_096];
+                    let _ = stream.read(&mut head).await;
+                    let _ = stream
+                        .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                        .await;
+                    std::future::pending::<()>().await;
+                });
+            }
+        });
+        for _ in 0..3 {
+            let request = Request::get(&url).body(Full::default()).unwrap();
+            let (deadline, clock) = (Duration::from_secs(20), zt_core::clock::SystemClock);
+            let answer = http.send(request, 10, deadline, &clock).await.unwrap();
+            assert_eq!(answer.status, 200);
+        }
     }
 
     #[tokio::test]

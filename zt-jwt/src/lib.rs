@@ -25,12 +25,17 @@ pub mod attach_token;
 mod claims;
 #[cfg(test)]
 mod conformance;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 mod jose;
 pub mod jwks;
 pub mod key;
 mod refusal;
 pub mod require;
+#[cfg(test)]
+mod test_log;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod verifier;

@@ -8,11 +8,11 @@
 //! ```
 #![expect(clippy::print_stdout, reason = "it prints a table")]
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use zt_examples::{
     Result,
-    shop::{Omit, Shop},
+    shop::{GATEWAY, Omit, Shop},
     tour,
 };
 
@@ -66,7 +66,17 @@ async fn serve(folder: PathBuf) -> Result<ExitCode> {
     );
     println!("curl -i http://{gateway}/health");
     println!("curl -i http://{gateway}/orders/7 -H 'X-Service-Token: {token}'");
+    let jwt = shop
+        .issuer
+        .token("ada")
+        .audience(GATEWAY)
+        .scope("orders:read orders:write")
+        .lives(Duration::from_secs(3_600));
+    let (good, bound) = (jwt.mint(), jwt.bound_to_certificate(&[7; 32]).mint());
+    println!("curl -i http://{gateway}/orders/7 -H 'Authorization: Bearer {good}'");
     println!("curl -i http://{gateway}/orders/7");
+    println!("curl -i http://{gateway}/orders/7 -H 'Authorization: Bearer {bound}'");
+    println!("curl -i -X POST http://{gateway}/refunds -H 'Authorization: Bearer {good}'");
     println!(
         "curl -i --path-as-is http://{gateway}/orders/../reports -H 'X-Service-Token: {token}'"
     );

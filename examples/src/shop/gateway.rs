@@ -1,23 +1,26 @@
 //! The gateway: the shop's front door, and the stack that the tour attacks.
 
-use std::{net::SocketAddr, str::FromStr, sync::Arc};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
     body::Bytes,
     extract::{Path, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode},
+    http::{HeaderMap, Method, StatusCode},
     routing::{get, post},
 };
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tower::util::BoxCloneSyncService;
 use zt_core::{
+    authenticate::Authenticate,
     authorize::{Access, AuthorizeLayer, Policy, Verdict, deny_overrides},
+    gate::Step,
     identity::Principal,
     stack::{ZeroTrust, slots::Nothing},
     validate::ValidateRequestLayer,
 };
+use zt_jwt::require::RequireStepUp;
 
 use super::{App, Part, services::Upstream};
 use crate::Result;
@@ -35,8 +38,12 @@ pub enum Omit {
     PeerLimit,
     /// Everybody is anonymous.
     Authentication,
+    /// Tokens of the issuer are taken whomever they are for.
+    Audience,
     /// Revocation and quarantine are ignored.
     Sanctions,
+    /// Refunds without asking who signed in, and when.
+    StepUp,
     /// Whoever is authenticated may do everything.
     Policy,
     /// No limit by principal.
@@ -45,13 +52,15 @@ pub enum Omit {
 
 impl Omit {
     /// Every layer that can be left out.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Headers,
         Self::Audit,
         Self::Validation,
         Self::PeerLimit,
         Self::Authentication,
+        Self::Audience,
         Self::Sanctions,
+        Self::StepUp,
         Self::Policy,
         Self::PrincipalLimit,
     ];
@@ -71,14 +80,14 @@ impl FromStr for Omit {
 }
 
 /// What each route asks for. A route that is not named here is denied.
-fn policy() -> impl Policy {
+fn policy(step_up: Option<RequireStepUp>) -> impl Policy {
     let scopes = |access: &Access<'_>| {
         let needed = match (
             access.method().as_str(),
             access.route().map(|route| route.template()),
         ) {
             ("GET" | "HEAD", Some("/orders/{id}")) => "orders:read",
-            ("POST", Some("/orders" | "/upload")) => "orders:write",
+            ("POST", Some("/orders" | "/upload" | "/refunds")) => "orders:write",
             ("GET", Some("/reports")) => "reports:read",
             ("GET", Some("/whoami" | "/boom" | "/slow" | "/orders/{id}/label")) => "orders:read",
             _ => return Verdict::NotApplicable,
@@ -99,13 +108,21 @@ fn policy() -> impl Policy {
             Verdict::NotApplicable
         }
     };
-    deny_overrides((scopes, night))
+    let refunds = move |access: &Access<'_>| {
+        let refund = access
+            .route()
+            .is_some_and(|route| route.template() == "/refunds");
+        match &step_up {
+            Some(step_up) if refund => step_up.decide(access),
+            _ => Step::pass(Verdict::NotApplicable),
+        }
+    };
+    deny_overrides((scopes, night, refunds))
 }
 
-pub(super) fn gateway(
-    part: Part,
-    orders: SocketAddr,
-    token: HeaderValue,
+pub(super) fn gateway<A: Authenticate>(
+    part: Part<A>,
+    orders: Upstream,
     slow: Arc<Notify>,
     omit: Option<Omit>,
 ) -> Result<App> {
@@ -128,7 +145,8 @@ pub(super) fn gateway(
                 std::future::pending::<()>()
             }),
         )
-        .with_state(Upstream::new(orders, token));
+        .route("/refunds", post(|| async { "refunded" }))
+        .with_state(orders);
 
     // The routes of the policy, with their bounds; the same table serves validation and audit.
     let base = ZeroTrust::builder()
@@ -139,11 +157,20 @@ pub(super) fn gateway(
         .route(route("/orders"))
         .route(route("/upload").body_limit(64 * 1024))
         .route(route("/reports"))
+        .route(route("/refunds"))
         .route(route("/whoami"))
         .route(route("/boom"))
         .route(route("/slow"));
     let validate = part.validate;
-    let policy = AuthorizeLayer::new(policy());
+    let step_up = match omit {
+        Some(Omit::StepUp) => None,
+        _ => Some(
+            RequireStepUp::acr_values(["phr"])?
+                .and_max_age(Duration::from_secs(300))?
+                .realm("shop")?,
+        ),
+    };
+    let policy = AuthorizeLayer::new(policy(step_up));
     let (record, by_peer, verify) = (part.record, part.by_peer, part.verify);
     let (sanctions, by_principal) = (part.sanctions, part.by_principal);
 
@@ -153,8 +180,10 @@ pub(super) fn gateway(
         };
     }
     Ok(match omit {
-        None => app! { record(record) validate(validate) limit_peer(by_peer) authenticate(verify)
-        sanctions(sanctions) authorize(policy) limit(by_principal) },
+        None | Some(Omit::Audience | Omit::StepUp) => {
+            app! { record(record) validate(validate) limit_peer(by_peer) authenticate(verify)
+            sanctions(sanctions) authorize(policy) limit(by_principal) }
+        }
         Some(Omit::Headers) => app! { headers(Nothing) record(record) validate(validate)
         limit_peer(by_peer) authenticate(verify) sanctions(sanctions) authorize(policy)
         limit(by_principal) },

@@ -1,8 +1,7 @@
-//! The shop's tokens: good ones, and every kind of bad one that a tour wants to try.
+//! The shop's service tokens: good ones, and every kind of bad one that a tour wants to try.
 
 use std::{sync::Arc, time::Duration};
 
-use axum::http::HeaderValue;
 use zt_core::{
     clock::Clock,
     service_token::{MintRequest, ServiceTokenConfig, ServiceTokens, VerifyServiceTokenLayer},
@@ -28,8 +27,6 @@ pub struct Keys {
     staging: String,
     unknown: String,
     wrong_secret: String,
-    gateway: String,
-    orders: String,
 }
 
 impl std::fmt::Debug for Keys {
@@ -93,8 +90,6 @@ impl Keys {
             spender: mint(&registry, request("spender").scopes(read())).await?,
             quarantined: mint(&registry, request("scraper").scopes(read())).await?,
             short_lived: mint(&registry, short_lived).await?,
-            gateway: mint(&registry, request("gateway")).await?,
-            orders: mint(&registry, request("orders").scopes(["pay"])).await?,
             rotated_old: rotated.clear.expose().to_owned(),
             rotated_new: rotated_new.clear.expose().to_owned(),
             revoked: revoked.clear.expose().to_owned(),
@@ -106,14 +101,6 @@ impl Keys {
 
     pub(super) fn verify_layer(&self) -> VerifyServiceTokenLayer {
         VerifyServiceTokenLayer::new(self.registry.clone())
-    }
-
-    pub(super) fn gateway_to_orders(&self) -> HeaderValue {
-        header(&self.gateway)
-    }
-
-    pub(super) fn orders_to_payments(&self) -> HeaderValue {
-        header(&self.orders)
     }
 
     /// The customer's token with a letter changed: its checksum no longer fits.
@@ -167,18 +154,6 @@ tokens! {
     unknown = unknown;
     /// A known id with another token's secret, checksum made to fit.
     wrong_secret = wrong_secret;
-    /// What the gateway shows to orders.
-    gateway_token = gateway;
-}
-
-fn header(token: &str) -> HeaderValue {
-    HeaderValue::from_str(token).map_or_else(
-        |_| HeaderValue::from_static(""),
-        |mut value| {
-            value.set_sensitive(true);
-            value
-        },
-    )
 }
 
 /// `token` with the secret of `other` and a checksum that fits: what someone tries who knows an id.

@@ -1,12 +1,18 @@
 //! A small shop: a gateway, an orders service behind it, a payments service behind that, each with
-//! a whole stack of its own, talking over TCP with service tokens.
+//! a whole stack of its own, talking over TCP.
 //!
-//! Tokens are made at start, nothing is written outside the folder that is given, and every stack
-//! is what one would run in production but for TLS.
+//! Customers come with a service token or with a token of the shop's issuer. The services believe
+//! nobody but that issuer, and each only tokens that are meant for it.
+//!
+//! Keys and tokens are made at start, nothing is written outside the folder that is given, and
+//! every stack is what one would run in production but for TLS and for the issuer, which is one
+//! for tests.
 
 mod gateway;
 mod keys;
+mod projected;
 mod services;
+mod trust;
 
 use std::{
     net::SocketAddr,
@@ -20,17 +26,30 @@ use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 use tower::util::BoxCloneSyncService;
 use zt_audit::{AuditLog, Options, RecordAuditLayer};
 use zt_core::{
+    authenticate::any_of,
     clock::{Clock, ManualClock, SystemClock},
     gate::Settings,
     state::Sanctions,
     validate::ValidateRequestLayer,
+};
+use zt_jwt::{
+    Audience, Verifier,
+    attach_token::Tokens,
+    testing::TestIssuer,
+    verify_jwt::{VerifyJwtConfig, VerifyJwtLayer},
 };
 use zt_ratelimit::{
     LimitRateLayer, Quota,
     limit_rate::{ByPeer, ByPrincipal},
 };
 
-pub use self::{gateway::Omit, keys::Keys};
+pub(crate) use self::projected::write_private;
+pub use self::{
+    gateway::Omit,
+    keys::Keys,
+    trust::{GATEWAY, ORDERS, PAYMENTS},
+};
+use self::{projected::Projected, trust::Trust};
 use crate::Result;
 
 /// An application behind its stack.
@@ -47,12 +66,17 @@ pub struct Shop {
     pub payments: SocketAddr,
     /// The tokens that were made, and the registry that made them.
     pub keys: Keys,
+    /// Issues tokens to customers and services.
+    pub issuer: TestIssuer,
     /// Who may not go on.
     pub sanctions: Sanctions,
     /// The clock, where it can be moved.
     pub clock: Option<ManualClock>,
     /// Told when a request for `/slow` has reached its handler, which never answers.
     pub slow: Arc<Notify>,
+    projected: Projected,
+    verifiers: Vec<Verifier>,
+    tokens: Vec<Tokens>,
     gateway_log: AuditLog,
     logs: Vec<(PathBuf, AuditLog)>,
     servers: Vec<JoinHandle<()>>,
@@ -62,6 +86,8 @@ pub struct Shop {
 pub const PEER_BURST: u32 = 60;
 /// See [`PEER_BURST`].
 pub const PRINCIPAL_BURST: u32 = 40;
+/// Where browsers keep their token.
+pub const SESSION_COOKIE: &str = "__Host-session";
 
 impl Shop {
     /// Starts the shop on free ports of loopback. Audit logs go into `folder`; time stands still
@@ -83,7 +109,16 @@ impl Shop {
     ///
     /// As [`start`](Self::start).
     pub async fn serve(folder: &Path) -> Result<Self> {
-        Self::start_with(folder, SystemClock, None).await
+        let mut shop = Self::start_with(folder, SystemClock, None).await?;
+        let projected = shop.projected.clone();
+        shop.servers.push(tokio::spawn(async move {
+            loop {
+                SystemClock.sleep(trust::ACCOUNT_TOKEN_LIFETIME / 2).await;
+                // Where it cannot be written the old one is used until its end.
+                let _ = projected.write();
+            }
+        }));
+        Ok(shop)
     }
 
     async fn start_with(
@@ -92,44 +127,86 @@ impl Shop {
         omit: Option<Omit>,
     ) -> Result<Self> {
         let keys = Keys::make(clock.clone()).await?;
+        let mut trust = Trust::start(folder, clock.clone()).await?;
+        let sanctions = Sanctions::local(clock.clone());
         let mut logs = Vec::new();
-        let mut part = |name: &str, sanctions: &Sanctions| -> Result<(Part, AuditLog)> {
+        let mut log = |name: &str| -> Result<AuditLog> {
             let path = folder.join(format!("{name}.jsonl"));
             let log = AuditLog::open(&path, Options::default().clock(clock.clone()))?;
             logs.push((path, log.clone()));
-            let part = Part::new(log.clone(), &keys, sanctions.clone(), clock.clone())?;
-            Ok((part, log))
+            Ok(log)
         };
-        let slow = Arc::new(Notify::new());
-        let sanctions = Sanctions::local(clock.clone());
-        let (payments_part, _) = part("payments", &sanctions)?;
-        let (orders_part, _) = part("orders", &sanctions)?;
-        let (gateway_part, gateway_log) = part("gateway", &sanctions)?;
 
-        let (payments, first) = listen(services::payments(payments_part)?).await?;
-        let orders_app = services::orders(orders_part, payments, keys.orders_to_payments())?;
-        let (orders, second) = listen(orders_app).await?;
-        let gateway_app = gateway::gateway(
-            gateway_part,
-            orders,
-            keys.gateway_to_orders(),
-            Arc::clone(&slow),
-            omit,
+        let verifier = trust.verifier(PAYMENTS, Some(&sanctions)).await?;
+        let verify = VerifyJwtLayer::new(verifier);
+        let part = Part::new(log(PAYMENTS)?, verify, &sanctions, clock.clone())?;
+        let (payments, first) = listen(services::payments(part)?).await?;
+
+        let verifier = trust.verifier(ORDERS, Some(&sanctions)).await?;
+        let verify = VerifyJwtLayer::new(verifier);
+        let part = Part::new(log(ORDERS)?, verify, &sanctions, clock.clone())?;
+        let to_payments = services::Upstream::new(payments, trust.orders_to_payments().await?)?;
+        let (orders, second) = listen(services::orders(part, to_payments)?).await?;
+
+        let (audience, heeded) = match omit {
+            Some(Omit::Audience) => (Audience::insecure_any(), Some(&sanctions)),
+            Some(Omit::Sanctions) => (GATEWAY.into(), None),
+            _ => (GATEWAY.into(), Some(&sanctions)),
+        };
+        let jwt = VerifyJwtLayer::with_config(
+            trust.verifier(audience, heeded).await?,
+            VerifyJwtConfig::new()
+                .authorization()
+                .cookie(SESSION_COOKIE)
+                .realm("shop"),
         )?;
-        let (gateway, third) = listen(gateway_app).await?;
-        let servers = vec![first, second, third];
+        let verify = any_of(jwt, keys.verify_layer());
+        let gateway_log = log(GATEWAY)?;
+        let part = Part::new(gateway_log.clone(), verify, &sanctions, clock.clone())?;
+        let to_orders = services::Upstream::new(orders, trust.gateway_to_orders().await?)?;
+        let slow = Arc::new(Notify::new());
+        let app = gateway::gateway(part, to_orders, Arc::clone(&slow), omit)?;
+        let (gateway, third) = listen(app).await?;
         Ok(Self {
             gateway,
             orders,
             payments,
             keys,
+            issuer: trust.issuer,
             sanctions,
             clock: None,
             slow,
+            projected: trust.projected,
+            verifiers: trust.verifiers,
+            tokens: trust.tokens,
             gateway_log,
             logs,
-            servers,
+            servers: vec![first, second, third],
         })
+    }
+
+    /// Gives the orders service a new token, as its cluster would before the old one ends.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn project_token(&self) -> Result<()> {
+        Ok(self.projected.write()?)
+    }
+
+    /// What the services call each other with, the orders service first.
+    #[must_use]
+    pub fn tokens(&self) -> &[Tokens] {
+        &self.tokens
+    }
+
+    /// Whether every service has heard of the issuer's keys in the last second.
+    #[must_use]
+    pub fn keys_are_fresh(&self) -> bool {
+        self.verifiers
+            .iter()
+            .flat_map(Verifier::keys_status)
+            .all(|(_, status)| status.age.is_some_and(|age| age < Duration::from_secs(1)))
     }
 
     /// The gateway's audit log.
@@ -161,19 +238,19 @@ impl Shop {
     }
 }
 
-/// What each service's stack is made of.
-struct Part {
+/// What each service's stack is made of, around `A`, which says who asks.
+struct Part<A> {
     settings: Settings,
     record: RecordAuditLayer,
     validate: ValidateRequestLayer,
     by_peer: LimitRateLayer<ByPeer>,
     by_principal: LimitRateLayer<ByPrincipal>,
-    verify: zt_core::service_token::VerifyServiceTokenLayer,
+    verify: A,
     sanctions: Sanctions,
 }
 
-impl Part {
-    fn new(log: AuditLog, keys: &Keys, sanctions: Sanctions, clock: impl Clock) -> Result<Self> {
+impl<A> Part<A> {
+    fn new(log: AuditLog, verify: A, sanctions: &Sanctions, clock: impl Clock) -> Result<Self> {
         let minute = Duration::from_secs(60);
         Ok(Self {
             settings: Settings::default().with_clock(clock).measuring(),
@@ -185,8 +262,8 @@ impl Part {
                 PRINCIPAL_BURST,
                 minute,
             )?),
-            verify: keys.verify_layer(),
-            sanctions,
+            verify,
+            sanctions: sanctions.clone(),
         })
     }
 }

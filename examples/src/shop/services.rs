@@ -17,32 +17,40 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use serde_json::{Value, json};
-use tower::util::BoxCloneSyncService;
+use tower::{Layer, ServiceExt, util::BoxCloneSyncService};
 use zt_core::{
+    authenticate::Authenticate,
     authorize::{Access, AuthorizeLayer, Policy},
     decision::Permit,
     identity::Principal,
     stack::ZeroTrust,
 };
+use zt_jwt::{
+    attach_token::{AttachToken, AttachTokenLayer, Destinations, Tokens},
+    verify_jwt::VerifyJwtLayer,
+};
 
-use super::{App, Part};
+use super::{
+    App, Part,
+    trust::{GATEWAY, ORDERS_ACCOUNT},
+};
 use crate::Result;
 
-/// Calls another service with this one's token.
+/// Calls another service, and no other than that one, with this one's token.
 #[derive(Clone)]
 pub(super) struct Upstream {
-    client: Client<HttpConnector, Body>,
+    client: AttachToken<Client<HttpConnector, Body>>,
     to: SocketAddr,
-    token: axum::http::HeaderValue,
 }
 
 impl Upstream {
-    pub(super) fn new(to: SocketAddr, token: axum::http::HeaderValue) -> Self {
-        Self {
-            client: Client::builder(TokioExecutor::new()).build_http(),
+    pub(super) fn new(to: SocketAddr, tokens: Tokens) -> Result<Self> {
+        let only_there = Destinations::only([format!("http://{to}")])?;
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Ok(Self {
+            client: AttachTokenLayer::new(tokens, only_there)?.layer(client),
             to,
-            token,
-        }
+        })
     }
 
     pub(super) async fn call(
@@ -54,16 +62,19 @@ impl Upstream {
         let request = Request::builder()
             .method(method)
             .uri(format!("http://{}{path}", self.to))
-            .header("x-service-token", &self.token)
             .header(header::CONTENT_TYPE, "application/json")
             .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())));
         let Ok(request) = request else {
             return (StatusCode::BAD_REQUEST, Value::Null);
         };
-        let Ok(response) = self.client.request(request).await else {
+        let Ok(response) = self.client.clone().oneshot(request).await else {
             return (StatusCode::BAD_GATEWAY, Value::Null);
         };
-        let status = response.status();
+        // What was refused is our token: that is nothing to ask the caller for.
+        let status = match response.status() {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => StatusCode::BAD_GATEWAY,
+            status => status,
+        };
         let body = response
             .into_body()
             .collect()
@@ -77,7 +88,11 @@ impl Upstream {
 }
 
 /// `router` behind a whole stack.
-fn behind(part: Part, policy: AuthorizeLayer<impl Policy>, router: Router) -> Result<App> {
+fn behind<A: Authenticate>(
+    part: Part<A>,
+    policy: AuthorizeLayer<impl Policy>,
+    router: Router,
+) -> Result<App> {
     let zt = ZeroTrust::builder()
         .settings(part.settings)
         .record(part.record)
@@ -92,7 +107,7 @@ fn behind(part: Part, policy: AuthorizeLayer<impl Policy>, router: Router) -> Re
 }
 
 /// Takes payments; only the orders service may ask for one.
-pub(super) fn payments(part: Part) -> Result<App> {
+pub(super) fn payments(part: Part<VerifyJwtLayer>) -> Result<App> {
     let router = Router::new().route(
         "/payments",
         post(|permit: Permit, Json(order): Json<Value>| async move {
@@ -105,25 +120,21 @@ pub(super) fn payments(part: Part) -> Result<App> {
     let policy = AuthorizeLayer::new(|access: &Access<'_>| {
         access
             .principal()
-            .is_some_and(|caller| caller.subject() == "orders" && caller.has_scope("pay"))
+            .is_some_and(|caller| caller.subject() == ORDERS_ACCOUNT)
     });
     behind(part, policy, router)
 }
 
 /// Keeps orders; only the gateway may ask, and paying is left to payments.
-pub(super) fn orders(
-    part: Part,
-    payments: SocketAddr,
-    token: axum::http::HeaderValue,
-) -> Result<App> {
+pub(super) fn orders(part: Part<VerifyJwtLayer>, payments: Upstream) -> Result<App> {
     let router = Router::new()
         .route("/orders/{id}", get(show))
         .route("/orders", post(create))
-        .with_state(Upstream::new(payments, token));
+        .with_state(payments);
     let policy = AuthorizeLayer::new(|access: &Access<'_>| {
         access
             .principal()
-            .is_some_and(|caller| caller.subject() == "gateway")
+            .is_some_and(|caller| caller.subject() == GATEWAY)
     });
     behind(part, policy, router)
 }

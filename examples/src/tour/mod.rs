@@ -1,7 +1,10 @@
 //! The tour: real requests over real sockets against the shop, good ones and attacks, each with
 //! what is expected of it; then the audit logs that they left are verified.
 
+mod jwt;
+mod player;
 mod report;
+mod rotation;
 mod script;
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};

@@ -6,120 +6,19 @@ use zt_core::{
     state::{Sanction, SanctionAction, SanctionTarget},
 };
 
-use super::Report;
+use super::{
+    Report, jwt,
+    player::{Player, ask, get},
+    rotation,
+};
 use crate::{
     Result,
     raw::{Answer, connect, send},
     shop::{PEER_BURST, PRINCIPAL_BURST, Shop},
 };
 
-/// Builds the bytes of a request to `host`.
-struct Ask<'a> {
-    line: String,
-    host: String,
-    headers: Vec<(&'a str, String)>,
-    body: &'a [u8],
-}
-
-fn get<'a>(path: &str) -> Ask<'a> {
-    ask("GET", path)
-}
-
-fn ask<'a>(method: &str, path: &str) -> Ask<'a> {
-    Ask {
-        line: format!("{method} {path} HTTP/1.1"),
-        host: String::new(),
-        headers: Vec::new(),
-        body: b"",
-    }
-}
-
-impl<'a> Ask<'a> {
-    fn token(self, token: &str) -> Self {
-        self.with("X-Service-Token", token)
-    }
-
-    fn with(mut self, name: &'a str, value: &str) -> Self {
-        self.headers.push((name, value.to_owned()));
-        self
-    }
-
-    fn json(self, body: &'a str) -> Self {
-        let sized = self
-            .with("Content-Type", "application/json")
-            .with("Content-Length", &body.len().to_string());
-        Self {
-            body: body.as_bytes(),
-            ..sized
-        }
-    }
-
-    fn bytes(&self, default_host: &str) -> Vec<u8> {
-        let host = if self.host.is_empty() {
-            default_host
-        } else {
-            &self.host
-        };
-        let mut text = format!("{}\r\nHost: {host}\r\nConnection: close\r\n", self.line);
-        for (name, value) in &self.headers {
-            text.push_str(&format!("{name}: {value}\r\n"));
-        }
-        text.push_str("\r\n");
-        [text.as_bytes(), self.body].concat()
-    }
-}
-
-/// Plays every request. Each comes from an address of its own, so that the limit by peer bites
-/// only where it should.
-struct Player<'a> {
-    shop: &'a Shop,
-    report: &'a mut Report,
-    next_source: u8,
-}
-
-impl Player<'_> {
-    fn source(&mut self) -> [u8; 4] {
-        self.next_source += 1;
-        [127, 0, 1, self.next_source]
-    }
-
-    async fn sent(&mut self, ask: &Ask<'_>) -> Answer {
-        let to = self.shop.gateway;
-        let source = self.source();
-        send(source, to, &ask.bytes(&to.to_string()))
-            .await
-            .unwrap_or_default()
-    }
-
-    async fn good(&mut self, what: &str, status: u16, ask: Ask<'_>) {
-        let answer = self.sent(&ask).await;
-        self.report
-            .request(false, what, (status, "-"), &answer, Ok(()));
-    }
-
-    async fn good_with(&mut self, what: &str, status: u16, ask: Ask<'_>, body_has: &str) {
-        let answer = self.sent(&ask).await;
-        let holds = if answer.body.contains(body_has) {
-            Ok(())
-        } else {
-            Err(format!("answered {}", answer.body))
-        };
-        self.report
-            .request(false, what, (status, "-"), &answer, holds);
-    }
-
-    async fn attack(&mut self, what: &str, expected: (u16, &str), ask: Ask<'_>) {
-        let answer = self.sent(&ask).await;
-        self.report.request(true, what, expected, &answer, Ok(()));
-    }
-}
-
 pub(super) async fn play(shop: &Shop, report: &mut Report) -> Result<()> {
-    let mut player = Player {
-        shop,
-        report,
-        next_source: 0,
-    };
+    let mut player = Player::new(shop, report);
     let keys = &shop.keys;
     let customer = keys.customer();
 
@@ -229,6 +128,11 @@ pub(super) async fn play(shop: &Shop, report: &mut Report) -> Result<()> {
     player
         .attack("two credentials", (400, "credential-ambiguous"), two)
         .await;
+
+    // Tokens of the issuer.
+    jwt::credentials(&mut player).await?;
+    jwt::step_up(&mut player).await?;
+    jwt::revocation(&mut player).await?;
 
     // Reach and policy.
     player
@@ -350,12 +254,10 @@ pub(super) async fn play(shop: &Shop, report: &mut Report) -> Result<()> {
         b"\r\n0\r\n\r\n",
     ]
     .concat();
-    let streamed = Ask {
-        body: &chunk,
-        ..ask("POST", "/upload")
-            .token(customer)
-            .with("Transfer-Encoding", "chunked")
-    };
+    let streamed = ask("POST", "/upload")
+        .token(customer)
+        .with("Transfer-Encoding", "chunked")
+        .body(&chunk);
     player
         .attack(
             "body too large, streamed",
@@ -404,19 +306,12 @@ pub(super) async fn play(shop: &Shop, report: &mut Report) -> Result<()> {
     drop(stream);
 
     // Sanctions bite at once.
-    shop.sanctions
-        .impose(Sanction {
-            target: SanctionTarget::Subject {
-                issuer: None,
-                subject: keys.quarantined_subject().into(),
-                before: zt_core::clock::Timestamp::MAX,
-            },
-            action: SanctionAction::Quarantine,
-            reason: "scraping".to_owned(),
-            author: "on-call".into(),
-            expires: None,
-        })
-        .await?;
+    let scraper = SanctionTarget::Subject {
+        issuer: None,
+        subject: keys.quarantined_subject().into(),
+        before: zt_core::clock::Timestamp::MAX,
+    };
+    impose(shop, scraper, SanctionAction::Quarantine).await?;
     player
         .attack(
             "a quarantined caller",
@@ -425,64 +320,64 @@ pub(super) async fn play(shop: &Shop, report: &mut Report) -> Result<()> {
         )
         .await;
 
-    // Past the gateway: its token is not one that payments takes, nor is no token at all.
-    player.report.past_the_gateway(true);
-    for (what, expected, token) in [
-        (
-            "payments called with the gateway's token",
-            (403, "policy-denied"),
-            Some(keys.gateway_token()),
-        ),
-        (
-            "payments called from inside, without a token",
-            missing,
-            None,
-        ),
-    ] {
-        let base = ask("POST", "/payments").json(r#"{"amount":1}"#);
-        let ask = match token {
-            Some(token) => base.token(token),
-            None => base,
-        };
-        let answer = send(
-            player.source(),
-            shop.payments,
-            &ask.bytes(&shop.payments.to_string()),
-        )
-        .await?;
-        player.report.request(true, what, expected, &answer, Ok(()));
-    }
-    player.report.past_the_gateway(false);
+    jwt::past_the_gateway(&mut player).await?;
+
+    // Keys come and go, and the issuer is down.
+    let Some(clock) = &shop.clock else {
+        return Ok(());
+    };
+    let half_an_hour = rotation::keys(&mut player, clock).await?;
 
     // Time passes; then the clock breaks.
-    if let Some(clock) = &shop.clock {
-        clock.advance(Duration::from_secs(3_601));
-        player
-            .attack(
-                "a token an hour later",
-                (401, "credential-expired"),
-                get("/reports").token(keys.short_lived()),
-            )
-            .await;
-        player
-            .good(
-                "the customer's is still good",
-                200,
-                get("/orders/7").token(customer),
-            )
-            .await;
-        let now = clock.now()?;
-        clock.fail();
-        player
-            .attack(
-                "the clock cannot answer",
-                (503, "clock-unavailable"),
-                get("/orders/7").token(customer),
-            )
-            .await;
-        clock.set_wall(now);
-    }
+    clock.advance(Duration::from_secs(3_601));
+    player
+        .attack(
+            "a token an hour later",
+            (401, "credential-expired"),
+            get("/reports").token(keys.short_lived()),
+        )
+        .await;
+    player
+        .attack(
+            "a JWT that was verified before, an hour later",
+            (401, "credential-expired"),
+            get("/whoami").bearer(&half_an_hour),
+        )
+        .await;
+    player
+        .good(
+            "the customer's is still good",
+            200,
+            get("/orders/7").token(customer),
+        )
+        .await;
+    let now = clock.now()?;
+    clock.fail();
+    player
+        .attack(
+            "the clock cannot answer",
+            (503, "clock-unavailable"),
+            get("/orders/7").token(customer),
+        )
+        .await;
+    clock.set_wall(now);
     Ok(())
+}
+
+/// Strikes at once, at every service of the shop.
+pub(super) async fn impose(
+    shop: &Shop,
+    target: SanctionTarget,
+    action: SanctionAction,
+) -> Result<()> {
+    let sanction = Sanction {
+        target,
+        action,
+        reason: "an incident".to_owned(),
+        author: "on-call".into(),
+        expires: None,
+    };
+    Ok(shop.sanctions.impose(sanction).await?)
 }
 
 async fn flood_by_peer(player: &mut Player<'_>) {

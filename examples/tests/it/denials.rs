@@ -24,17 +24,21 @@ use zt_core::{
     validate::{ValidateRequestConfig, ValidateRequestLayer},
 };
 use zt_examples::raw::{Answer, send};
+use zt_jwt::{
+    Verifier,
+    require::{RequireStepUp, RequireStepUpLayer},
+    testing::{BadToken, Behaviour, TestIssuer},
+    verify_jwt::VerifyJwtLayer,
+};
 use zt_ratelimit::{LimitRateLayer, Quota};
 
 use super::{App, serve};
 
 /// Codes whose layer is not there yet. Shorten this list; it must end empty.
 const PENDING: &[Code] = &[
-    Code::BindingMismatch,
     Code::Replayed,
     Code::SignatureMissing,
     Code::SignatureInvalid,
-    Code::StepUpRequired,
     Code::RequestTimeout,
     Code::RequestInvalid,
     Code::ConcurrencyLimited,
@@ -195,7 +199,13 @@ fn trailers_only(code: Code, answer: &Answer) {
 
 fn common(code: Code, answer: &Answer) {
     let challenged = !answer.header("www-authenticate").is_empty();
-    assert_eq!(challenged, code.status() == 401, "{code}: {answer:?}");
+    // RFC 6750 section 3.1: a request with a token that cannot be read may be told how.
+    let may_be = matches!(code, Code::CredentialMalformed | Code::CredentialAmbiguous);
+    let asked = code.status() == 401;
+    assert!(
+        challenged == asked || (challenged && may_be),
+        "{code}: {answer:?}"
+    );
     let waits = matches!(code.status().as_u16(), 429 | 503);
     assert_eq!(!answer.header("retry-after").is_empty(), waits, "{code}");
     assert_eq!(answer.header("cache-control"), "no-store", "{code}");
@@ -334,6 +344,9 @@ async fn every_code_is_produced_by_a_real_request_or_pending() {
     )
     .await;
 
+    // Tokens of an issuer.
+    produced.extend(tokens_of_an_issuer().await);
+
     // A nonce that cannot be made.
     let page = Router::new().fallback(any(|_: CspNonce| async { "page" }));
     let page = SetSecurityHeadersLayer::html_strict().layer(page);
@@ -354,7 +367,6 @@ async fn every_code_is_produced_by_a_real_request_or_pending() {
         Code::StoreUnavailable,
         Code::AuditUnavailable,
         Code::StackMisordered,
-        Code::KeysUnavailable,
     ]);
     for code in Code::ALL {
         let (made, pending) = (produced.contains(code), PENDING.contains(code));
@@ -363,6 +375,70 @@ async fn every_code_is_produced_by_a_real_request_or_pending() {
             "{code}: produced {made}, pending {pending}"
         );
     }
+}
+
+/// Everything that can become of a JSON Web Token.
+async fn tokens_of_an_issuer() -> Vec<Code> {
+    let clock = ManualClock::default();
+    let issuer = TestIssuer::start().await.with_clock(clock.clone());
+    let sanctions = Sanctions::local(clock.clone());
+    let verifier = Verifier::builder()
+        .issuer(issuer.issuer("lab"))
+        .clock(clock.clone())
+        .sanctions(sanctions.clone())
+        .build()
+        .unwrap();
+    verifier.fetch_keys().await.unwrap();
+    let zt = ZeroTrust::builder()
+        .settings(Settings::default().with_clock(clock.clone()))
+        .without_audit()
+        .authenticate(VerifyJwtLayer::new(verifier))
+        .step_up(RequireStepUpLayer::new(
+            RequireStepUp::acr_values(["phr"]).unwrap(),
+        ))
+        .any_authenticated()
+        .build()
+        .unwrap();
+    let app = App::new(zt.wrap(Router::new().fallback(any(|| async { "fine" }))));
+    let bearer = |token: &str| head("/", &[&format!("Authorization: Bearer {token}")]);
+
+    // A good one, so that it is not for another reason that the others are refused.
+    let good = issuer.token("ada").audience("lab").acr("phr");
+    let address = serve(app.clone()).await;
+    let plain = [b"GET ".as_slice(), &bearer(&good.mint()), b"\r\n"].concat();
+    let answer = send([127, 0, 3, 0], address, &plain).await.unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
+
+    let target = SanctionTarget::Session("over".into());
+    let sanction = Sanction {
+        target,
+        action: SanctionAction::Revoke,
+        reason: "test".to_owned(),
+        author: "test".into(),
+        expires: None,
+    };
+    sanctions.impose(sanction).await.unwrap();
+    let bad = |kind| issuer.bad_token(kind, "lab");
+    let cases = [
+        (Code::CredentialMalformed, bad(BadToken::AlgNoneUnsigned)),
+        (Code::CredentialInvalid, bad(BadToken::AudOther)),
+        (Code::CredentialExpired, bad(BadToken::ExpPast)),
+        (Code::BindingMismatch, bad(BadToken::CnfCertificate)),
+        (Code::CredentialRevoked, good.clone().session("over").mint()),
+        (Code::StepUpRequired, good.clone().acr("pwd").mint()),
+    ];
+    for (source, (code, token)) in cases.iter().enumerate() {
+        let source = 100 + u8::try_from(source).unwrap();
+        refused(app.clone(), *code, source, bearer(token)).await;
+    }
+
+    // The issuer is down while somebody names a key that it might have.
+    issuer.behave(Behaviour::Down);
+    clock.advance(Duration::from_secs(11));
+    let unknown = good.header("kid", "new").mint();
+    refused(app, Code::KeysUnavailable, 110, bearer(&unknown)).await;
+    let codes = cases.into_iter().map(|(code, _)| code);
+    codes.chain([Code::KeysUnavailable]).collect()
 }
 
 #[derive(Debug)]

@@ -1,12 +1,15 @@
 //! The interop server as a stranger's client meets it: curl.
 
 use std::{
+    io::Write,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Child, Command, Stdio},
     thread,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use zt_core::clock::{Clock, SystemClock};
 
 struct Server(Child);
 
@@ -30,6 +33,127 @@ fn curl(arguments: &[&str]) -> (u16, String) {
         .and_then(|status| status.parse().ok())
         .unwrap_or(0);
     (status, text)
+}
+
+/// What `openssl` makes of `input`.
+fn openssl(arguments: &[&str], input: &[u8]) -> Vec<u8> {
+    let mut child = Command::new("openssl")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "openssl {arguments:?}");
+    output.stdout
+}
+
+fn base64url(bytes: &[u8]) -> String {
+    let text = String::from_utf8(openssl(&["base64", "-A"], bytes)).unwrap();
+    let url = text.trim().replace('+', "-").replace('/', "_");
+    url.trim_end_matches('=').to_owned()
+}
+
+/// r and s of an ECDSA signature in DER, 32 bytes each (RFC 7518 section 3.4).
+fn r_and_s(der: &[u8]) -> Vec<u8> {
+    let mut rest = &der[2..];
+    let mut raw = Vec::new();
+    for _ in 0..2 {
+        let (number, tail) = rest[2..].split_at(rest[1].into());
+        let digits = number.strip_prefix(&[0]).unwrap_or(number);
+        raw.resize(raw.len() + 32 - digits.len(), 0);
+        raw.extend_from_slice(digits);
+        rest = tail;
+    }
+    raw
+}
+
+/// A token as a stranger's client makes it from what `interop.json` says of a key.
+fn signed(key: &Value, header: &Value, claims: &Value, folder: &Path) -> String {
+    let text = |value: &Value| base64url(value.to_string().as_bytes());
+    let input = format!("{}.{}", text(header), text(claims));
+    let pem = key["pem"].as_str().unwrap();
+    let sha256 = ["dgst", "-sha256", "-sign", pem];
+    let signature = match key["alg"].as_str().unwrap() {
+        "ES256" => r_and_s(&openssl(&sha256, input.as_bytes())),
+        "RS256" => openssl(&sha256, input.as_bytes()),
+        // It wants to know how long the message is.
+        "EdDSA" => {
+            let file = folder.join("message");
+            std::fs::write(&file, &input).unwrap();
+            let file = file.to_str().unwrap();
+            let sign = ["pkeyutl", "-sign", "-inkey", pem, "-rawin", "-in", file];
+            openssl(&sign, b"")
+        }
+        other => panic!("{other}"),
+    };
+    format!("{input}.{}", base64url(&signature))
+}
+
+/// A stranger's client signs tokens by the PEM files.
+fn meets_jwt(base: &str, jwt: &Value, folder: &Path) {
+    let url = format!("{base}{}", jwt["path"].as_str().unwrap());
+    let call = |token: &str| {
+        let header = format!("Authorization: Bearer {token}");
+        curl(&["-H", &header, &url])
+    };
+    let now = SystemClock.now().unwrap().as_secs();
+    let claims = |audience: &str, expires: u64| {
+        json!({
+            "iss": jwt["issuer"], "aud": audience, "sub": "stranger", "client_id": "stranger",
+            "iat": expires - 300, "exp": expires, "jti": format!("{audience}-{expires}"),
+        })
+    };
+    let audience = jwt["audience"].as_str().unwrap();
+    let keys = jwt["keys"].as_array().unwrap();
+    let algorithms: Vec<_> = keys
+        .iter()
+        .map(|key| key["alg"].as_str().unwrap())
+        .collect();
+    assert_eq!(algorithms, ["ES256", "EdDSA", "RS256"]);
+    for key in keys {
+        let file = std::fs::metadata(key["pem"].as_str().unwrap()).unwrap();
+        assert_eq!(file.permissions().mode() & 0o777, 0o600, "{key}");
+        let header = json!({"alg": key["alg"], "kid": key["kid"], "typ": jwt["typ"]});
+        let sign = |claims: &Value| signed(key, &header, claims, folder);
+        let (status, text) = call(&sign(&claims(audience, now + 300)));
+        assert_eq!(status, 200, "{key}: {text}");
+
+        let none = json!({"alg": "none", "typ": jwt["typ"]});
+        let unsigned = signed(key, &none, &claims(audience, now + 300), folder);
+        let (head, _) = unsigned.rsplit_once('.').unwrap();
+        for (what, token, status, code) in [
+            (
+                "another audience",
+                sign(&claims("elsewhere", now + 300)),
+                401,
+                "credential-invalid",
+            ),
+            (
+                "expired",
+                sign(&claims(audience, now - 60)),
+                401,
+                "credential-expired",
+            ),
+            (
+                "alg none, signed",
+                unsigned.clone(),
+                401,
+                "credential-invalid",
+            ),
+            ("alg none", format!("{head}."), 400, "credential-malformed"),
+        ] {
+            let (answered, text) = call(&token);
+            assert_eq!(answered, status, "{what}: {key}: {text}");
+            assert!(text.contains(code), "{what}: {key}: {text}");
+            let challenge = text.to_lowercase().contains("www-authenticate: bearer");
+            assert!(challenge || status == 400, "{what}: {text}");
+        }
+    }
+    let (status, text) = curl(&[&url]);
+    assert_eq!(status, 401);
+    assert!(text.contains("credential-missing"), "{text}");
 }
 
 fn described(folder: &Path, server: &mut Server) -> Value {
@@ -99,6 +223,16 @@ fn curl_meets_one_endpoint_a_layer() {
     let (status, text) = curl(&[&url(path)]);
     assert_eq!(status, 401);
     assert!(text.contains("credential-missing"), "{text}");
+
+    if Command::new("openssl").arg("version").output().is_ok() {
+        meets_jwt(base, &about["jwt"], &folder);
+    } else {
+        assert!(
+            std::env::var_os("ZT_REQUIRE_SERVERS").is_none(),
+            "openssl is required"
+        );
+        println!("skipped in part: there is no openssl");
+    }
 
     let burst = about["limited"]["burst"].as_u64().unwrap();
     let path = about["limited"]["path"].as_str().unwrap();

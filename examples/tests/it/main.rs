@@ -13,6 +13,7 @@ mod order;
 mod quickstart;
 mod race;
 mod tour;
+mod your_stack;
 
 use std::{convert::Infallible, net::SocketAddr};
 

@@ -1,4 +1,4 @@
-//! The quickstart says what to try: one request that succeeds and one that fails.
+//! The small servers say what to try: one request that succeeds and one that fails.
 
 use std::{
     io::{BufRead, BufReader},
@@ -7,12 +7,9 @@ use std::{
 
 use super::ask;
 
-#[tokio::test]
-async fn the_quickstart_does_what_it_prints() {
-    let mut server = Command::new(env!("CARGO_BIN_EXE_quickstart"))
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+/// What comes of the two requests that `server` prints.
+async fn tried(server: &str) -> Vec<(u16, String)> {
+    let mut server = Command::new(server).stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(server.stdout.take().unwrap())
         .lines()
         .map(Result::unwrap);
@@ -44,17 +41,35 @@ async fn the_quickstart_does_what_it_prints() {
     }
     server.kill().unwrap();
     server.wait().unwrap();
-    assert_eq!(
-        statuses,
-        [
-            (200, "-".to_owned()),
-            (401, "credential-missing".to_owned())
-        ]
-    );
+    statuses
+}
+
+fn statuses(refused: &str) -> Vec<(u16, String)> {
+    vec![(200, "-".to_owned()), (401, refused.to_owned())]
+}
+
+#[tokio::test]
+async fn the_quickstart_does_what_it_prints() {
+    let tried = tried(env!("CARGO_BIN_EXE_quickstart")).await;
+    assert_eq!(tried, statuses("credential-missing"));
+}
+
+#[tokio::test]
+async fn the_resource_server_does_what_it_prints() {
+    let tried = tried(env!("CARGO_BIN_EXE_resource_server")).await;
+    assert_eq!(tried, statuses("credential-invalid"));
 }
 
 #[test]
-fn the_quickstart_is_short() {
-    let lines = include_str!("../../src/bin/quickstart.rs").lines().count();
-    assert!(lines < 60, "{lines} lines");
+fn they_are_short() {
+    for (name, text) in [
+        ("quickstart", include_str!("../../src/bin/quickstart.rs")),
+        (
+            "resource_server",
+            include_str!("../../src/bin/resource_server.rs"),
+        ),
+    ] {
+        let lines = text.lines().count();
+        assert!(lines <= 60, "{name}: {lines} lines");
+    }
 }

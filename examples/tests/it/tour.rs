@@ -1,6 +1,6 @@
 //! The tour ends well, and badly as soon as one layer is left out.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use zt_examples::shop::Omit;
@@ -27,15 +27,24 @@ fn the_tour_has_no_surprise() {
         .collect();
     let requests = lines.iter().filter(|line| line["code"] != "fact").count();
     let attacks = lines.iter().filter(|line| line["attack"] == true).count();
-    assert!(requests >= 25, "{requests} requests");
-    assert!(attacks >= 15, "{attacks} attacks");
+    assert!(requests >= 80, "{requests} requests");
+    assert!(attacks >= 60, "{attacks} attacks");
     assert!(lines.iter().all(|line| line["good"] == true));
 }
 
 #[test]
 fn the_tour_fails_as_soon_as_one_layer_is_left_out() {
-    for omit in Omit::ALL {
-        let output = tour(&["--leave-out", &format!("{omit:?}")]);
+    // All at once: most of the time they wait.
+    let running = Omit::ALL.map(|omit| {
+        let child = Command::new(env!("CARGO_BIN_EXE_tour"))
+            .args(["--leave-out", &format!("{omit:?}")])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        (omit, child)
+    });
+    for (omit, child) in running {
+        let output = child.wait_with_output().unwrap();
         let table = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(1), "without {omit:?}:\n{table}");
         assert!(table.contains("SURPRISE"), "without {omit:?}:\n{table}");

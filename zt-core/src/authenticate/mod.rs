@@ -84,6 +84,23 @@ impl<A: Authenticate> Authenticated<A> {
             .into_iter()
             .fold(Denial::new(code), Denial::challenge)
     }
+
+    /// The first proof names the caller; a later one adds to it. One that has ended is none,
+    /// whatever leeway the authenticator gave: the answer would be cut at its first byte.
+    fn establish(&self, who: &Arc<Principal>, cx: &mut SecurityContext) -> Result<(), Denial> {
+        if who.expires_at().is_some_and(|end| end <= cx.now()) {
+            let by = A::NAME;
+            return Err(self
+                .refusal(Code::CredentialExpired)
+                .detail(format!("{by} proved a credential that has ended")));
+        }
+        let merged = match cx.principal().filter(|first| !first.is_anonymous()) {
+            Some(first) => Arc::new(first.strengthened_by(who)),
+            None => Arc::clone(who),
+        };
+        cx.set_principal(merged);
+        Ok(())
+    }
 }
 
 impl<A: Authenticate> Check for Authenticated<A> {
@@ -97,13 +114,13 @@ impl<A: Authenticate> Check for Authenticated<A> {
             return Step::pass(());
         }
         match self.0.presented(parts, cx) {
-            Presented::Mine => {
-                self.0
-                    .authenticate(parts, cx)
-                    .and_then(parts, cx, |principal, _, cx| {
-                        establish(&principal, Self::NAME, cx)
-                    })
-            }
+            Presented::Mine => match self.0.authenticate(parts, cx) {
+                Step::Now(proved) => proved.and_then(|who| self.establish(&who, cx)).into(),
+                Step::Later(later) => {
+                    let this = self.clone();
+                    Step::Later(later.and_then(move |who, _, cx| this.establish(&who, cx)))
+                }
+            },
             Presented::Foreign => self.refusal(Code::CredentialInvalid).into(),
             Presented::Absent if self.0.is_optional() => {
                 if cx.principal().is_none() {
@@ -114,25 +131,6 @@ impl<A: Authenticate> Check for Authenticated<A> {
             Presented::Absent => self.refusal(Code::CredentialMissing).into(),
         }
     }
-}
-
-/// The first proof names the caller; a later one adds to it. One that has ended is none, whatever
-/// leeway the authenticator gave: the answer would be cut at its first byte.
-fn establish(
-    principal: &Arc<Principal>,
-    by: &'static str,
-    cx: &mut SecurityContext,
-) -> Result<(), Denial> {
-    if principal.expires_at().is_some_and(|end| end <= cx.now()) {
-        return Err(Denial::new(Code::CredentialExpired)
-            .detail(format!("{by} proved a credential that has ended")));
-    }
-    let merged = match cx.principal().filter(|first| !first.is_anonymous()) {
-        Some(first) => Arc::new(first.strengthened_by(principal)),
-        None => Arc::clone(principal),
-    };
-    cx.set_principal(merged);
-    Ok(())
 }
 
 /// Nobody is asked who they are: every caller is anonymous. The opt-out of a stack's mandatory
@@ -164,8 +162,8 @@ where
 /// Implements [`tower_layer::Layer`] for an [`Authenticate`]r: a gate over it alone.
 #[macro_export]
 macro_rules! impl_authenticate_layer {
-    ($([$($generic:ident),*])? $authenticator:ty $(where $($bound:tt)*)?) => {
-        impl<S $($(, $generic)*)?> $crate::tower_layer::Layer<S> for $authenticator $(where $($bound)*)? {
+    ([$($generic:ident),*] $authenticator:ty $(where $($bound:tt)*)?) => {
+        impl<S $(, $generic)*> $crate::tower_layer::Layer<S> for $authenticator $(where $($bound)*)? {
             type Service = $crate::gate::Gate<
                 S,
                 $crate::gate::Link<$crate::gate::Root, $crate::authenticate::Authenticated<Self>>,
@@ -177,7 +175,14 @@ macro_rules! impl_authenticate_layer {
             }
         }
     };
+    ($authenticator:ty) => {
+        $crate::impl_authenticate_layer!([] $authenticator);
+    };
 }
+
+crate::impl_authenticate_layer!([A] Optional<A> where A: Authenticate);
+crate::impl_authenticate_layer!([A, B] AnyOf<A, B> where A: Authenticate, B: Authenticate);
+crate::impl_authenticate_layer!([A, B] AllOf<A, B> where A: Authenticate, B: Authenticate);
 
 #[cfg(test)]
 mod tests;

@@ -185,6 +185,9 @@ async fn refuses_a_proof_that_has_ended() {
         let ended = ask(ended, &[("x-jwt", "good-ada")]).await;
         assert_eq!(ended.code(), Some(Code::CredentialExpired));
         assert!(ended.principal.is_none());
+        // The caller is told what to bring instead.
+        let denial = ended.denial.unwrap();
+        assert_eq!(denial.challenges(), jwt(waits).challenges());
     }
 }
 
@@ -201,6 +204,45 @@ async fn optional_lets_pass_what_is_missing_and_nothing_that_is_refused() {
         assert_eq!(expired.code(), Some(Code::CredentialExpired));
         let good = ask(jwt(waits).optional(), &[("x-jwt", "good-ada")]).await;
         assert_eq!(good.who(), "good-ada");
+    }
+}
+
+#[tokio::test]
+async fn combinations_are_layers_by_themselves() {
+    use tower::{Layer, ServiceExt, service_fn};
+
+    type Hello = std::future::Ready<Result<http::Response<String>, std::convert::Infallible>>;
+
+    fn hello(_: http::Request<String>) -> Hello {
+        std::future::ready(Ok(http::Response::new(String::new())))
+    }
+
+    let (optional, any, all) = (
+        jwt(false).optional(),
+        any_of(jwt(false), token(true)),
+        all_of(jwt(true), token(false)),
+    );
+    for (headers, expected) in [
+        (&[][..], [200, 401, 401]),
+        (&["x-jwt"], [200, 200, 401]),
+        (&["x-jwt", "x-token"], [200, 400, 200]),
+    ] {
+        macro_rules! status {
+            ($layer:expr) => {{
+                let service = $layer.layer(service_fn(hello));
+                let mut request = http::Request::new(String::new());
+                for name in headers {
+                    let name = http::HeaderName::from_static(name);
+                    request.headers_mut().insert(name, "good".parse().unwrap());
+                }
+                service.oneshot(request).await.unwrap().status().as_u16()
+            }};
+        }
+        assert_eq!(
+            [status!(optional), status!(any), status!(all)],
+            expected,
+            "{headers:?}"
+        );
     }
 }
 

@@ -99,8 +99,8 @@ impl<S> Layer<S> for OpenContextLayer {
 /// over that one check, with the default settings unless a layer further out brings others.
 #[macro_export]
 macro_rules! impl_layer {
-    ($([$($generic:ident),*])? $check:ty $(where $($bound:tt)*)?) => {
-        impl<S $($(, $generic)*)?> $crate::tower_layer::Layer<S> for $check $(where $($bound)*)? {
+    ([$($generic:ident),*] $check:ty $(where $($bound:tt)*)?) => {
+        impl<S $(, $generic)*> $crate::tower_layer::Layer<S> for $check $(where $($bound)*)? {
             type Service = $crate::gate::Gate<S, $crate::gate::Link<$crate::gate::Root, Self>>;
 
             fn layer(&self, inner: S) -> Self::Service {
@@ -110,5 +110,8 @@ macro_rules! impl_layer {
                 )
             }
         }
+    };
+    ($check:ty) => {
+        $crate::impl_layer!([] $check);
     };
 }

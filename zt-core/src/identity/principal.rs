@@ -298,11 +298,18 @@ impl Principal {
         self.0.binding
     }
 
+    /// Whether the credential has claims at all.
+    #[must_use]
+    pub fn has_claims(&self) -> bool {
+        self.0.claims.is_some()
+    }
+
     /// The credential's claims as `T`, parsed now.
     ///
     /// # Errors
     ///
-    /// When there are no claims (`null` is parsed then), or they are not a `T`.
+    /// When there are no claims, or they are not a `T`. Where there are none `null` is parsed, so
+    /// that `Option<T>` can be asked for; see [`has_claims`](Self::has_claims).
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.0.claims.as_deref().unwrap_or("null"))
     }
@@ -437,6 +444,7 @@ mod tests {
         assert_eq!(principal.claims::<Claims>().unwrap().plan, "gold");
         assert_eq!(principal.scopes().collect::<Vec<_>>(), ["a", "b"]);
         assert!(!format!("{principal:?}").contains("123"));
+        assert!(principal.has_claims() && !Principal::anonymous().has_claims());
         assert!(Principal::anonymous().claims::<Claims>().is_err());
     }
 

@@ -49,8 +49,19 @@
 //! compared in constant time; both are `credential-invalid`.
 //!
 //! **A stolen token.** It works until it ends or is revoked, within its methods, paths and networks.
-//! That is the weakness of every bearer token: keep their ends near and their reach small. Nothing
-//! here binds one to a key yet.
+//! That is the weakness of every bearer token: keep their ends near and their reach small. A JWT
+//! that is bound to a client certificate (RFC 8705) is of no use on another connection.
+//!
+//! **A token that names its own key.** `jwk`, `jku`, `x5u` in a header, or a `kid` that is a path. Keys
+//! come from configured issuers only, each is pinned to its algorithms (so no public key ever checks
+//! an HMAC), and `none` is no algorithm.
+//!
+//! **Somebody else's token.** One that was made for another service of the same issuer, an id token, a
+//! refresh token. The audience is an argument and not an option, and other kinds of token are told
+//! by `typ` and by their claims.
+//!
+//! **Asking for a thousand keys a second.** Each unknown `kid` could cause a fetch. One is in flight at
+//! most, and none within ten seconds of the last.
 //!
 //! **Staying after having been thrown out.** A stream that was opened before the revocation goes on
 //! for hours. The gate holds a [`Lease`](crate::gate::Lease) over each answer and cuts it when the

@@ -20,6 +20,10 @@ pub enum AttachError<E> {
     /// The request has such a header already; nothing was sent.
     #[error("the request carries a credential already")]
     AlreadyThere,
+    /// The request's answer would show the token to whoever reads it (RFC 9110 section 9.3.8);
+    /// nothing was sent.
+    #[error("the answer to a TRACE would show the token")]
+    Trace,
     /// The request has more headers than can be counted; nothing was sent.
     #[error("the request has no room for another header")]
     NoRoom,
@@ -49,6 +53,7 @@ impl<E: Into<BoxError>> AttachError<E> {
             Self::Unavailable(why) => AttachError::Unavailable(why),
             Self::Destination(why) => AttachError::Destination(why),
             Self::AlreadyThere => AttachError::AlreadyThere,
+            Self::Trace => AttachError::Trace,
             Self::NoRoom => AttachError::NoRoom,
         };
         ours.into()

@@ -13,7 +13,7 @@ use zt_core::clock::Timestamp;
 use super::{
     AttachableToken, SourceError, Unavailable,
     schedule::{back_off, micros, renew_after},
-    tokens::{Held, Shared},
+    tokens::{End, Held, Shared},
 };
 
 /// What is known about asking the source. Requests take the lock only where the token is due or
@@ -138,6 +138,7 @@ impl Shared {
         let judged = answer.and_then(|token| self.judge(token));
         let monotonic = self.clock.monotonic();
         let mut log = self.flights.lock();
+        let mut failed = None;
         log.flying = false;
         match judged {
             Ok((token, remaining)) => {
@@ -147,10 +148,17 @@ impl Shared {
                 log.editions += 1;
                 let after = renew_after(remaining, token.ask_again(), &*self.entropy);
                 let due = after.map_or(u64::MAX, |after| micros(monotonic.saturating_add(after)));
-                let end = token.expires_at();
+                let margin = self.settings.margin;
+                let usable_until = token
+                    .expires_at()
+                    .zip(remaining)
+                    .map(|(end, remaining)| End {
+                        wall: end.saturating_sub(margin),
+                        monotonic: monotonic.saturating_add(remaining.saturating_sub(margin)),
+                    });
                 self.current.store(Some(Arc::new(Held {
                     token,
-                    usable_until: end.map(|end| end.saturating_sub(self.settings.margin)),
+                    usable_until,
                     edition: log.editions,
                 })));
                 self.due.store(due, Ordering::Relaxed);
@@ -164,13 +172,19 @@ impl Shared {
                 let pause = back_off(log.failures, &*self.entropy).max(asked);
                 log.not_before = monotonic.saturating_add(pause);
                 self.due.store(micros(log.not_before), Ordering::Relaxed);
-                tracing::warn!(%error, failures = log.failures, "no new token to call others with");
-                log.last_error = Some(Arc::new(error));
+                let error = Arc::new(error);
+                log.last_error = Some(Arc::clone(&error));
+                failed = Some((error, log.failures));
             }
         }
         // Under the lock, so that whoever sees `flying` also hears this.
         self.landed
             .send_modify(|landed| *landed = landed.wrapping_add(1));
+        drop(log);
+        // Not under the lock: who writes logs may look at tokens, or need one.
+        if let Some((error, failures)) = failed {
+            tracing::warn!(%error, failures, "no new token to call others with");
+        }
     }
 
     /// The token and for how long it is good.

@@ -3,7 +3,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header::AUTHORIZATION};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -76,8 +76,11 @@ impl AttachTokenLayer {
     }
 
     /// Whether to attach a token to the request.
-    fn examine<E>(&self, uri: &http::Uri, headers: &HeaderMap) -> Result<Verdict, AttachError<E>> {
-        match self.destinations.judge(uri, headers) {
+    fn examine<B, E>(&self, request: &Request<B>) -> Result<Verdict, AttachError<E>> {
+        let headers = request.headers();
+        match self.destinations.judge(request.uri(), headers) {
+            // RFC 9110 section 9.3.8: nothing sensitive goes into a request that comes back.
+            Ok(()) if request.method() == Method::TRACE => Err(AttachError::Trace),
             Ok(()) if headers.contains_key(&self.header) => Err(AttachError::AlreadyThere),
             Ok(()) => Ok(Verdict::Attach),
             Err(DestinationError::Elsewhere | DestinationError::PlainHttp)
@@ -131,7 +134,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> AttachFuture<S, B> {
-        match self.layer.examine(request.uri(), request.headers()) {
+        match self.layer.examine(&request) {
             Ok(Verdict::Attach) => {}
             Ok(Verdict::Bare) => return AttachFuture::sent(self.inner.call(request), None),
             Err(error) => return AttachFuture::refused(error),

@@ -16,13 +16,14 @@
 //!    [`Destinations::insecure_plain_http`];
 //! 4. it does not carry the header already: whose credential that is nobody here knows, so it is
 //!    neither replaced nor sent on;
-//! 5. there is a token that is good for another five seconds, or one arrives within three.
+//! 5. its method is not `TRACE`, whose answer shows the request to whoever asked;
+//! 6. there is a token that is good for another five seconds, or one arrives within three.
 //!
 //! # What a refusal looks like
 //!
 //! An [`AttachError`]; with any but [`AttachError::Inner`] nothing was sent. 1 to 3 are
-//! [`AttachError::Destination`], 4 is [`AttachError::AlreadyThere`], 5 is
-//! [`AttachError::Unavailable`]. With [`bare_elsewhere`](AttachTokenLayer::bare_elsewhere)
+//! [`AttachError::Destination`], 4 is [`AttachError::AlreadyThere`], 5 is [`AttachError::Trace`], 6
+//! is [`AttachError::Unavailable`]. With [`bare_elsewhere`](AttachTokenLayer::bare_elsewhere)
 //! requests that fail 2 or 3 are sent as they are, without the token.
 //!
 //! # How tokens stay fresh
@@ -100,6 +101,7 @@
 //! - RFC 6750: sections 2.1 (the header) and 3.1 (`invalid_token`).
 //! - RFC 7523: sections 2.2 and 3 (assertions of a client).
 //! - RFC 8707: section 2 (`resource`, `invalid_target`).
+//! - RFC 9110: sections 7.2 (`Host`) and 9.3.8 (`TRACE`).
 //!
 //! # What it does not do
 //!

@@ -1,5 +1,5 @@
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -37,7 +37,7 @@ use crate::jose::json::is_strict_object;
 /// let source: ProjectedFile = serde_json::from_str(text)?;
 /// # Ok::<_, serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProjectedFile {
     path: PathBuf,
@@ -80,6 +80,18 @@ impl ProjectedFile {
     }
 }
 
+impl Clone for ProjectedFile {
+    /// A source of its own: it does not fail because the other one is reading.
+    fn clone(&self) -> Self {
+        Self {
+            path: self.path.clone(),
+            reread_seconds: self.reread_seconds,
+            opaque_seconds: self.opaque_seconds,
+            reading: Arc::default(),
+        }
+    }
+}
+
 impl TokenSource for ProjectedFile {
     fn fetch<'a>(
         &'a self,
@@ -116,16 +128,32 @@ fn read(path: &Path, reading: &Mutex<()>) -> io::Result<Zeroizing<Vec<u8>>> {
     let Ok(_reading) = reading.try_lock() else {
         return Err(io::ErrorKind::WouldBlock.into());
     };
-    // Opening a pipe would wait for a writer, on a thread that nobody can take back.
-    if !fs::metadata(path)?.is_file() {
+    let file = open(path)?;
+    // Of what was opened, not of what stands there now.
+    if !file.metadata()?.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     // One byte more than fits, and room for a line break: too long is noticed later.
     let most = AttachableToken::MAX_LEN + 3;
     let mut text = Zeroizing::new(Vec::with_capacity(most));
     let most = u64::try_from(most).map_err(io::Error::other)?;
-    File::open(path)?.take(most).read_to_end(&mut text)?;
+    file.take(most).read_to_end(&mut text)?;
     Ok(text)
+}
+
+/// Opening a pipe waits for a writer, on a thread that nobody can take back, unless it is told not
+/// to; to a regular file that makes no difference.
+#[cfg(unix)]
+fn open(path: &Path) -> io::Result<File> {
+    use rustix::fs::{Mode, OFlags};
+
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
+}
+
+#[cfg(not(unix))]
+fn open(path: &Path) -> io::Result<File> {
+    File::open(path)
 }
 
 /// Without the one line break that editors and `echo` leave.

@@ -53,8 +53,16 @@ pub(super) struct Shared {
 pub(super) struct Held {
     pub(super) token: AttachableToken,
     /// Before this it is attached.
-    pub(super) usable_until: Option<Timestamp>,
+    pub(super) usable_until: Option<End>,
     pub(super) edition: u64,
+}
+
+/// The end of a token by both clocks; the earlier one counts. The wall clock knows of the time that
+/// a machine slept, the monotonic one does not move where somebody corrects the other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End {
+    pub(super) wall: Timestamp,
+    pub(super) monotonic: Duration,
 }
 
 /// What was taken of a token, and which edition that is.
@@ -82,7 +90,7 @@ pub struct TokensStatus {
 }
 
 impl Tokens {
-    /// Tokens of `source`, with the usual [settings](TokenSettings) and the system's clock.
+    /// Tokens of `source`, with the usual [settings](super::TokenSettings) and the system's clock.
     ///
     /// The source is asked when the first request comes, or by [`ready`](Self::ready) or
     /// [`keep_fresh`](Self::keep_fresh).
@@ -159,11 +167,12 @@ impl Tokens {
         }
     }
 
-    /// Shows in `readiness`, as `name`, whether there is a token.
+    /// Shows in `readiness`, as `name`, whether there is a token. Being asked counts as a request:
+    /// a process that gets no requests until it is ready would not become ready otherwise.
     pub fn register(&self, readiness: &Readiness, name: &'static str) {
         let shared = Arc::downgrade(&self.0);
         readiness.register(name, move || match shared.upgrade() {
-            Some(shared) if shared.usable() => Probe::Ready,
+            Some(shared) if shared.current(|_| ()).is_ok() => Probe::Ready,
             _ => Probe::NotReady("there is no token to call others with"),
         });
     }
@@ -185,7 +194,7 @@ impl Shared {
         }
         let current = self.current.load();
         let held = current.as_ref().ok_or(NotNow::Absent)?;
-        if !held.is_usable(wall).map_err(NotNow::Clock)? {
+        if !held.is_usable(wall, monotonic).map_err(NotNow::Clock)? {
             return Err(NotNow::Absent);
         }
         Ok(Picked {
@@ -223,19 +232,23 @@ impl Shared {
     }
 
     pub(super) fn usable(&self) -> bool {
-        let wall = self.clock.now();
+        let (wall, monotonic) = self.clock.read();
         let current = self.current.load();
         current
             .as_ref()
-            .is_some_and(|held| held.is_usable(wall) == Ok(true))
+            .is_some_and(|held| held.is_usable(wall, monotonic) == Ok(true))
     }
 }
 
 impl Held {
-    fn is_usable(&self, wall: Result<Timestamp, ClockError>) -> Result<bool, ClockError> {
+    fn is_usable(
+        &self,
+        wall: Result<Timestamp, ClockError>,
+        monotonic: Duration,
+    ) -> Result<bool, ClockError> {
         match self.usable_until {
             None => Ok(true),
-            Some(until) => wall.map(|now| now < until),
+            Some(end) => wall.map(|now| now < end.wall && monotonic < end.monotonic),
         }
     }
 }

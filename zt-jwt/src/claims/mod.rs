@@ -24,9 +24,10 @@ pub(crate) struct Claims<'a> {
     pub(crate) session: Option<Cow<'a, str>>,
     pub(crate) context_class: Option<Cow<'a, str>>,
     pub(crate) client: Option<Cow<'a, str>>,
-    /// `scope` (RFC 8693 section 4.2).
-    pub(crate) scope: Option<Cow<'a, str>>,
-    /// `scp`, as some issuers write it.
+    /// `scope` (RFC 8693 section 4.2): one text with spaces between, or a list, as some issuers
+    /// write it.
+    pub(crate) scope: Option<Strings<'a>>,
+    /// `scp`, which is as often the one as the other.
     pub(crate) scopes: Option<Strings<'a>>,
     pub(crate) roles: Option<Strings<'a>>,
     pub(crate) tenant: Option<Cow<'a, str>>,
@@ -34,6 +35,9 @@ pub(crate) struct Claims<'a> {
     pub(crate) marks: Marks,
     /// How many of the required claims are there.
     pub(crate) required: usize,
+    /// Whether a claim that only the policy reads has a type that it cannot have. It says nothing
+    /// as long as nobody knows whether the policy is that of the issuer that is named.
+    pub(crate) misfit: bool,
 }
 
 /// One text, or several.

@@ -2,6 +2,7 @@ use std::{borrow::Cow, fmt};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use zt_core::clock::Timestamp;
 
 use super::{Claims, Confirmation, Marks, Says, Strings, Wanted};
@@ -95,17 +96,26 @@ impl<'de> Reading<'de, '_> {
             self.claims.confirmation = found;
             return Ok(());
         }
+        let date = known.and_then(|known| self.claims.date(known));
+        if let Some((date, may_be_null)) = date {
+            let value = members.next_value()?;
+            self.wrong |= !read_date(value, may_be_null, date);
+            self.claims.misfit |= is_roles || is_tenant;
+            return Ok(());
+        }
         if !is_roles && !is_tenant && known.is_none() {
             return members.next_value_seed(Skip::MEMBER);
         }
         let value = members.next_value_seed(Any)?;
         // The policy may read a claim that decides something else too.
+        let wrong = std::mem::take(&mut self.wrong);
         if is_roles {
             self.claims.roles = self.strings(value.clone(), true);
         }
         if is_tenant {
             self.claims.tenant = self.text(value.clone(), true);
         }
+        self.claims.misfit |= std::mem::replace(&mut self.wrong, wrong);
         let Some(known) = known else {
             return Ok(());
         };
@@ -118,19 +128,19 @@ impl<'de> Reading<'de, '_> {
             Known::Issuer => self.claims.issuer = self.text(value, false),
             Known::Subject => self.claims.subject = self.text(value, false),
             Known::Audience => self.claims.audience = self.strings(value, false),
-            Known::Expires => self.claims.expires = self.date(value, false),
-            Known::NotBefore => self.claims.not_before = self.date(value, false),
-            Known::Issued => self.claims.issued = self.date(value, false),
             Known::Token => self.claims.token = self.text(value, false),
-            Known::Authenticated => self.claims.authenticated = self.date(value, true),
             Known::Session => self.claims.session = self.text(value, true),
             Known::ContextClass => self.claims.context_class = self.text(value, true),
             Known::Client => self.claims.client = self.text(value, true),
-            Known::Scope => self.claims.scope = self.text(value, true),
+            Known::Scope => self.claims.scope = self.strings(value, true),
             Known::Scopes => self.claims.scopes = self.strings(value, true),
             Known::Type => claims.marks.hear(&value, says_typ),
             Known::Use => claims.marks.hear(&value, says_use),
-            Known::Confirmation => {}
+            Known::Expires
+            | Known::NotBefore
+            | Known::Issued
+            | Known::Authenticated
+            | Known::Confirmation => {}
         }
         Ok(())
     }
@@ -150,17 +160,6 @@ impl<'de> Reading<'de, '_> {
         match value {
             Value::Texts(texts) => Some(Strings::Several(texts)),
             value => self.text(value, may_be_null).map(Strings::One),
-        }
-    }
-
-    fn date(&mut self, value: Value<'de>, may_be_null: bool) -> Option<Timestamp> {
-        match value {
-            Value::Date(date) => Some(date),
-            Value::Null if may_be_null => None,
-            _ => {
-                self.wrong = true;
-                None
-            }
         }
     }
 }
@@ -213,6 +212,52 @@ impl Known {
     }
 }
 
+impl Claims<'_> {
+    /// Where the date of that name belongs, and whether it may be `null`.
+    fn date(&mut self, known: Known) -> Option<(&mut Option<Timestamp>, bool)> {
+        Some(match known {
+            Known::Expires => (&mut self.expires, false),
+            Known::NotBefore => (&mut self.not_before, false),
+            Known::Issued => (&mut self.issued, false),
+            Known::Authenticated => (&mut self.authenticated, true),
+            _ => return None,
+        })
+    }
+}
+
+/// The end of the year 9999, in seconds.
+const LAST: u64 = 253_402_300_799;
+
+/// Reads a NumericDate (RFC 7519 section 2), which may have a fraction; `false` where it is none.
+///
+/// By its text: how the JSON library hands over a number is up to whichever crate of the program
+/// asks it for `arbitrary_precision`.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "the bounds are checked, and a fraction of a microsecond does not matter"
+)]
+fn read_date(value: &RawValue, may_be_null: bool, date: &mut Option<Timestamp>) -> bool {
+    let text = value.get();
+    if may_be_null && text == "null" {
+        return true;
+    }
+    // It is JSON already, so what begins like a number is one.
+    if !text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+        return false;
+    }
+    let read = match (text.parse::<u64>(), text.parse::<f64>()) {
+        (Ok(whole), _) if whole <= LAST => Timestamp::from_secs(whole),
+        (Err(_), Ok(number)) if (0.0..=LAST as f64).contains(&number) => {
+            Timestamp::from_micros((number * 1e6) as u64)
+        }
+        _ => return false,
+    };
+    *date = Some(read);
+    true
+}
+
 impl Marks {
     /// The worse of two words counts.
     fn hear(&mut self, value: &Value<'_>, says: fn(&str) -> Option<Says>) {
@@ -256,8 +301,6 @@ fn says_use(text: &str) -> Option<Says> {
 enum Value<'a> {
     Text(Cow<'a, str>),
     Texts(Vec<Cow<'a, str>>),
-    /// A number that can be a date.
-    Date(Timestamp),
     Null,
     Other,
 }
@@ -271,9 +314,6 @@ impl<'de> DeserializeSeed<'de> for Any {
         reader.deserialize_any(self)
     }
 }
-
-/// The end of the year 9999, in seconds.
-const LAST: u64 = 253_402_300_799;
 
 impl<'de> Visitor<'de> for Any {
     type Value = Value<'de>;
@@ -290,27 +330,12 @@ impl<'de> Visitor<'de> for Any {
         Ok(Value::Other)
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(if number <= LAST {
-            Value::Date(Timestamp::from_secs(number))
-        } else {
-            Value::Other
-        })
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(Value::Other)
     }
 
-    /// RFC 7519 section 2: a NumericDate may have a fraction.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "the bounds are checked, and a fraction of a microsecond does not matter"
-    )]
-    fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-        Ok(if (0.0..=LAST as f64).contains(&number) {
-            Value::Date(Timestamp::from_micros((number * 1e6) as u64))
-        } else {
-            Value::Other
-        })
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Value::Other)
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {

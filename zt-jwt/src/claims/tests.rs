@@ -52,6 +52,9 @@ fn a_claim_of_another_type_is_refused() {
         r#"{"exp":-1}"#,
         r#"{"exp":-0.5}"#,
         r#"{"exp":1e300}"#,
+        r#"{"exp":1e999}"#,
+        r#"{"exp":{"$serde_json::private::Number":"1700000000"}}"#,
+        r#"{"exp":"null"}"#,
         r#"{"exp":18446744073709551615}"#,
         r#"{"exp":253402300800}"#,
         r#"{"exp":true}"#,
@@ -60,15 +63,59 @@ fn a_claim_of_another_type_is_refused() {
         r#"{"nbf":"1"}"#,
         r#"{"iat":{}}"#,
         r#"{"jti":1}"#,
-        r#"{"scope":["a"]}"#,
+        r#"{"scope":[1]}"#,
+        r#"{"scope":{"a":true}}"#,
         r#"{"scp":[1]}"#,
-        r#"{"roles":{"a":1}}"#,
         r#"{"auth_time":"now"}"#,
         r#"{"cnf":null}"#,
         r#"{"cnf":"x"}"#,
         r#"{"cnf":[]}"#,
     ] {
         assert_eq!(read(claims).err(), Some(Refusal::ClaimType), "{claims}");
+    }
+}
+
+#[test]
+fn a_claim_that_only_the_policy_reads_is_judged_by_whose_policy_it_is() {
+    assert!(read(r#"{"roles":{"a":1}}"#).unwrap().misfit);
+    assert!(!read(r#"{"roles":["a"],"sid":null}"#).unwrap().misfit);
+    // It cannot hide one that is wrong whatever the policy.
+    for claims in [
+        r#"{"sub":7,"roles":["a"]}"#,
+        r#"{"roles":["a"],"sub":7}"#,
+        r#"{"roles":7,"sub":7}"#,
+    ] {
+        assert_eq!(read(claims).err(), Some(Refusal::ClaimType), "{claims}");
+    }
+}
+
+#[test]
+fn dates_are_read_as_they_are_written() {
+    for (date, micros) in [
+        ("0", 0),
+        ("-0", 0),
+        ("-0.0", 0),
+        ("1", 1_000_000),
+        ("1.5", 1_500_000),
+        ("17e8", 1_700_000_000_000_000),
+        ("1.7E+9", 1_700_000_000_000_000),
+        (" 253402300799 ", 253_402_300_799_000_000),
+        ("0.0000000000000000000000000000000000000000000001", 0),
+    ] {
+        let text = format!(r#"{{"exp":{date},"auth_time":{date}}}"#);
+        let claims = read(&text).unwrap();
+        let at = Some(Timestamp::from_micros(micros));
+        assert_eq!((claims.expires, claims.authenticated), (at, at), "{date}");
+    }
+    for bad in ["253402300799.9", "253402300800", "-1e-9", "null", "[0]"] {
+        let text = format!(r#"{{"exp":{bad}}}"#);
+        assert_eq!(read(&text).err(), Some(Refusal::ClaimType), "{bad}");
+    }
+    for bad in [
+        "01", "1.", ".5", "+1", "NaN", "Infinity", "0x1", "1_0", "nul",
+    ] {
+        let text = format!(r#"{{"exp":{bad}}}"#);
+        assert_eq!(read(&text).err(), Some(Refusal::PayloadJson), "{bad}");
     }
 }
 
@@ -91,7 +138,6 @@ fn json_that_could_be_read_in_two_ways_is_refused() {
         "",
         "{",
         r#"{"iss":"a"}{}"#,
-        r#"{"exp":1e999}"#,
     ] {
         assert_eq!(read(claims).err(), Some(Refusal::PayloadJson), "{claims}");
     }

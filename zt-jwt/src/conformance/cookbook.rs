@@ -1,5 +1,7 @@
 //! The JOSE cookbook: RFC 7520 sections 3 and 4, RFC 8037 appendix A, RFC 7797 section 4.
 
+#![expect(clippy::string_slice, reason = "a token is ASCII")]
+
 use serde_json::Value;
 
 use super::{Verdict, jsonwebtokens, ours, vectors};

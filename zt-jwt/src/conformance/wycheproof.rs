@@ -5,9 +5,12 @@ use serde_json::Value;
 use super::{Verdict, jsonwebtokens, ours, vectors};
 use crate::{key::KeyError, refusal::Refusal};
 
+/// A `tcId`, and what came of it.
+type Difference = (u64, Result<(), Verdict>);
+
 /// Runs every JWS test of `file`; every test in which the result is not the one that the file
 /// expects, by its `tcId`.
-fn run(file: &str) -> Option<(usize, Vec<(u64, Result<(), Verdict>)>)> {
+fn run(file: &str) -> Option<(usize, Vec<Difference>)> {
     let file_name = format!("wycheproof/{file}");
     let vectors = vectors(&file_name)?;
     let (mut count, mut differ, mut peer) = (0, Vec::new(), Vec::new());

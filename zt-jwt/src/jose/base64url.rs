@@ -57,8 +57,7 @@ mod tests {
             "Zg==", "Zg=", "Zm8=", "Z", "Zh", "Zm9", "Zm9vZ", " Zg", "Zg\n", "Z g", "Z+8", "Z/8",
             "Zg.", "Z\u{e9}", "=", "Zm9v====",
         ] {
-            let expected = if bad == "Zm9" { None } else { Some(()) };
-            assert_eq!(both(bad.as_bytes()).map(|_| ()), None, "{bad} {expected:?}");
+            assert_eq!(both(bad.as_bytes()), None, "{bad}");
         }
         assert_eq!(both(b""), Some(vec![]));
         assert_eq!(both(b"Zg"), Some(b"f".to_vec()));

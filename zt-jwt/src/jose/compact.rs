@@ -12,6 +12,7 @@ pub(crate) struct Compact<'a> {
 }
 
 /// A payload whose signature holds: there is no other way to come by one.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Signed<'a> {
     payload: &'a str,
 }

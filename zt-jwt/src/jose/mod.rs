@@ -14,5 +14,5 @@ mod tests;
 
 pub(crate) use self::{
     compact::{Compact, Signed},
-    header::{Header, Kid, MAX_KID},
+    header::{Header, MAX_KID},
 };

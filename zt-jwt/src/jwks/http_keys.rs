@@ -27,7 +27,7 @@ pub struct HttpKeys {
 
 enum Place {
     Known(Uri),
-    Named(Metadata),
+    Named(Box<Metadata>),
 }
 
 impl HttpKeys {
@@ -49,7 +49,7 @@ impl HttpKeys {
     /// Where `issuer` is not an https address, or has a query or a fragment; plain http is for this
     /// machine only.
     pub fn oidc(issuer: &str, http: HttpService) -> Result<Self, EndpointError> {
-        let place = Place::Named(Metadata::of(issuer)?);
+        let place = Place::Named(Box::new(Metadata::of(issuer)?));
         Ok(Self { http, place })
     }
 

@@ -40,7 +40,7 @@ pub(super) struct Keeper {
 }
 
 pub(super) struct Snapshot {
-    pub(super) keys: Arc<KeySet>,
+    pub(super) keys: KeySet,
     /// When the issuer last gave or confirmed them, in microseconds of the monotonic clock.
     confirmed_at: AtomicU64,
 }
@@ -154,9 +154,10 @@ impl Keeper {
             }
         };
         let too_late = self.clock.sleep(deadline);
-        match select(self.source.fetch(request), too_late).await {
-            Either::Left((fetched, _)) => self.take(fetched?),
-            Either::Right(_) => Err(Failure::TooSlow(deadline)),
+        // The deadline first: where the runtime stood still, an answer is as old as that.
+        match select(too_late, self.source.fetch(request)).await {
+            Either::Left(_) => Err(Failure::TooSlow(deadline)),
+            Either::Right((fetched, _)) => self.take(fetched?),
         }
     }
 
@@ -205,7 +206,7 @@ impl Keeper {
         }
         let keys = set.len();
         self.snapshot.store(Some(Arc::new(Snapshot {
-            keys: Arc::new(set),
+            keys: set,
             confirmed_at: AtomicU64::new(micros(now)),
         })));
         // After the keys: see `RemoteKeys::epoch`.
@@ -303,8 +304,24 @@ impl Drop for Landing {
         let outcome = self.outcome.take().unwrap_or(Err(Failure::CutShort));
         let failed = outcome.is_err();
         let now = self.keys.clock.monotonic();
+        let _lands_even_if_logging_panics = Touchdown {
+            flights: &self.keys.flights,
+            now,
+            failed,
+        };
         self.keys.note_end(outcome, now);
-        self.keys.flights.land(now, failed);
+    }
+}
+
+struct Touchdown<'a> {
+    flights: &'a Flights,
+    now: Duration,
+    failed: bool,
+}
+
+impl Drop for Touchdown<'_> {
+    fn drop(&mut self) {
+        self.flights.land(self.now, self.failed);
     }
 }
 

@@ -56,7 +56,8 @@
 //! - `WARN keys could not be fetched` with the source, why, and how many times in a row;
 //! - `WARN some keys cannot be used` with which and why, once for each change;
 //! - `INFO the keys have changed` with how many there are, and whether all earlier ones stayed;
-//! - a readiness probe that fails while there are no keys, or only keys that are too old.
+//! - a readiness probe that fails while there are no keys, or only keys that are too old; it has
+//!   them fetched then, under the rules of an unknown key.
 //!
 //! No log shows the query of an address, a token, or a key.
 //!
@@ -128,7 +129,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::remote::{Current, Missing, NotFetched, RemoteKeys};
+pub(crate) use self::remote::{Current, CurrentKeys, Missing, RemoteKeys};
 pub use self::{
     http_keys::HttpKeys,
     settings::RefreshSettings,

@@ -1,19 +1,24 @@
 use std::{
     fmt,
-    future::Future,
+    future::{Future, pending},
+    ops::Deref,
     pin::pin,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, LazyLock, atomic::Ordering},
     time::Duration,
 };
 
+use arc_swap::Guard;
 use futures_util::future::{BoxFuture, Either, select};
 use tokio::runtime::Handle;
 use zt_core::{
-    clock::Clock,
-    state::{Probe, Readiness},
+    clock::{Clock, Sleep},
+    state::Probe,
 };
 
-use super::{KeySource, KeysStatus, RefreshSettings, keeper::Keeper};
+use super::{
+    KeySource, KeysStatus, RefreshSettings,
+    keeper::{Keeper, Snapshot},
+};
 use crate::{algorithm::Algorithms, key::KeySet};
 
 /// The keys of one issuer as they were last seen. Clones share them.
@@ -21,12 +26,24 @@ use crate::{algorithm::Algorithms, key::KeySet};
 pub(crate) struct RemoteKeys(Arc<Keeper>);
 
 /// What may be decided by now.
-#[derive(Debug, Clone)]
 pub(crate) enum Current {
     /// These.
-    Keys(Arc<KeySet>),
+    Keys(CurrentKeys),
     /// None were ever had, or they are too old to trust.
     None,
+}
+
+/// The keys in use, for one look at them; not to be kept. Nothing is counted, so processors that
+/// look at once are not in each other's way.
+pub(crate) struct CurrentKeys(Guard<Option<Arc<Snapshot>>>);
+
+impl Deref for CurrentKeys {
+    type Target = KeySet;
+
+    fn deref(&self) -> &KeySet {
+        static NONE: LazyLock<KeySet> = LazyLock::new(KeySet::default);
+        self.0.as_ref().map_or_else(|| &*NONE, |held| &held.keys)
+    }
 }
 
 /// What to do about a key that is not there.
@@ -59,10 +76,10 @@ impl RemoteKeys {
 
     /// The keys, where they are not too old at `monotonic`. Lock-free.
     pub(crate) fn current(&self, monotonic: Duration) -> Current {
-        match &*self.0.snapshot.load() {
-            Some(snapshot) if snapshot.age(monotonic) <= self.0.settings.stale => {
-                Current::Keys(Arc::clone(&snapshot.keys))
-            }
+        let snapshot = self.0.snapshot.load();
+        let age = snapshot.as_ref().map(|snapshot| snapshot.age(monotonic));
+        match age {
+            Some(age) if age <= self.0.settings.stale => Current::Keys(CurrentKeys(snapshot)),
             _ => Current::None,
         }
     }
@@ -94,12 +111,30 @@ impl RemoteKeys {
             }),
         });
         match flight {
-            Ok(flight) => Missing::Fetching(Box::pin(async move {
-                let _seat = seat;
-                flight.landed().await;
-            })),
+            Ok(flight) => {
+                let patience = self.patience();
+                Missing::Fetching(Box::pin(async move {
+                    let _seat = seat;
+                    select(pin!(flight.landed()), patience).await;
+                }))
+            }
             Err(verdict) => verdict,
         }
+    }
+
+    /// How long anybody waits for a fetch. It ends by itself, unless its source blocks a thread or
+    /// the runtime that it began on stands still.
+    fn patience(&self) -> Sleep {
+        let clock = Arc::clone(&self.0.clock);
+        let span = self.0.settings.deadline.saturating_add(GRACE);
+        Box::pin(async move {
+            // Those who only wait for the fetch of others need no runtime, and no timer is to be
+            // had without one.
+            match Handle::try_current() {
+                Ok(_) => clock.sleep(span).await,
+                Err(_) => pending().await,
+            }
+        })
     }
 
     /// Fetches the keys, as at start-up; joins the fetch that is on its way.
@@ -125,7 +160,12 @@ impl RemoteKeys {
             }
         });
         match flight {
-            Ok(flight) => flight.landed().await,
+            Ok(flight) => {
+                let landed = pin!(flight.landed());
+                if let Either::Right(_) = select(landed, self.patience()).await {
+                    return Err(wait(self.0.settings.cooldown));
+                }
+            }
             Err(settled) => return settled,
         }
         recent().unwrap_or_else(|| match self.current(self.0.clock.monotonic()) {
@@ -172,23 +212,19 @@ impl RemoteKeys {
         }
     }
 
-    /// Shows in `readiness`, as `name`, whether there are keys that can be used.
-    pub(crate) fn register(&self, readiness: &Readiness, name: &'static str) {
-        let inner = Arc::downgrade(&self.0);
-        readiness.register(name, move || match inner.upgrade().map(Self) {
-            Some(keys) => keys.probe(),
-            None => Probe::NotReady("the keys are gone"),
-        });
-    }
-
     /// What a readiness probe says of these keys.
+    ///
+    /// Where they cannot be used it has them fetched, as a request would: a process that gets no
+    /// requests until it is ready would never be.
     pub(crate) fn probe(&self) -> Probe {
-        match self.current(self.0.clock.monotonic()) {
-            Current::Keys(_) => Probe::Ready,
-            Current::None if self.0.snapshot.load().is_some() => {
-                Probe::NotReady("the keys are too old")
-            }
-            Current::None => Probe::NotReady("there are no keys"),
+        let now = self.0.clock.monotonic();
+        if let Current::Keys(_) = self.current(now) {
+            return Probe::Ready;
+        }
+        drop(self.missing(now));
+        match self.0.snapshot.load().is_some() {
+            true => Probe::NotReady("the keys are too old"),
+            false => Probe::NotReady("there are no keys"),
         }
     }
 
@@ -197,6 +233,9 @@ impl RemoteKeys {
         self.0.status()
     }
 }
+
+/// For a fetch that ends at its deadline to say so first.
+const GRACE: Duration = Duration::from_secs(1);
 
 impl fmt::Debug for RemoteKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

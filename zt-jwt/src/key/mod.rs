@@ -17,7 +17,8 @@
 //! A token that names a key is checked with the key of that id and algorithm and no other. In a set
 //! that was configured, not fetched, a single key without an id answers for ids that no key has. A
 //! token without `kid` is checked where the set has one key of the token's algorithm, and refused
-//! where it has several: keys are never tried one after another.
+//! where it has several: the keys of one issuer are never tried one after another. Where several
+//! issuers have a key for a token (the same `kid`, or none), each is tried, up to eight.
 //!
 //! What this does not do: certificates (`x5c`, `x5u`) are not looked at; X25519, Ed448, secp256k1
 //! and RSA keys under the PSS object identifier are not supported.
@@ -47,7 +48,7 @@ mod secret;
 mod set;
 mod set_document;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod verification_key;
 mod weak;
 

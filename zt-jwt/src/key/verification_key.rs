@@ -7,6 +7,7 @@ use zt_core::secret::Secret;
 use super::{KeyError, der, jwk::Jwk, public::Public, secret};
 use crate::{
     algorithm::{Algorithm, Algorithms},
+    jose::base64url,
     refusal::Refusal,
 };
 
@@ -26,7 +27,7 @@ enum Material {
         keys: Vec<(Algorithm, ParsedPublicKey)>,
         signature_length: usize,
     },
-    Shared(hmac::Key),
+    Shared(Box<hmac::Key>),
 }
 
 impl VerificationKey {
@@ -118,7 +119,7 @@ impl VerificationKey {
         Ok(Self {
             kid: None,
             algorithms: algorithm.into(),
-            material: Material::Shared(key),
+            material: Material::Shared(Box::new(key)),
             thumbprint: Sha256::digest(tag).into(),
         })
     }
@@ -152,11 +153,6 @@ impl VerificationKey {
         self.kid.as_deref()
     }
 
-    /// The key's id, for those who keep it.
-    pub(crate) fn shared_kid(&self) -> Option<Arc<str>> {
-        self.kid.clone()
-    }
-
     /// What it may be used with.
     #[must_use]
     pub const fn algorithms(&self) -> Algorithms {
@@ -168,6 +164,17 @@ impl VerificationKey {
     #[must_use]
     pub const fn thumbprint(&self) -> [u8; 32] {
         self.thumbprint
+    }
+
+    /// What a key that vouched for a token is called: its id, or the thumbprint of a public key
+    /// that has none, as RFC 7638 section 3 would have it. What a token calls it says nothing: who
+    /// has stolen the key writes there what they like.
+    pub(crate) fn name(&self) -> Option<Arc<str>> {
+        match &self.kid {
+            Some(kid) => Some(Arc::clone(kid)),
+            None if self.is_shared() => None,
+            None => Some(base64url::encode(&self.thumbprint).into()),
+        }
     }
 
     /// Whether it is a secret that issuer and verifier share.

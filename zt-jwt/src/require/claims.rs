@@ -7,7 +7,7 @@ use zt_core::{
     authorize::{Access, Policy, Verdict},
     context::{SecurityContext, Stage},
     decision::{Code, Denial},
-    gate::{Check, Gate, Link, Root, Step},
+    gate::{Check, Step},
 };
 
 /// Asks something of the credential's claims, read as a `T`.
@@ -65,6 +65,10 @@ impl<T: DeserializeOwned + 'static> RequireClaims<T> {
         let Some(principal) = access.named() else {
             return Verdict::Deny(inner.missing.clone());
         };
+        // No claims at all can be read as an `Option`; a rule about claims says nothing of those.
+        if !principal.has_claims() {
+            return Verdict::Deny(inner.unreadable.clone());
+        }
         // Why they cannot be read may quote them; it is told to nobody.
         let Ok(claims) = principal.claims::<T>() else {
             return Verdict::Deny(inner.unreadable.clone());
@@ -129,13 +133,7 @@ impl<T: DeserializeOwned + 'static> Check for RequireClaimsLayer<T> {
     }
 }
 
-impl<S, T: DeserializeOwned + 'static> Layer<S> for RequireClaimsLayer<T> {
-    type Service = Gate<S, Link<Root, Self>>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Gate::new(inner, Link::new(Root, self.clone()))
-    }
-}
+zt_core::impl_layer!([T] RequireClaimsLayer<T> where T: DeserializeOwned + 'static);
 
 impl<T> Clone for RequireClaimsLayer<T> {
     fn clone(&self) -> Self {

@@ -119,11 +119,13 @@
 mod claims;
 mod error;
 mod step_up;
+mod step_up_layer;
 
 pub use self::{
     claims::{RequireClaims, RequireClaimsLayer, RequireClaimsService},
     error::RequireError,
-    step_up::{RequireStepUp, RequireStepUpLayer, RequireStepUpService},
+    step_up::RequireStepUp,
+    step_up_layer::{RequireStepUpLayer, RequireStepUpService},
 };
 
 #[cfg(test)]

@@ -1,19 +1,15 @@
 use std::{sync::Arc, time::Duration};
 
-use http::request::Parts;
 use serde::Deserialize;
-use tower_layer::Layer;
 use zt_core::{
     authorize::{Access, Policy, Verdict},
     clock::Timestamp,
-    context::{SecurityContext, Stage},
     decision::{Challenge, Code, Denial},
-    gate::{Check, Gate, Link, Root, Step},
+    gate::Step,
     identity::{Principal, PrincipalKind},
-    stack::slots::Sanctioning,
 };
 
-use super::{RequireError, claims::conclude};
+use super::RequireError;
 use crate::{
     http::endpoint,
     verify_jwt::{bearer, is_word},
@@ -134,7 +130,7 @@ impl RequireStepUp {
         Ok(Self(Arc::new(Inner { asked, answers })))
     }
 
-    fn verdict(&self, access: &Access<'_>) -> Verdict {
+    pub(super) fn verdict(&self, access: &Access<'_>) -> Verdict {
         match self.refusal(access) {
             Some(denial) => Verdict::Deny(denial.clone()),
             None => Verdict::permit(Arc::clone(&self.0.answers.rule)),
@@ -261,66 +257,5 @@ fn is_among(values: &[Box<str>], principal: &Principal) -> bool {
 impl Policy for RequireStepUp {
     fn decide(&self, access: &Access<'_>) -> Step<Verdict> {
         Step::pass(self.verdict(access))
-    }
-}
-
-/// [`RequireStepUp`] as a layer, and for the `step_up` slot of a stack. It gives no permit.
-///
-/// In the slot it lets requests to public routes pass, of which nobody is asked who they are. As a
-/// layer, on a route or on all, it lets nobody pass without a name.
-#[derive(Debug, Clone)]
-pub struct RequireStepUpLayer(RequireStepUp);
-
-/// The service that [`RequireStepUpLayer`] makes of `S`.
-pub type RequireStepUpService<S> = <RequireStepUpLayer as Layer<S>>::Service;
-
-impl RequireStepUpLayer {
-    /// Nothing passes whose authentication is too weak or too long ago.
-    #[must_use]
-    pub const fn new(required: RequireStepUp) -> Self {
-        Self(required)
-    }
-}
-
-/// As a step of a stack.
-impl Check for RequireStepUpLayer {
-    type Guard = ();
-
-    const NAME: &'static str = "RequireStepUp";
-    const STAGE: Stage = Stage::Sanction;
-
-    fn check(&self, parts: &mut Parts, cx: &mut SecurityContext) -> Step<()> {
-        if cx.is_public() {
-            return Step::pass(());
-        }
-        Narrow(self.0.clone()).check(parts, cx)
-    }
-}
-
-impl Sanctioning for RequireStepUpLayer {}
-
-impl<S> Layer<S> for RequireStepUpLayer {
-    type Service = Gate<S, Link<Root, Narrow>>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Gate::new(inner, Link::new(Root, Narrow(self.0.clone())))
-    }
-}
-
-/// Behind a stack, on one of its routes, where its own stage has long passed.
-#[derive(Debug, Clone)]
-pub struct Narrow(RequireStepUp);
-
-impl Check for Narrow {
-    type Guard = ();
-
-    const NAME: &'static str = "RequireStepUp";
-    const STAGE: Stage = Stage::Anywhere;
-
-    fn check(&self, parts: &mut Parts, cx: &mut SecurityContext) -> Step<()> {
-        if let Err(denial) = cx.require(Stage::Authenticate, Self::NAME) {
-            return denial.into();
-        }
-        conclude(self.0.verdict(&Access::new(parts, cx))).into()
     }
 }

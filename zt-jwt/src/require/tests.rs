@@ -189,6 +189,27 @@ async fn claims_3_refuses_claims_of_another_shape_and_quotes_nothing() {
 }
 
 #[tokio::test]
+async fn claims_3_refuses_a_credential_without_claims_whatever_they_are_read_as() {
+    use serde_json::Value;
+    let token = Principal::assertion(PrincipalKind::Service, "job", AuthMethod::ServiceToken);
+    let who = || As(Some(token.clone().finish()));
+    let any = RequireClaimsLayer::new(|claims: &Value| claims["plan"] != "free");
+    let maybe = RequireClaimsLayer::new(|claims: &Option<Claims>| {
+        claims.as_ref().is_none_or(|claims| claims.plan != "free")
+    });
+    let nothing = RequireClaimsLayer::new(|(): &()| true);
+    assert_eq!(run(behind(who(), any)).await.code, Some(Code::PolicyDenied));
+    assert_eq!(
+        run(behind(who(), maybe)).await.code,
+        Some(Code::PolicyDenied)
+    );
+    assert_eq!(
+        run(behind(who(), nothing)).await.code,
+        Some(Code::PolicyDenied)
+    );
+}
+
+#[tokio::test]
 async fn claims_4_refuses_where_the_function_says_no() {
     let who = As(Some(user().claims(r#"{"plan":"free"}"#).finish()));
     let outcome = run(behind(who, gold())).await;
@@ -279,6 +300,16 @@ async fn step_up_3_refuses_programs() {
     let outcome = step_up(job.finish(), acr(&["phr"])).await;
     assert_eq!(outcome.code, Some(Code::StepUpRequired));
     assert_eq!(outcome.why, "a program cannot step up");
+}
+
+#[tokio::test]
+async fn step_up_4_and_5_ask_whoever_is_named_and_no_further_proof() {
+    let weak = Principal::assertion(PrincipalKind::User, "eve", AuthMethod::Jwt).finish();
+    let both = weak.strengthened_by(&user().finish());
+    let outcome = step_up(both.clone(), acr(&["phr"])).await;
+    assert_eq!(outcome.code, Some(Code::StepUpRequired));
+    let outcome = step_up(both, max_age(300)).await;
+    assert_eq!(outcome.code, Some(Code::StepUpRequired));
 }
 
 #[tokio::test]

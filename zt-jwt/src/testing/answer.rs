@@ -56,12 +56,12 @@ pub(super) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Ans
     let Ok(body) = Limited::new(body, 1 << 16).collect().await else {
         return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE, ""));
     };
-    let asked = Asked {
+    let mut asked = Asked {
         head,
         body: body.to_bytes(),
     };
     let behaviour = wait(&state, endpoint).await;
-    act(&state, endpoint, &behaviour, &asked)
+    act(&state, endpoint, &behaviour, &mut asked)
 }
 
 /// Waits where it has to, and says how to behave then.
@@ -89,7 +89,16 @@ async fn wait(state: &State, endpoint: Endpoint) -> Behaviour {
     }
 }
 
-fn act(state: &Arc<State>, endpoint: Endpoint, behaviour: &Behaviour, asked: &Asked) -> Answered {
+fn act(
+    state: &Arc<State>,
+    endpoint: Endpoint,
+    behaviour: &Behaviour,
+    asked: &mut Asked,
+) -> Answered {
+    // What is too large, or cut short, is there however it was asked for: 304 has no content.
+    if matches!(behaviour, Behaviour::Huge | Behaviour::CutShort) {
+        asked.head.headers.remove(header::IF_NONE_MATCH);
+    }
     let answer = match behaviour {
         Behaviour::Down | Behaviour::Hanging => return Err(Withheld),
         Behaviour::Html => {

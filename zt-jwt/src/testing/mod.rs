@@ -14,19 +14,46 @@
 //! - [`TestIssuer::behave`] makes the provider slow, silent, huge or wrong while it runs;
 //!   [`TestIssuer::rotate`] and its parts change keys as providers do.
 //!
-//! A stack is tested in two lines: what must pass, and everything that must not.
+//! A stack is tested by what must pass, and everything that must not:
 //!
 //! ```
 //! use zt_jwt::testing::{BadToken, TestIssuer};
 //!
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 //! let issuer = TestIssuer::offline();
+//! let verifier = issuer.verifier("orders");
+//!
 //! let good = issuer.token("ada").audience("orders").scope("orders:read").mint();
-//! # let call = |token: &str| if token == good { 200 } else { 401 };
-//! assert_eq!(call(&good), 200);
+//! let ada = verifier.verify(&good, None).await.unwrap();
+//! assert!(ada.has_scope("orders:read"));
+//!
 //! for kind in BadToken::ALL {
 //!     let token = issuer.bad_token(*kind, "orders");
-//!     assert_ne!(call(&token), 200, "{kind:?}: {}", kind.what());
+//!     let refused = verifier.verify(&token, None).await.unwrap_err();
+//!     assert_eq!(refused.refusal(), kind.refusal(), "{}", kind.what());
 //! }
+//! # });
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! [`TestIssuer::layer`] is the same for a whole service. A started issuer shows what happens when
+//! keys change, or cannot be had:
+//!
+//! ```
+//! use zt_jwt::{Refusal, testing::{Behaviour, TestIssuer}};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let issuer = TestIssuer::start().await;
+//! issuer.behave(Behaviour::Down);
+//! let token = issuer.token("ada").audience("orders").mint();
+//! let refused = issuer.verifier("orders").verify(&token, None).await.unwrap_err();
+//! assert_eq!(refused.refusal(), Refusal::Keys);
+//!
+//! issuer.behave(Behaviour::Well);
+//! assert!(issuer.verifier("orders").verify(&token, None).await.is_ok());
+//! assert_eq!(issuer.jwks_requests(), 1);
+//! # });
+//! # Ok::<(), std::io::Error>(())
 //! ```
 //!
 //! # Standards
@@ -57,7 +84,9 @@ mod keys;
 mod ring;
 mod server;
 mod state;
+mod steering;
 mod token;
+mod verifying;
 
 #[cfg(test)]
 mod tests;

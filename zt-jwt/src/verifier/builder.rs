@@ -2,6 +2,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use zt_core::{
     clock::{Clock, SystemClock},
+    identity::PrincipalKind,
     random::{Entropy, OsEntropy, bytes},
     state::Sanctions,
 };
@@ -52,6 +53,9 @@ impl VerifierBuilder {
     /// Refuses what `sanctions` revoke: by `jti`, by `sid`, everything of a subject that was issued
     /// before a moment, or everything under a key. They are asked for every request, whether the
     /// token was verified before or not.
+    ///
+    /// A key is named by its own id, a public key without one by its RFC 7638 thumbprint. A shared
+    /// secret has neither, and is taken out of the configuration.
     pub fn sanctions(mut self, sanctions: Sanctions) -> Self {
         self.sanctions = Some(sanctions);
         self
@@ -76,7 +80,8 @@ impl VerifierBuilder {
     }
 
     /// Another clock than the machine's: for keys, and for [`Verifier::verify`]. Requests bring
-    /// their own time.
+    /// their own time, so it has to be the clock of the stack that they come through: of two clocks
+    /// with different beginnings, neither says how old keys are.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
@@ -120,6 +125,9 @@ impl Known {
     fn new(issuer: Issuer, clock: &Arc<dyn Clock>) -> Result<Self, ConfigError> {
         let algorithms = issuer.policy.algorithms;
         let none_left = || ConfigError::NoAlgorithm((&*issuer.policy.name).into());
+        if issuer.policy.principal == Some(PrincipalKind::Anonymous) {
+            return Err(ConfigError::Anonymous((&*issuer.policy.name).into()));
+        }
         if algorithms.is_empty() {
             return Err(none_left());
         }
@@ -129,7 +137,7 @@ impl Known {
                 if keys.is_empty() {
                     return Err(none_left());
                 }
-                Source::Fixed(Arc::new(keys))
+                Source::Fixed(keys)
             }
             issuer::Keys::Remote(source) => Source::Remote(RemoteKeys::new(
                 source,

@@ -9,7 +9,7 @@ use zt_core::{
 
 use super::policy::Policy;
 use crate::{
-    claims::{Claims, Confirmation, Says, Wanted},
+    claims::{Claims, Confirmation, Says, Strings, Wanted},
     refusal::Refusal,
 };
 
@@ -36,22 +36,22 @@ impl Accepted {
     }
 }
 
-/// Reads and judges `payload`, whose signature holds under the key `kid` of `policy`'s issuer.
+/// Reads and judges `payload`, whose signature holds under the key `key` of `policy`'s issuer.
 pub(super) fn accept(
     payload: &[u8],
     policy: &Policy,
-    kid: Option<Arc<str>>,
+    key: Option<Arc<str>>,
     now: Timestamp,
 ) -> Result<Accepted, Refusal> {
     // Escapes and all: what was signed is what handlers get to see.
     let text = str::from_utf8(payload).map_err(|_| Refusal::PayloadJson)?;
     let claims = Claims::read(text, policy.wanted())?;
+    let (from, until) = judge(&claims, policy, now)?;
+    let subject = subject(&claims)?;
     let roles = match policy.nested_roles() {
         Some(path) => nested(text, path)?,
         None => None,
     };
-    let (from, until) = judge(&claims, policy, now)?;
-    let subject = subject(&claims)?;
     let kind = policy.principal.unwrap_or_else(|| {
         if claims.client.as_deref() == Some(subject) {
             PrincipalKind::Service
@@ -62,11 +62,11 @@ pub(super) fn accept(
     let mut principal = Principal::assertion(kind, subject, AuthMethod::Jwt)
         .issuer(Arc::clone(&policy.name))
         .expires_at(until);
-    if let Some(scope) = claims.scope.as_deref() {
-        principal = principal.scopes(scope.split_ascii_whitespace());
-    }
-    if let Some(scopes) = &claims.scopes {
-        principal = principal.scopes(scopes.iter().flat_map(str::split_ascii_whitespace));
+    for scopes in [&claims.scope, &claims.scopes].into_iter().flatten() {
+        principal = match scopes {
+            Strings::One(scopes) => principal.scopes(list(scopes)),
+            Strings::Several(scopes) => principal.scopes(scopes.iter().map(|scope| &**scope)),
+        };
     }
     if let Some(found) = &claims.roles {
         principal = principal.roles(found.iter());
@@ -87,8 +87,8 @@ pub(super) fn accept(
         token => token,
         context_class => context_class,
     }
-    if let Some(kid) = kid {
-        principal = principal.key(kid);
+    if let Some(name) = key {
+        principal = principal.key(name);
     }
     if let Some(at) = claims.authenticated {
         principal = principal.authenticated_at(at);
@@ -114,6 +114,11 @@ pub(super) fn accept(
     })
 }
 
+/// Scopes with a space between them (RFC 6749 section 3.3): nothing else divides two.
+fn list(scopes: &str) -> impl Iterator<Item = &str> {
+    scopes.split(' ').filter(|scope| !scope.is_empty())
+}
+
 /// From when and until when the token is good, leeway included.
 fn judge(
     claims: &Claims<'_>,
@@ -123,6 +128,9 @@ fn judge(
     // RFC 8725 section 3.8: the issuer whose key signed, to the letter.
     if claims.issuer.as_deref() != Some(&*policy.name) {
         return Err(Refusal::Issuer);
+    }
+    if claims.misfit {
+        return Err(Refusal::ClaimType);
     }
     if let Some(names) = &policy.audience.0 {
         let audience = claims.audience.as_ref().ok_or(Refusal::Audience)?;

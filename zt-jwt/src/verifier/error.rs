@@ -22,6 +22,9 @@ pub enum ConfigError {
     /// No key could ever verify a token of this issuer.
     #[error("no algorithm is left for the keys of `{0}`")]
     NoAlgorithm(Box<str>),
+    /// Callers who have shown a token are not nobody.
+    #[error("callers with a token of `{0}` cannot be anonymous")]
+    Anonymous(Box<str>),
     /// Not a JSON Pointer.
     #[error("`{0}` is not a JSON Pointer to a member")]
     Pointer(Box<str>),

@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use zt_core::{identity::PrincipalKind, secret::Secret};
 
@@ -123,7 +123,7 @@ impl Issuer {
     /// `client_id`, `iat` and `jti` are all there.
     pub fn strict_rfc9068(mut self) -> Self {
         self.policy.strict = true;
-        self.typ(["at+jwt"])
+        self
     }
 
     /// Only tokens that say one of these in `typ` (without `application/`, in any case). Without
@@ -167,12 +167,12 @@ impl Issuer {
         self
     }
 
-    /// Claims that must be there, whatever they say.
+    /// Claims that must be there, whatever they say. Further calls add to them.
     pub fn require_claims<S: AsRef<str>>(mut self, claims: impl IntoIterator<Item = S>) -> Self {
-        self.policy.required = claims
-            .into_iter()
-            .map(|claim| claim.as_ref().into())
-            .collect();
+        let more = claims.into_iter().map(|claim| claim.as_ref().into());
+        // Each once: those that are there are counted.
+        let all: BTreeSet<Box<str>> = self.policy.required.iter().cloned().chain(more).collect();
+        self.policy.required = all.into_iter().collect();
         self
     }
 

@@ -11,7 +11,7 @@ mod policy;
 mod tests;
 mod verify;
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{fmt, future::Future, ops::Deref, sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, join_all};
 use zt_core::{
@@ -31,7 +31,7 @@ pub use self::{
 };
 use self::{cache::Seed, headers::Headers, policy::Policy};
 use crate::{
-    jwks::{Current, KeysStatus, RemoteKeys},
+    jwks::{Current, CurrentKeys, KeysStatus, RemoteKeys},
     key::KeySet,
     refusal::{Refusal, Refused},
 };
@@ -60,7 +60,7 @@ struct Known {
 
 #[derive(Debug)]
 enum Source {
-    Fixed(Arc<KeySet>),
+    Fixed(KeySet),
     Remote(RemoteKeys),
 }
 
@@ -142,7 +142,9 @@ impl Verifier {
         }
     }
 
-    /// Shows in `readiness`, as `name`, whether every issuer's keys are there and fresh enough.
+    /// Shows in `readiness`, as `name`, whether every issuer's keys are there and fresh enough. Where
+    /// they are not, being asked has them fetched, so that a process which gets no requests until
+    /// it is ready becomes ready.
     pub fn register(&self, readiness: &Readiness, name: &'static str) {
         let inner = Arc::downgrade(&self.0);
         readiness.register(name, move || {
@@ -175,12 +177,29 @@ impl Verifier {
     }
 }
 
-impl Source {
-    fn current(&self, monotonic: Duration) -> Option<Arc<KeySet>> {
+/// The keys of an issuer, for one look at them.
+enum InUse<'a> {
+    Fixed(&'a KeySet),
+    Remote(CurrentKeys),
+}
+
+impl Deref for InUse<'_> {
+    type Target = KeySet;
+
+    fn deref(&self) -> &KeySet {
         match self {
-            Self::Fixed(keys) => Some(Arc::clone(keys)),
+            Self::Fixed(keys) => keys,
+            Self::Remote(keys) => keys,
+        }
+    }
+}
+
+impl Source {
+    fn current(&self, monotonic: Duration) -> Option<InUse<'_>> {
+        match self {
+            Self::Fixed(keys) => Some(InUse::Fixed(keys)),
             Self::Remote(keys) => match keys.current(monotonic) {
-                Current::Keys(keys) => Some(keys),
+                Current::Keys(keys) => Some(InUse::Remote(keys)),
                 Current::None => None,
             },
         }

@@ -89,7 +89,9 @@ impl Policy {
     /// Whether a token of this `typ` may be what is asked for.
     pub(crate) fn takes_type(&self, typ: Option<&str>) -> bool {
         match typ {
-            None => self.kinds.without_typ,
+            None => self.kinds.without_typ && !self.strict,
+            // RFC 9068 section 4, whatever else was asked for.
+            Some(typ) if self.strict && typ != "at+jwt" => false,
             Some(typ) => self.kinds.typ.iter().any(|known| **known == *typ),
         }
     }

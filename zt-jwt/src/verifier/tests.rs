@@ -12,7 +12,11 @@ use zt_core::{
 };
 
 use super::*;
-use crate::{Algorithm, Issuer, Refusal};
+use crate::{
+    Algorithm, Issuer, KeySet, Refusal,
+    jwks::{FetchError, FetchRequest, Fetched, KeySource},
+    key::tests::signer::Signer,
+};
 
 const ISSUER: &str = "https://issuer.example";
 const SECRET: &[u8] = b"a secret of at least thirty-two bytes";
@@ -411,6 +415,8 @@ fn the_kind_of_token_stands_in_its_header_too() {
         };
         sign_with(&header, &claims.to_string())
     };
+    // Whatever else was asked for, before or after.
+    let narrowed = build(&clock, issuer().strict_rfc9068().typ(["jwt", "at+jwt"]));
     let full = with(claims(&clock), "client_id", json!("web"));
     for (typ, usual, rfc9068) in [
         (Value::Null, true, false),
@@ -437,6 +443,11 @@ fn the_kind_of_token_stands_in_its_header_too() {
             wrong(rfc9068),
             "{typ}, strict"
         );
+        assert_eq!(
+            verify(&narrowed, &token, &clock).err(),
+            wrong(rfc9068),
+            "{typ}, narrowed"
+        );
     }
     for claim in ["client_id", "iat", "jti"] {
         let token = token(json!("at+jwt"), &without(full.clone(), claim));
@@ -446,6 +457,20 @@ fn the_kind_of_token_stands_in_its_header_too() {
             "{claim}"
         );
         assert!(verify(&verifier, &token, &clock).is_ok());
+    }
+}
+
+/// Spring Authorization Server and IdentityServer write lists.
+#[test]
+fn scopes_are_one_text_or_a_list() {
+    let clock = ManualClock::default();
+    let verifier = build(&clock, issuer());
+    for name in ["scope", "scp"] {
+        for scopes in [json!("a b"), json!(["a", "b"])] {
+            let claims = with(without(claims(&clock), "scope"), name, scopes);
+            let who = verify(&verifier, &sign(&claims), &clock).unwrap();
+            assert_eq!(who.scopes().collect::<Vec<_>>(), ["a", "b"], "{claims}");
+        }
     }
 }
 
@@ -587,7 +612,8 @@ fn a_remembered_token_lends_nothing_to_one_that_is_almost_it() {
         assert!(verify(&verifier, &other, &clock).is_err(), "{at}");
     }
     assert!(verify(&verifier, &format!("{token}A"), &clock).is_err());
-    assert!(verify(&verifier, &token[..token.len() - 1], &clock).is_err());
+    let (shorter, _) = token.split_at(token.len() - 1);
+    assert!(verify(&verifier, shorter, &clock).is_err());
 }
 
 /// lua-resty-openidc #569: a cache that forgets who asked for what.
@@ -714,6 +740,8 @@ fn a_verifier_that_could_verify_nothing_is_not_built() {
     let nameless = Issuer::shared_secret("", "orders", Algorithm::Hs256, &secret).unwrap();
     let nameless = Verifier::builder().issuer(nameless).build();
     assert!(matches!(nameless, Err(ConfigError::IssuerName(_))));
+    let nobody = Verifier::builder().issuer(issuer().principals(PrincipalKind::Anonymous));
+    assert!(matches!(nobody.build(), Err(ConfigError::Anonymous(_))));
     let short = Secret::from("too short");
     assert!(Issuer::shared_secret(ISSUER, "orders", Algorithm::Hs256, &short).is_err());
     assert!(Issuer::shared_secret(ISSUER, "orders", Algorithm::Es256, &secret).is_err());
@@ -728,4 +756,300 @@ async fn a_clock_that_cannot_answer_refuses() {
     clock.fail();
     let denial = verifier.verify(&token, None).await.unwrap_err().denial();
     assert_eq!(denial.code(), Code::ClockUnavailable);
+}
+
+// Attacks
+
+/// Another issuer, whose key is `secret`.
+fn of(name: &str, secret: &[u8]) -> Issuer {
+    Issuer::shared_secret(
+        name,
+        "orders",
+        Algorithm::Hs256,
+        &Secret::new(secret.to_vec()),
+    )
+    .unwrap()
+}
+
+#[test]
+fn an_issuer_that_has_anothers_key_takes_nothing_from_it() {
+    let clock = ManualClock::default();
+    // What one asks of its tokens is not asked of another's.
+    let mallory = of("https://mallory.example", SECRET)
+        .tenant_claim("roles")
+        .roles_claim("/aud/0")
+        .unwrap();
+    let verifier = Verifier::builder()
+        .clock(clock.clone())
+        .issuer(mallory)
+        .issuer(issuer())
+        .issuer(of("https://third.example", SECRET))
+        .build()
+        .unwrap();
+    let good = with(claims(&clock), "roles", json!(["r"]));
+    for name in [ISSUER, "https://third.example"] {
+        let token = sign(&with(good.clone(), "iss", json!(name)));
+        for _ in 0..2 {
+            let who = verify(&verifier, &token, &clock).unwrap();
+            assert_eq!(who.issuer(), Some(name));
+            assert!(who.has_role("r"));
+        }
+    }
+    let other = with(good.clone(), "iss", json!("https://other.example"));
+    assert_eq!(
+        verify(&verifier, &sign(&other), &clock).err(),
+        Some(Refusal::Issuer)
+    );
+    let old = with(good, "exp", json!(secs(&clock) - 60));
+    assert_eq!(
+        verify(&verifier, &sign(&old), &clock).err(),
+        Some(Refusal::Expired)
+    );
+}
+
+#[test]
+fn a_key_vouches_for_no_issuer_that_does_not_have_it() {
+    let clock = ManualClock::default();
+    let others = b"another secret of thirty-two bytes, or more";
+    for mallory_first in [true, false] {
+        let mallory = of("https://mallory.example", SECRET);
+        let victim = of(ISSUER, others);
+        let builder = Verifier::builder().clock(clock.clone());
+        let verifier = match mallory_first {
+            true => builder.issuer(mallory).issuer(victim),
+            false => builder.issuer(victim).issuer(mallory),
+        };
+        let refused = verify(&verifier.build().unwrap(), &sign(&claims(&clock)), &clock);
+        assert!(
+            matches!(refused, Err(Refusal::Issuer | Refusal::Signature)),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
+fn a_token_of_very_many_scopes_weighs_what_it_takes_up() {
+    let clock = ManualClock::default();
+    let cache = TokenCache::new(CacheBounds::default());
+    let verifier = Verifier::builder()
+        .clock(clock.clone())
+        .issuer(issuer())
+        .cache(cache.clone())
+        .build()
+        .unwrap();
+    let scopes: Vec<_> = (0..1_400).map(|n| format!("{n:03x}")).collect();
+    let claims = with(claims(&clock), "scope", json!(scopes.join(" ")));
+    assert!(verify(&verifier, &sign(&claims), &clock).is_ok());
+    // Each is an allocation with two counters, and a place in a tree that is half full at worst.
+    let least = 1_400 * (32 + 2 * 16);
+    assert!(cache.bytes() > least, "{}", cache.bytes());
+}
+
+#[test]
+fn a_scope_is_what_stands_between_spaces_and_nothing_else_divides() {
+    let clock = ManualClock::default();
+    let verifier = build(&clock, issuer());
+    let scopes = |name: &str, value: Value| {
+        let claims = with(without(claims(&clock), "scope"), name, value);
+        let who = verify(&verifier, &sign(&claims), &clock).unwrap();
+        who.scopes().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for name in ["scope", "scp"] {
+        assert_eq!(scopes(name, json!(" a  b ")), ["a", "b"]);
+        for whole in [
+            "a\tadmin",
+            "a\nadmin",
+            "a\u{c}admin",
+            "a\u{a0}admin",
+            "a,admin",
+        ] {
+            assert_eq!(scopes(name, json!(whole)), [whole]);
+        }
+        assert!(scopes(name, json!(" ")).is_empty());
+    }
+    assert_eq!(scopes("scp", json!(["a b", "c"])), ["a b", "c"]);
+}
+
+#[test]
+fn claims_that_are_required_add_up() {
+    let clock = ManualClock::default();
+    let policy = issuer().require_claims(["jti", "org", "org"]);
+    let verifier = build(&clock, policy.require_claims(["plan", "jti"]));
+    let token = |names: &[&str]| {
+        let claims = claims(&clock);
+        let claims = names
+            .iter()
+            .fold(claims, |claims, name| with(claims, name, json!(1)));
+        verify(&verifier, &sign(&claims), &clock)
+    };
+    assert!(token(&["org", "plan"]).is_ok());
+    assert_eq!(token(&["org"]).err(), Some(Refusal::MissingClaim));
+    assert_eq!(token(&["plan"]).err(), Some(Refusal::MissingClaim));
+}
+
+/// Answers with these keys, or not at all.
+#[derive(Debug)]
+struct Answers(Option<String>);
+
+impl KeySource for Answers {
+    fn fetch(&self, _: FetchRequest) -> BoxFuture<'_, Result<Fetched, FetchError>> {
+        let answer = match &self.0 {
+            Some(keys) => Ok(Fetched::New {
+                body: keys.clone().into(),
+                validator: None,
+                fresh_for: None,
+            }),
+            None => Err(FetchError::Other("down".into())),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+fn set(signer: &Signer, extra: &str) -> String {
+    format!(r#"{{"keys":[{}]}}"#, signer.jwk(extra))
+}
+
+/// Whoever has the key first must not keep the one that is named from being asked for it.
+#[tokio::test]
+async fn an_issuer_whose_keys_another_has_is_still_asked_for_them() {
+    let clock = ManualClock::default();
+    let signer = Signer::new(Algorithm::Es256);
+    let keys = set(&signer, r#""kid":"k1","#);
+    let token = signer.token(r#"{"alg":"ES256","kid":"k1"}"#, &claims(&clock).to_string());
+    let verify = async |source: Option<String>| {
+        let first = KeySet::parse(keys.as_bytes()).unwrap();
+        let verifier = Verifier::builder()
+            .clock(clock.clone())
+            .issuer(Issuer::keys("https://mallory.example", "orders", first))
+            .issuer(Issuer::source(ISSUER, "orders", Answers(source)))
+            .build()
+            .unwrap();
+        let who = verifier.verify(&token, None).await;
+        who.map(|who| who.issuer().map(str::to_owned))
+            .map_err(|no| no.refusal())
+    };
+    assert_eq!(
+        verify(Some(keys.clone())).await,
+        Ok(Some(ISSUER.to_owned()))
+    );
+    assert_eq!(verify(None).await, Err(Refusal::Keys));
+    let other = set(&Signer::new(Algorithm::Es256), r#""kid":"k1","#);
+    assert_eq!(verify(Some(other)).await, Err(Refusal::Issuer));
+}
+
+#[tokio::test]
+async fn a_revocation_reaches_what_a_key_has_signed_whatever_the_token_calls_it() {
+    let clock = ManualClock::default();
+    let signer = Signer::new(Algorithm::Es256);
+    let thumbprint = b64(&signer.key().thumbprint());
+    for (extra, target) in [(r#""kid":"k1","#, "k1"), ("", &*thumbprint)] {
+        let sanctions = Sanctions::local(clock.clone());
+        let keys = KeySet::parse(set(&signer, extra).as_bytes()).unwrap();
+        let verifier = Verifier::builder()
+            .clock(clock.clone())
+            .issuer(Issuer::keys(ISSUER, "orders", keys))
+            .sanctions(sanctions.clone())
+            .build()
+            .unwrap();
+        let named = r#"{"alg":"ES256","kid":"k1"}"#;
+        let tokens = [named, r#"{"alg":"ES256"}"#]
+            .map(|header| signer.token(header, &claims(&clock).to_string()));
+        for token in &tokens {
+            assert!(verify(&verifier, token, &clock).is_ok());
+        }
+        let sanction = Sanction {
+            target: SanctionTarget::Key(target.into()),
+            action: SanctionAction::Revoke,
+            reason: "stolen".to_owned(),
+            author: "root".into(),
+            expires: None,
+        };
+        sanctions.impose(sanction).await.unwrap();
+        for token in &tokens {
+            assert_eq!(
+                verify(&verifier, token, &clock).err(),
+                Some(Refusal::Revoked),
+                "{target}"
+            );
+        }
+    }
+}
+
+/// A token that names no key, and a verifier with the keys of fifty issuers.
+#[test]
+fn a_token_is_checked_with_a_few_keys_at_most_and_with_each_once() {
+    let clock = ManualClock::default();
+    let named = |name: &str, secret: &[u8]| {
+        let secret = Secret::new(secret.to_vec());
+        Issuer::shared_secret(name, "orders", Algorithm::Hs256, &secret).unwrap()
+    };
+    let build = |secret: fn(u8) -> Vec<u8>| {
+        let builder = Verifier::builder().clock(clock.clone());
+        let others = (0..50).map(|n| named(&format!("https://{n}.example"), &secret(n)));
+        let builder = others.fold(builder, VerifierBuilder::issuer);
+        builder.issuer(named(ISSUER, SECRET)).build().unwrap()
+    };
+    let token = sign(&claims(&clock));
+
+    // Tenants of one service: the last one is found, however many there are.
+    let tenants = build(|_| SECRET.to_vec());
+    assert_eq!(
+        verify(&tenants, &token, &clock).unwrap().issuer(),
+        Some(ISSUER)
+    );
+
+    let strangers = build(|n| vec![n; 32]);
+    let refusal = verify(&strangers, &token, &clock).err();
+    assert_eq!(refusal, Some(Refusal::AmbiguousKey));
+}
+
+/// Keys that arrive after they were looked at, and before it was asked whether they are on their
+/// way.
+#[cfg(feature = "testing")]
+#[tokio::test]
+async fn a_key_that_lands_between_two_looks_is_seen() {
+    use super::verify::Tried;
+    use crate::{
+        jwks::{FetchError, FetchRequest, Fetched, KeySource},
+        testing::TestIssuer,
+    };
+
+    #[derive(Debug)]
+    struct Published(TestIssuer);
+
+    impl KeySource for Published {
+        fn fetch(&self, _: FetchRequest) -> BoxFuture<'_, Result<Fetched, FetchError>> {
+            Box::pin(async move {
+                Ok(Fetched::New {
+                    body: self.0.jwks().into(),
+                    validator: None,
+                    fresh_for: None,
+                })
+            })
+        }
+    }
+
+    let clock = ManualClock::default();
+    let issuer = TestIssuer::offline().with_clock(clock.clone());
+    let source = Issuer::source(issuer.name(), "orders", Published(issuer.clone()));
+    let verifier = build(&clock, source);
+    verifier.fetch_keys().await.unwrap();
+    issuer.rotate();
+    let token = issuer.token("ada").audience("orders").mint();
+    let around = Surroundings {
+        peer: None,
+        now: clock.now().unwrap(),
+        monotonic: clock.monotonic(),
+    };
+    let attempt = verifier.read(token.as_bytes()).unwrap();
+    let Tried::Missing { absent, otherwise } = verifier.try_keys(&attempt, &around) else {
+        panic!("the key is not there yet");
+    };
+    clock.advance(Duration::from_secs(11));
+    verifier.fetch_keys().await.unwrap();
+    let token = token.as_bytes();
+    match verifier.ask_for(&absent, otherwise, &attempt, token, None, &around) {
+        Progress::Done(result) => assert_eq!(result.unwrap().subject(), "ada"),
+        Progress::Waiting(_) => panic!("nothing to wait for"),
+    }
 }

@@ -10,14 +10,15 @@ use zt_core::{
 };
 
 use super::{
-    Known, Progress, Source, Surroundings, TokenCache, Verifier,
+    Progress, Source, Surroundings, TokenCache, Verifier,
     cache::{Key, Remembered},
     decide::{Accepted, accept},
+    policy::Policy,
 };
 use crate::{
     jose::{Compact, Header, Signed, base64url::Room},
-    jwks::{Missing, RemoteKeys},
-    key::Found,
+    jwks::{Current, Missing, RemoteKeys},
+    key::{Found, VerificationKey},
     refusal::{Refusal, Refused},
 };
 
@@ -68,16 +69,16 @@ impl Verifier {
             Err(refusal) => return Progress::Done(Err(refusal.into())),
         };
         match self.try_keys(&attempt, around) {
-            Tried::Signed(signed) => Progress::Done(self.finish(attempt, signed, place, around)),
+            Tried::Good(good) => Progress::Done(self.finish(attempt, good, place, around)),
             Tried::Refused(refusal) => Progress::Done(Err(refusal.into())),
             Tried::Missing { absent, otherwise } => {
-                self.ask_for(&absent, otherwise, token, place, around)
+                self.ask_for(&absent, otherwise, &attempt, token, place, around)
             }
         }
     }
 
     /// What can be read of a token without a key.
-    fn read<'t>(&self, token: &'t [u8]) -> Result<Attempt<'t>, Refusal> {
+    pub(super) fn read<'t>(&self, token: &'t [u8]) -> Result<Attempt<'t>, Refusal> {
         let compact = Compact::split(token, self.0.longest)?;
         let known = self.0.headers.find(compact.header_text());
         let is_new = known.is_none();
@@ -99,9 +100,12 @@ impl Verifier {
         })
     }
 
-    /// Tries the key that each issuer has for this token. No claim is known yet, so the token
-    /// itself cannot say whose it is.
-    fn try_keys<'t>(&self, attempt: &Attempt<'t>, around: &Surroundings<'_>) -> Tried<'t> {
+    /// Tries the key that each issuer has for this token. No claim is known before a signature
+    /// holds, so the token itself cannot say whose it is.
+    ///
+    /// Issuers may have the same key: tenants of one service, or one that publishes another's.
+    /// Where the claims name none of those before it, the next one's key is tried.
+    pub(super) fn try_keys(&self, attempt: &Attempt<'_>, around: &Surroundings<'_>) -> Tried {
         let header = &attempt.header;
         let mut otherwise = Refusal::Algorithm;
         let mut worse = |refusal: Refusal| {
@@ -110,6 +114,7 @@ impl Verifier {
             }
         };
         let mut absent = Vec::new();
+        let mut tried = TriedKeys::new(self.0.issuers.len());
         for (index, issuer) in self.0.issuers.iter().enumerate() {
             if !issuer.policy.algorithms.contains(header.algorithm) {
                 continue;
@@ -125,16 +130,22 @@ impl Verifier {
                 keys.find(header.kid.as_deref(), header.algorithm)
             });
             match found {
-                Found::Key(key) => match attempt.compact.verify(header.algorithm, key) {
-                    Ok(signed) => {
-                        return Tried::Signed(Signature {
-                            signed,
-                            kid: key.shared_kid(),
+                Found::Key(key) => match tried
+                    .verify(attempt, key)
+                    .and_then(|signed| judge(signed, key, &issuer.policy, around.now))
+                {
+                    Ok((accepted, claims)) => {
+                        return Tried::Good(Remembered {
+                            bytes: weigh(claims, &accepted),
+                            accepted,
                             issuer: index,
                             epoch,
                         });
                     }
-                    Err(refusal) => worse(refusal),
+                    // Tried enough.
+                    Err(Refusal::AmbiguousKey) => return Tried::Refused(Refusal::AmbiguousKey),
+                    Err(refusal) if weight(refusal) > 0 => worse(refusal),
+                    Err(refusal) => return Tried::Refused(refusal),
                 },
                 Found::Ambiguous => worse(Refusal::AmbiguousKey),
                 Found::Unknown => {
@@ -152,10 +163,11 @@ impl Verifier {
     }
 
     /// A key is not there: it may have been published since.
-    fn ask_for(
+    pub(super) fn ask_for(
         &self,
         absent: &[RemoteKeys],
         otherwise: Refusal,
+        attempt: &Attempt<'_>,
         token: &[u8],
         place: Option<Key>,
         around: &Surroundings<'_>,
@@ -173,6 +185,15 @@ impl Verifier {
             }
         }
         if fetches.is_empty() {
+            // A fetch may have landed after its keys were looked at and before it was asked about.
+            let monotonic = self.0.clock.monotonic();
+            if absent
+                .iter()
+                .any(|keys| attempt.has_key_in(keys, monotonic))
+            {
+                let again = self.once_more(token, place, around.peer, around.now);
+                return Progress::Done(again);
+            }
             return Progress::Done(Err(undecided(otherwise, outage)));
         }
         let verifier = self.clone();
@@ -200,7 +221,7 @@ impl Verifier {
         };
         let attempt = self.read(token)?;
         match self.try_keys(&attempt, &around) {
-            Tried::Signed(signed) => self.finish(attempt, signed, place, &around),
+            Tried::Good(good) => self.finish(attempt, good, place, &around),
             Tried::Refused(refusal) => Err(refusal.into()),
             Tried::Missing { absent, otherwise } => {
                 let outage = absent
@@ -215,43 +236,23 @@ impl Verifier {
         }
     }
 
-    /// The signature holds: what do the claims say?
+    /// The token is good: is it on this connection, and has nobody taken it back?
     fn finish(
         &self,
         attempt: Attempt<'_>,
-        signature: Signature<'_>,
+        good: Remembered,
         place: Option<Key>,
         around: &Surroundings<'_>,
     ) -> Result<Arc<Principal>, Refused> {
-        let mut room = Room::<1024>::new();
-        let payload = signature.signed.decode_in(&mut room)?;
-        let size = payload.len();
-        let issuer = self.issuer(signature.issuer)?;
-        let accepted = accept(payload, &issuer.policy, signature.kid, around.now)?;
-        let principal = self.admit(&accepted, around)?;
+        let principal = self.admit(&good.accepted, around)?;
         if attempt.is_new {
             let text = attempt.compact.header_text();
             self.0.headers.note(text, attempt.header);
         }
         if let (Some(cache), Some(key)) = (&self.0.cache, place) {
-            cache.insert(
-                key,
-                Remembered {
-                    accepted,
-                    issuer: signature.issuer,
-                    epoch: signature.epoch,
-                    bytes: weigh(size),
-                },
-            );
+            cache.insert(key, good);
         }
         Ok(principal)
-    }
-
-    fn issuer(&self, index: usize) -> Result<&Known, Refused> {
-        self.0
-            .issuers
-            .get(index)
-            .ok_or_else(|| Refusal::UnknownKey.into())
     }
 
     /// What holds for this request alone, whether the token was verified now or before.
@@ -294,23 +295,86 @@ pub(crate) struct Place(Option<Key>);
 const SOON: Duration = Duration::from_secs(1);
 
 /// A token that can be read.
-struct Attempt<'t> {
+pub(super) struct Attempt<'t> {
     compact: Compact<'t>,
     header: Arc<Header>,
     /// Whether such a header was not seen before.
     is_new: bool,
 }
 
-/// A signature that holds.
-struct Signature<'t> {
-    signed: Signed<'t>,
-    kid: Option<Arc<str>>,
-    issuer: usize,
-    epoch: u64,
+impl Attempt<'_> {
+    fn has_key_in(&self, keys: &RemoteKeys, monotonic: Duration) -> bool {
+        let header = &self.header;
+        match keys.current(monotonic) {
+            Current::Keys(keys) => !matches!(
+                keys.find(header.kid.as_deref(), header.algorithm),
+                Found::Unknown
+            ),
+            Current::None => false,
+        }
+    }
 }
 
-enum Tried<'t> {
-    Signed(Signature<'t>),
+/// Checks what the claims say, behind a signature that holds under `key`; also how many bytes they
+/// have.
+fn judge(
+    signed: Signed<'_>,
+    key: &VerificationKey,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<(Accepted, usize), Refusal> {
+    let mut room = Room::<1024>::new();
+    let payload = signed.decode_in(&mut room)?;
+    let accepted = accept(payload, policy, key.name(), now)?;
+    Ok((accepted, payload.len()))
+}
+
+/// The keys that one token was checked with. Several issuers may have the same key, which is tried
+/// once; and a stranger's token, which names no issuer, is not checked with the keys of all.
+struct TriedKeys<'t> {
+    keys: Vec<([u8; 32], Result<Signed<'t>, Refusal>)>,
+    /// Whether there can be others.
+    several: bool,
+}
+
+/// How many keys one token is checked with.
+const MOST_KEYS: usize = 8;
+
+impl<'t> TriedKeys<'t> {
+    const fn new(issuers: usize) -> Self {
+        Self {
+            keys: Vec::new(),
+            several: issuers > 1,
+        }
+    }
+
+    fn verify(
+        &mut self,
+        attempt: &Attempt<'t>,
+        key: &VerificationKey,
+    ) -> Result<Signed<'t>, Refusal> {
+        let algorithm = attempt.header.algorithm;
+        if !self.several {
+            return attempt.compact.verify(algorithm, key);
+        }
+        let before = self
+            .keys
+            .iter()
+            .find(|(known, _)| *known == key.thumbprint());
+        if let Some((_, result)) = before {
+            return *result;
+        }
+        if self.keys.len() >= MOST_KEYS {
+            return Err(Refusal::AmbiguousKey);
+        }
+        let result = attempt.compact.verify(algorithm, key);
+        self.keys.push((key.thumbprint(), result));
+        result
+    }
+}
+
+pub(super) enum Tried {
+    Good(Remembered),
     Refused(Refusal),
     /// These issuers may have the key by now; if not, this is why.
     Missing {
@@ -319,32 +383,41 @@ enum Tried<'t> {
     },
 }
 
-/// Of two issuers' reasons the one that came further counts.
+/// Of two issuers' reasons the one that came further counts. What weighs nothing is said of the
+/// token itself, or by the issuer that it names: there is nobody else to be asked.
 const fn weight(refusal: Refusal) -> u8 {
     match refusal {
         Refusal::Type => 1,
         Refusal::UnknownKey => 2,
         Refusal::AmbiguousKey => 3,
         Refusal::Base64 | Refusal::Signature => 4,
+        Refusal::Issuer => 5,
         _ => 0,
     }
 }
 
-/// No key is there. Where one was tried the token is forged, whatever else is down; otherwise an
-/// outage of ours is not held against the caller.
+/// No key is there. Where one was tried and the signature did not hold, the token is forged,
+/// whatever else is down; otherwise an outage of ours is not held against the caller.
 fn undecided(otherwise: Refusal, outage: Option<(Refusal, Duration)>) -> Refused {
     match outage {
-        Some((refusal, retry_after)) if weight(otherwise) < weight(Refusal::Signature) => Refused {
-            retry_after: Some(retry_after),
-            ..refusal.into()
-        },
+        Some((refusal, retry_after))
+            if !matches!(otherwise, Refusal::Base64 | Refusal::Signature) =>
+        {
+            Refused {
+                retry_after: Some(retry_after),
+                ..refusal.into()
+            }
+        }
         _ => otherwise.into(),
     }
 }
 
-/// What a remembered token takes up, in bytes: its claims, and the texts, sets and nodes that were
-/// made of them, which are no larger than the claims twice over.
-fn weigh(claims: usize) -> u64 {
+/// What a remembered token takes up, in bytes: its claims, the texts that were copied out of them,
+/// and for each scope and role an allocation and a place in a set.
+fn weigh(claims: usize, accepted: &Accepted) -> u64 {
     const FIXED: usize = 1_024;
-    (FIXED + 3 * claims) as u64
+    const EACH: usize = 96;
+    let principal = &accepted.principal;
+    let each = principal.scopes().count() + principal.roles().count();
+    (FIXED + 3 * claims + EACH * each) as u64
 }

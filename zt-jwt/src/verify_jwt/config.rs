@@ -1,14 +1,18 @@
-use http::{HeaderName, Uri};
+use http::HeaderName;
 use serde::Deserialize;
 
-use super::{ConfigError, credential::Place, origin::Origins};
+use super::{
+    ConfigError,
+    credential::Place,
+    origin::{Origins, is_origin},
+};
 use crate::http::endpoint;
 
 /// Where requests carry their token.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum TokenSource {
+pub enum TokenPlace {
     /// In `Authorization`, under `Bearer` (RFC 6750 section 2.1).
     Authorization,
     /// In the header of this name, whose value is the token and nothing else.
@@ -23,7 +27,7 @@ pub enum TokenSource {
 /// ```
 /// # use zt_jwt::verify_jwt::VerifyJwtConfig;
 /// let config: VerifyJwtConfig = serde_json::from_str(r#"{
-///     "sources": ["authorization", {"cookie": "__Host-session"}],
+///     "places": ["authorization", {"cookie": "__Host-session"}],
 ///     "realm": "orders",
 ///     "resource_metadata": "https://api.example.com/.well-known/oauth-protected-resource",
 ///     "scopes": ["orders.read"],
@@ -34,7 +38,7 @@ pub enum TokenSource {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VerifyJwtConfig {
-    sources: Vec<TokenSource>,
+    places: Vec<TokenPlace>,
     realm: String,
     resource_metadata: Option<String>,
     scopes: Vec<String>,
@@ -49,7 +53,7 @@ const REALM: &str = "api";
 impl Default for VerifyJwtConfig {
     fn default() -> Self {
         Self {
-            sources: Vec::new(),
+            places: Vec::new(),
             realm: REALM.to_owned(),
             resource_metadata: None,
             scopes: Vec::new(),
@@ -71,7 +75,7 @@ impl VerifyJwtConfig {
     /// it has to be said as well.
     #[must_use]
     pub fn authorization(self) -> Self {
-        self.source(TokenSource::Authorization)
+        self.place(TokenPlace::Authorization)
     }
 
     /// Tokens may stand in the header `name`, as identity-aware proxies send them
@@ -80,7 +84,7 @@ impl VerifyJwtConfig {
     /// identity, are read as they came.
     #[must_use]
     pub fn header(self, name: impl Into<String>) -> Self {
-        self.source(TokenSource::Header(name.into()))
+        self.place(TokenPlace::Header(name.into()))
     }
 
     /// Tokens may stand in the cookie `name`, to the letter. Let it begin with `__Host-`: then
@@ -89,13 +93,13 @@ impl VerifyJwtConfig {
     /// [module](super).
     #[must_use]
     pub fn cookie(self, name: impl Into<String>) -> Self {
-        self.source(TokenSource::Cookie(name.into()))
+        self.place(TokenPlace::Cookie(name.into()))
     }
 
     /// Adds a place in which tokens may stand.
     #[must_use]
-    pub fn source(mut self, source: TokenSource) -> Self {
-        self.sources.push(source);
+    pub fn place(mut self, place: TokenPlace) -> Self {
+        self.places.push(place);
         self
     }
 
@@ -155,12 +159,12 @@ impl VerifyJwtConfig {
 
     pub(super) fn places(&self) -> Result<Box<[Place]>, ConfigError> {
         let mut places = Vec::new();
-        for source in &self.sources {
+        for source in &self.places {
             let place = place(source)?;
             if places.contains(&place) {
                 return Err(ConfigError::Twice(match source {
-                    TokenSource::Authorization => "authorization".to_owned(),
-                    TokenSource::Header(name) | TokenSource::Cookie(name) => name.clone(),
+                    TokenPlace::Authorization => "authorization".to_owned(),
+                    TokenPlace::Header(name) | TokenPlace::Cookie(name) => name.clone(),
                 }));
             }
             places.push(place);
@@ -172,9 +176,9 @@ impl VerifyJwtConfig {
     }
 
     pub(super) fn pages(&self) -> Result<Origins, ConfigError> {
-        let is_cookie = |source: &TokenSource| matches!(source, TokenSource::Cookie(_));
+        let is_cookie = |source: &TokenPlace| matches!(source, TokenPlace::Cookie(_));
         let asks = self.insecure_same_site || !self.origins.is_empty();
-        if asks && !self.sources.iter().any(is_cookie) {
+        if asks && !self.places.iter().any(is_cookie) {
             return Err(ConfigError::NoCookie);
         }
         if let Some(wrong) = self.origins.iter().find(|origin| !is_origin(origin)) {
@@ -224,15 +228,15 @@ impl Default for Parameters<'_> {
     }
 }
 
-fn place(source: &TokenSource) -> Result<Place, ConfigError> {
+fn place(source: &TokenPlace) -> Result<Place, ConfigError> {
     match source {
-        TokenSource::Authorization => Ok(Place::Authorization),
-        TokenSource::Header(name) => HeaderName::from_bytes(name.as_bytes())
+        TokenPlace::Authorization => Ok(Place::Authorization),
+        TokenPlace::Header(name) => HeaderName::from_bytes(name.as_bytes())
             .ok()
             .filter(|name| !TAKEN.contains(&name.as_str()))
             .map(Place::Header)
             .ok_or_else(|| ConfigError::Header(name.clone())),
-        TokenSource::Cookie(name) => {
+        TokenPlace::Cookie(name) => {
             // RFC 6265 section 4.1.1: a cookie's name is a token, as a header's is.
             if HeaderName::from_bytes(name.as_bytes()).is_err() {
                 return Err(ConfigError::Cookie(name.clone()));
@@ -253,49 +257,6 @@ const TAKEN: &[&str] = &[
     "set-cookie",
     "x-service-token",
 ];
-
-/// Whether browsers would write it so: scheme and host in lower case, no default port, no path.
-fn is_origin(text: &str) -> bool {
-    let Ok(uri) = endpoint(text, false) else {
-        return false;
-    };
-    let written = uri
-        .scheme_str()
-        .zip(uri.authority())
-        .map(|(scheme, authority)| {
-            [scheme, "://", &authority.as_str().to_ascii_lowercase()].concat()
-        });
-    let default_port = match uri.scheme_str() {
-        Some("https") => 443,
-        _ => 80,
-    };
-    written.as_deref() == Some(text)
-        && uri.host().is_some_and(is_host)
-        && has_usable_port(&uri, default_port)
-}
-
-/// A name or an address (RFC 3986 section 3.2.2); a pattern is neither.
-fn is_host(host: &str) -> bool {
-    let name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    let address = |byte: u8| byte.is_ascii_hexdigit() || b":.".contains(&byte);
-    match host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-    {
-        Some(inner) => inner.bytes().all(address),
-        None => !host.is_empty() && host.bytes().all(name),
-    }
-}
-
-/// `example.com:` has a colon and no port, and no browser writes it.
-fn has_usable_port(uri: &Uri, default: u16) -> bool {
-    match uri.port_u16() {
-        Some(port) => port != default,
-        None => !uri
-            .authority()
-            .is_some_and(|authority| authority.as_str().ends_with(':')),
-    }
-}
 
 /// `1*( %x21 / %x23-5B / %x5D-7E )` (RFC 6749 section 3.3).
 pub(crate) fn is_word(word: &str) -> bool {

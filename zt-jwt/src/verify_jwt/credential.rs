@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use zt_core::{context::SecurityContext, service_token::PREFIX};
 
 static AUTHORIZATION: HeaderName = header::AUTHORIZATION;
-static COOKIE: HeaderName = header::COOKIE;
+pub(super) static COOKIE: HeaderName = header::COOKIE;
 
 /// One place in which a token may stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -240,14 +240,14 @@ fn in_cookies<'a>(headers: &'a HeaderMap, name: &str, place: usize) -> Found<'a>
 }
 
 /// The pairs of a `Cookie` field (RFC 6265 section 4.2.1), without the blanks around them.
-fn pairs(field: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn pairs(field: &[u8]) -> impl Iterator<Item = &[u8]> {
     field.split(|byte| *byte == b';').map(<[u8]>::trim_ascii)
 }
 
 /// The value of a pair of exactly this name. Names have a case, and blanks belong to them: a
 /// reader that forgives either can be shown a cookie that the browser would not have let pass
 /// under `__Host-`.
-fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
+pub(super) fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
     pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")
 }
 
@@ -264,56 +264,8 @@ fn is_b64token(text: &[u8]) -> bool {
     !text.is_empty() & text.iter().fold(true, |all, byte| all & known(*byte))
 }
 
-/// Keeps what stands in `place` out of `Debug` and out of HPACK's tables (RFC 7541 section 7.1.3).
-pub(super) fn hide(place: &Place, headers: &mut HeaderMap) {
-    let name = place.header();
-    if headers.get_all(name).iter().nth(1).is_none() {
-        if let Some(value) = headers.get_mut(name) {
-            value.set_sensitive(true);
-        }
-        return;
-    }
-    for (_, value) in headers.iter_mut().filter(|(other, _)| *other == name) {
-        value.set_sensitive(true);
-    }
-}
-
-/// Takes the token out of the request; other cookies stay.
-pub(super) fn strip(place: &Place, headers: &mut HeaderMap) {
-    let Place::Cookie(name) = place else {
-        headers.remove(place.header());
-        return;
-    };
-    let kept: Vec<HeaderValue> = headers
-        .get_all(&COOKIE)
-        .iter()
-        .filter_map(|field| without(field, name))
-        .collect();
-    headers.remove(&COOKIE);
-    for field in kept {
-        headers.append(&COOKIE, field);
-    }
-}
-
-/// A `Cookie` field without one cookie; `None` where nothing is left.
-fn without(field: &HeaderValue, name: &str) -> Option<HeaderValue> {
-    let is_ours = |pair: &[u8]| value_of(pair, name).is_some();
-    if !pairs(field.as_bytes()).any(is_ours) {
-        return Some(field.clone());
-    }
-    let rest: Vec<&[u8]> = pairs(field.as_bytes())
-        .filter(|pair| !pair.is_empty() && !is_ours(pair))
-        .collect();
-    if rest.is_empty() {
-        return None;
-    }
-    let mut value = HeaderValue::from_bytes(&rest.join(b"; ".as_slice())).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
 impl Place {
-    fn header(&self) -> &HeaderName {
+    pub(super) fn header(&self) -> &HeaderName {
         match self {
             Self::Authorization => &AUTHORIZATION,
             Self::Header(name) => name,

@@ -15,6 +15,7 @@ use super::{
     config::Parameters,
     credential::{self, Credential, Found, Place, Unreadable},
     origin::Origins,
+    strip,
 };
 use crate::{
     refusal::{Refusal, Refused},
@@ -127,7 +128,7 @@ impl VerifyJwtLayer {
         if inner.strip
             && let Some(place) = inner.places.get(place)
         {
-            credential::strip(place, &mut parts.headers);
+            strip::strip(place, &mut parts.headers);
         }
         Ok(principal)
     }
@@ -175,7 +176,7 @@ impl Authenticate for VerifyJwtLayer {
     fn authenticate(&self, parts: &mut Parts, cx: &mut SecurityContext) -> Step<Arc<Principal>> {
         let begun = self.begin(parts, cx);
         for place in &self.0.places {
-            credential::hide(place, &mut parts.headers);
+            strip::hide(place, &mut parts.headers);
         }
         match begun {
             Ok((progress, place)) => self.go_on(progress, place, parts),

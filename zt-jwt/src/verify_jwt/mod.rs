@@ -165,10 +165,11 @@ mod credential;
 mod error;
 mod layer;
 mod origin;
+mod strip;
 
 pub(crate) use self::{answers::bearer, config::is_word};
 pub use self::{
-    config::{TokenSource, VerifyJwtConfig},
+    config::{TokenPlace, VerifyJwtConfig},
     error::ConfigError,
     layer::{VerifyJwt, VerifyJwtLayer},
 };

@@ -4,10 +4,12 @@
 //! in `Sec-Fetch-Site` (Fetch Metadata) and `Origin` (RFC 6454 section 7), which a page cannot set.
 
 use http::{
-    HeaderMap, HeaderName, Method,
+    HeaderMap, HeaderName, Method, Uri,
     header::{HOST, ORIGIN, UPGRADE},
     request::Parts,
 };
+
+use crate::http::endpoint;
 
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -106,4 +108,47 @@ fn is_own(origin: &[u8], parts: &Parts) -> bool {
         let host = host.strip_suffix(port).unwrap_or(host);
         !host.is_empty() && host.eq_ignore_ascii_case(authority)
     })
+}
+
+/// Whether browsers would write it so: scheme and host in lower case, no default port, no path.
+pub(super) fn is_origin(text: &str) -> bool {
+    let Ok(uri) = endpoint(text, false) else {
+        return false;
+    };
+    let written = uri
+        .scheme_str()
+        .zip(uri.authority())
+        .map(|(scheme, authority)| {
+            [scheme, "://", &authority.as_str().to_ascii_lowercase()].concat()
+        });
+    let default_port = match uri.scheme_str() {
+        Some("https") => 443,
+        _ => 80,
+    };
+    written.as_deref() == Some(text)
+        && uri.host().is_some_and(is_host)
+        && has_usable_port(&uri, default_port)
+}
+
+/// A name or an address (RFC 3986 section 3.2.2); a pattern is neither.
+fn is_host(host: &str) -> bool {
+    let name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let address = |byte: u8| byte.is_ascii_hexdigit() || b":.".contains(&byte);
+    match host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+    {
+        Some(inner) => inner.bytes().all(address),
+        None => !host.is_empty() && host.bytes().all(name),
+    }
+}
+
+/// `example.com:` has a colon and no port, and no browser writes it.
+fn has_usable_port(uri: &Uri, default: u16) -> bool {
+    match uri.port_u16() {
+        Some(port) => port != default,
+        None => !uri
+            .authority()
+            .is_some_and(|authority| authority.as_str().ends_with(':')),
+    }
 }

@@ -1,6 +1,9 @@
+use std::fmt;
+
 use serde::Deserialize;
 
 use super::{super::ConfigError, ClientAuthentication};
+use crate::http::without_secrets;
 
 /// What a client is to its issuer.
 ///
@@ -22,7 +25,7 @@ use super::{super::ConfigError, ClientAuthentication};
 /// # std::fs::remove_file(&file)?;
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientCredentialsConfig {
     pub(super) token_endpoint: String,
@@ -132,6 +135,19 @@ impl ClientCredentialsConfig {
             });
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for ClientCredentialsConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCredentialsConfig")
+            .field("token_endpoint", &without_secrets(&self.token_endpoint))
+            .field("client_id", &self.client_id)
+            .field("authentication", &self.authentication)
+            .field("scopes", &self.scopes)
+            .field("resources", &self.resources)
+            .field("audience", &self.audience)
+            .finish_non_exhaustive()
     }
 }
 

@@ -24,7 +24,7 @@ use self::authentication::{Prepared, form};
 pub(super) use self::response::{Granted, granted};
 pub use self::{authentication::ClientAuthentication, config::ClientCredentialsConfig};
 use super::{AttachableToken, ConfigError, SourceError, TokenSource};
-use crate::http::{HttpService, endpoint};
+use crate::http::{HttpService, endpoint, without_secrets};
 
 /// Tokens that an issuer gives to this client itself (RFC 6749 section 4.4).
 ///
@@ -140,7 +140,7 @@ impl TokenSource for ClientCredentials {
 impl fmt::Debug for ClientCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientCredentials")
-            .field("endpoint", &self.endpoint)
+            .field("endpoint", &without_secrets(&self.endpoint.to_string()))
             .field("authentication", &self.prepared)
             .finish_non_exhaustive()
     }

@@ -168,6 +168,80 @@ async fn what_is_in_a_file_has_to_be_a_token_that_ends() {
     assert!(matches!(directory, Err(SourceError::File { .. })));
 }
 
+#[cfg(target_os = "linux")]
+fn pipe(path: &Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status();
+    assert!(made.unwrap().success());
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_is_no_regular_file_is_not_read() {
+    let clock = ManualClock::default();
+    let dir = Dir::new("kinds");
+    pipe(&dir.token());
+    for path in [dir.token(), dir.0.clone(), "/dev/zero".into()] {
+        let answer = ProjectedFile::new(&path).fetch(&clock).await;
+        assert!(matches!(answer, Err(SourceError::File { .. })), "{path:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pipe_in_place_of_the_file_holds_no_thread() {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let clock = ManualClock::default();
+        let dir = Dir::new("pipe");
+        let token = ending(&clock, "a", 600 * SECOND);
+        let [file, pipe_to, next] = ["file", "pipe", "next"].map(|name| dir.0.join(name));
+        fs::write(&file, &token).unwrap();
+        pipe(&pipe_to);
+        let swap = |to: &Path| {
+            fs::hard_link(to, &next).unwrap();
+            fs::rename(&next, dir.token()).unwrap();
+        };
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        swap(&file);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::SeqCst) {
+                    swap(&pipe_to);
+                    swap(&file);
+                }
+            });
+            let source = ProjectedFile::new(dir.token());
+            for _ in 0..5_000 {
+                match runtime.block_on(source.fetch(&clock)) {
+                    Ok(read) => assert_eq!(read.plain(), token),
+                    Err(SourceError::File { .. }) => {}
+                    Err(other) => panic!("{other}"),
+                }
+            }
+            stop.store(true, Ordering::SeqCst);
+        });
+        done.send(()).unwrap();
+    });
+    // Waits for ever where a reading waits for a writer.
+    ended.recv_timeout(120 * SECOND).unwrap();
+}
+
+#[tokio::test]
+async fn clones_do_not_stand_in_each_others_way() {
+    let clock = ManualClock::default();
+    let dir = Dir::new("clones");
+    fs::write(dir.token(), ending(&clock, "a", 600 * SECOND)).unwrap();
+    let source = ProjectedFile::new(dir.token());
+    for _ in 0..200 {
+        let sources = [(); 8].map(|()| source.clone());
+        let readings = sources.iter().map(|source| source.fetch(&clock));
+        for answer in futures_util::future::join_all(readings).await {
+            answer.unwrap();
+        }
+    }
+}
+
 #[test]
 fn configuration_of_a_file_has_no_unknown_members() {
     let good = r#"{"path": "/t", "reread_seconds": 30, "opaque_seconds": 60}"#;

@@ -1,3 +1,4 @@
+mod attacks;
 mod called;
 mod destinations;
 mod file;

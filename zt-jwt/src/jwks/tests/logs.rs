@@ -55,7 +55,7 @@ impl Visit for Line {
 #[tokio::test]
 async fn keys_that_are_left_out_are_told_once_for_each_change() {
     let lines = Lines::default();
-    let _here = tracing::subscriber::set_default(lines.clone());
+    let _here = crate::test_log::listen(lines.clone());
     let bad =
         |kid: &str| format!(r#"{{"kty":"EC","crv":"P-256","kid":"{kid}","x":"AA","y":"AA"}}"#);
     let good = jwk("a");
@@ -82,7 +82,7 @@ async fn keys_that_are_left_out_are_told_once_for_each_change() {
 #[tokio::test]
 async fn failures_and_changes_are_told_without_secrets() {
     let lines = Lines::default();
-    let _here = tracing::subscriber::set_default(lines.clone());
+    let _here = crate::test_log::listen(lines.clone());
     let server = Server::start().await;
     let path = "/keys?code=s3cret";
     let source = HttpKeys::jwks(&server.url(path), http()).unwrap();

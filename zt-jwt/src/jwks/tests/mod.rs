@@ -1,5 +1,6 @@
 //! Key endpoints that behave and that do not, on loopback; the clock is moved by hand.
 
+mod attacks;
 mod background;
 mod discovery;
 mod logs;
@@ -34,7 +35,7 @@ use super::{
 use crate::{
     algorithm::{Algorithm, Algorithms},
     http::HttpService,
-    key::Found,
+    key::{Found, KeySet},
 };
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -222,7 +222,7 @@ async fn an_unchanged_set_is_confirmed_by_its_tag() {
     let Current::Keys(last) = keys.current(clock.monotonic()) else {
         panic!("no keys")
     };
-    assert!(Arc::ptr_eq(&first, &last));
+    assert!(std::ptr::eq::<KeySet>(&*first, &*last));
     assert_eq!((keys.epoch(), keys.status().last_error), (0, None));
     let seen = server.seen(KEYS);
     let tagged = |head: &String| head.contains("if-none-match: w/\"one\"\r\n");

@@ -1,6 +1,6 @@
 //! What becomes of keys that were there.
 
-use zt_core::state::Readiness;
+use zt_core::state::Probe;
 
 use super::*;
 
@@ -50,7 +50,7 @@ async fn an_equal_set_disturbs_nothing() {
     let Current::Keys(after) = keys.current(clock.monotonic()) else {
         panic!("no keys")
     };
-    assert!(Arc::ptr_eq(&before, &after));
+    assert!(std::ptr::eq::<KeySet>(&*before, &*after));
     assert_eq!(keys.status().age, Some(Duration::ZERO));
 }
 
@@ -162,20 +162,15 @@ async fn readiness_follows_the_keys() {
     let source = Scripted::default();
     let clock = ManualClock::default();
     let keys = remote(source.clone(), RefreshSettings::default(), &clock);
-    let readiness = Readiness::default();
-    keys.register(&readiness, "keys");
-    let reason = || readiness.status().probes["keys"].reason;
-    assert_eq!(reason(), Some("there are no keys"));
+    assert_eq!(keys.probe(), Probe::NotReady("there are no keys"));
     miss(&keys, &clock).await;
-    assert_eq!(reason(), Some("there are no keys"));
+    assert_eq!(keys.probe(), Probe::NotReady("there are no keys"));
     then(&source, &clock, &keys, Answer::Set(set([jwk("a")]), None)).await;
-    assert_eq!(reason(), None);
+    assert_eq!(keys.probe(), Probe::Ready);
     clock.advance(24 * HOUR);
-    assert_eq!(reason(), None);
+    assert_eq!(keys.probe(), Probe::Ready);
     clock.advance(SECOND);
-    assert_eq!(reason(), Some("the keys are too old"));
-    drop(keys);
-    assert_eq!(reason(), Some("the keys are gone"));
+    assert_eq!(keys.probe(), Probe::NotReady("the keys are too old"));
 }
 
 /// Whoever reads the epoch first and then the keys never takes old keys for those of a new epoch.

@@ -1,2 +1,7 @@
+mod forms;
+mod jwk;
+mod secrets;
+mod seeds;
+mod set;
 mod signatures;
 pub(crate) mod signer;

@@ -87,6 +87,13 @@ impl Signer {
         format!("{{{extra}{members}}}")
     }
 
+    /// Whether its key could be used with `algorithm` too.
+    pub(crate) fn fits(&self, algorithm: Algorithm) -> bool {
+        algorithm == self.algorithm
+            || (matches!(self.pair, Pair::Rsa(_))
+                && matches!(algorithm.as_str().get(..2), Some("RS" | "PS")))
+    }
+
     /// As it is checked with.
     pub(crate) fn key(&self) -> VerificationKey {
         VerificationKey::from_any_jwk(self.jwk("").as_bytes()).unwrap()

@@ -67,6 +67,22 @@ impl BadToken {
         self.refusal().code()
     }
 
+    /// Whether it can be sent in `Authorization` as it is: fields have no control characters, and
+    /// blanks around a value are the field's and not the token's.
+    #[must_use]
+    pub const fn fits_a_header(self) -> bool {
+        !matches!(
+            self,
+            Self::LeadingSpace
+                | Self::TrailingSpace
+                | Self::TrailingNewline
+                | Self::TrailingNul
+                | Self::NewlineInHeader
+                | Self::NewlineInSignature
+                | Self::NewlineInPayload
+        )
+    }
+
     /// Whether its signature holds, so that only its payload can tell that it is bad.
     #[must_use]
     pub const fn is_about_claims(self) -> bool {

@@ -18,6 +18,11 @@ use super::{
 
 /// A token of this kind.
 pub(super) fn make(kind: BadToken, issuer: &TestIssuer, audience: &str) -> String {
+    let usual = issuer.usual();
+    assert!(
+        !usual.is_symmetric(),
+        "bad tokens need a key pair, and `{usual}` has none"
+    );
     let good = Good { issuer, audience };
     match kind.part() {
         Part::Text => text::make(kind, &good),
@@ -98,10 +103,11 @@ fn with_spare_bits(text: &str) -> String {
 /// The same bytes to a careless reader: the bits to spare are not zero (RFC 4648 section 3.5).
 fn set_spare_bits(segment: &str) -> String {
     const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let (rest, last) = segment.split_at(segment.len() - 1);
-    let index = ALPHABET.find(last).expect("base64url");
-    let other = &ALPHABET[index + 1..=index + 1];
-    format!("{rest}{other}")
+    let mut text = segment.to_owned();
+    let last = text.pop().expect("a segment");
+    let mut rest = ALPHABET.chars().skip_while(|other| *other != last).skip(1);
+    text.push(rest.next().expect("a segment with bits to spare"));
+    text
 }
 
 /// With padding, as base64 has it elsewhere.

