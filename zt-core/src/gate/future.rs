@@ -438,7 +438,8 @@ where
                 watch,
                 expected: declared_length(&head).or(length),
                 bytes: 0,
-                settled: end.is_some(),
+                // Where no guard settles, nothing does: the tail is there for the lease alone.
+                settled: end.is_some() || !S::SETTLES,
                 guards: Settles(guards.unwrap_or_default()),
             });
             Some(tail)
