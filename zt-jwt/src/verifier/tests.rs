@@ -600,6 +600,37 @@ fn only_what_was_good_is_remembered() {
 
 /// CVE-2026-35030 and GHSA-rp9m-7r4c-75qg: a cache that looks at part of a token.
 #[test]
+fn the_header_of_a_good_token_is_noted_and_no_other() {
+    let clock = ManualClock::default();
+    let verifier = build(&clock, issuer());
+    let noted = || format!("{:?}", verifier.0.headers);
+    let header = json!({"alg": "HS256", "typ": "at+jwt"});
+    let good = claims(&clock).to_string();
+
+    let elsewhere = with(claims(&clock), "aud", json!("billing")).to_string();
+    let token = sign_with(&header, &elsewhere);
+    assert_eq!(
+        verify(&verifier, &token, &clock).err(),
+        Some(Refusal::Audience)
+    );
+    let forged = format!("{}A", sign_with(&header, &good).trim_end_matches('A'));
+    assert!(verify(&verifier, &forged, &clock).is_err());
+    assert_eq!(noted(), "Headers(0)");
+
+    assert!(verify(&verifier, &sign_with(&header, &good), &clock).is_ok());
+    assert_eq!(noted(), "Headers(1)");
+    // What is known of the header says nothing of the rest.
+    assert_eq!(
+        verify(&verifier, &token, &clock).err(),
+        Some(Refusal::Audience)
+    );
+
+    let long = json!({"alg": "HS256", "typ": "JWT", "x": "a".repeat(300)});
+    assert!(verify(&verifier, &sign_with(&long, &good), &clock).is_ok());
+    assert_eq!(noted(), "Headers(1)");
+}
+
+#[test]
 fn a_remembered_token_lends_nothing_to_one_that_is_almost_it() {
     let clock = ManualClock::default();
     let verifier = build(&clock, issuer());
