@@ -9,9 +9,7 @@ mod peers;
 use std::{io::Write, rc::Rc};
 
 use http::StatusCode;
-use zt_benches::{
-    Bar, BenchError, Group, Kind, Limit, Measured, Options, Outcome, Report, Template,
-};
+use zt_benches::{Bar, BenchError, Group, Kind, Measured, Options, Outcome, Report, Template};
 
 use self::{
     floors::{SIGNATURE, SIGNATURES},
@@ -131,6 +129,8 @@ fn bars(kty: Kty, measured: &Measured, report: &mut Report<impl Write>) -> Resul
     ));
     #[cfg(feature = "peers")]
     {
+        use zt_benches::Limit;
+
         let mut quickest = f64::INFINITY;
         let mut closest: f64 = 0.0;
         for (peer, _) in peers::names(kty) {
