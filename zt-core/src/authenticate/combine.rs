@@ -28,6 +28,14 @@ impl<A: Authenticate> Authenticate for Optional<A> {
         self.0.authenticate(parts, cx)
     }
 
+    fn proceed(
+        &self,
+        parts: &mut Parts,
+        cx: &mut SecurityContext,
+    ) -> Result<Step<Arc<Principal>>, Presented> {
+        self.0.proceed(parts, cx)
+    }
+
     fn challenges(&self) -> Vec<Challenge> {
         self.0.challenges()
     }

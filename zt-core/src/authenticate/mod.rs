@@ -53,6 +53,23 @@ pub trait Authenticate: Clone + Send + Sync + 'static {
     /// Verifies a credential that is [`Presented::Mine`]; asked of no other.
     fn authenticate(&self, parts: &mut Parts, cx: &mut SecurityContext) -> Step<Arc<Principal>>;
 
+    /// [`presented`](Self::presented) and, where that is [`Presented::Mine`],
+    /// [`authenticate`](Self::authenticate): for authenticators that would otherwise look twice.
+    ///
+    /// # Errors
+    ///
+    /// What is presented instead.
+    fn proceed(
+        &self,
+        parts: &mut Parts,
+        cx: &mut SecurityContext,
+    ) -> Result<Step<Arc<Principal>>, Presented> {
+        match self.presented(parts, cx) {
+            Presented::Mine => Ok(self.authenticate(parts, cx)),
+            other => Err(other),
+        }
+    }
+
     /// What a 401 asks for (RFC 9110 section 11.6.1).
     fn challenges(&self) -> Vec<Challenge>;
 
@@ -113,22 +130,23 @@ impl<A: Authenticate> Check for Authenticated<A> {
         if cx.is_public() {
             return Step::pass(());
         }
-        match self.0.presented(parts, cx) {
-            Presented::Mine => match self.0.authenticate(parts, cx) {
-                Step::Now(proved) => proved.and_then(|who| self.establish(&who, cx)).into(),
-                Step::Later(later) => {
-                    let this = self.clone();
-                    Step::Later(later.and_then(move |who, _, cx| this.establish(&who, cx)))
-                }
-            },
-            Presented::Foreign => self.refusal(Code::CredentialInvalid).into(),
-            Presented::Absent if self.0.is_optional() => {
+        match self.0.proceed(parts, cx) {
+            Ok(Step::Now(proved)) => proved.and_then(|who| self.establish(&who, cx)).into(),
+            Ok(Step::Later(later)) => {
+                let this = self.clone();
+                Step::Later(later.and_then(move |who, _, cx| this.establish(&who, cx)))
+            }
+            Err(Presented::Absent) if self.0.is_optional() => {
                 if cx.principal().is_none() {
                     cx.set_principal(Arc::new(Principal::anonymous()));
                 }
                 Step::pass(())
             }
-            Presented::Absent => self.refusal(Code::CredentialMissing).into(),
+            Err(Presented::Absent) => self.refusal(Code::CredentialMissing).into(),
+            // `Mine` was for the authenticator to judge; one that did not is no good.
+            Err(Presented::Foreign | Presented::Mine) => {
+                self.refusal(Code::CredentialInvalid).into()
+            }
         }
     }
 }

@@ -68,9 +68,14 @@ impl VerifyJwtLayer {
     }
 
     /// Reads the credential and has it verified; also which place it stands in.
-    fn begin(&self, parts: &Parts, cx: &SecurityContext) -> Result<(Progress, usize), Denial> {
+    fn begin(
+        &self,
+        found: Found<'_>,
+        parts: &Parts,
+        cx: &SecurityContext,
+    ) -> Result<(Progress, usize), Denial> {
         let inner = &*self.0;
-        let credential = match credential::find(&inner.places, parts, cx) {
+        let credential = match found {
             Found::One(credential) => credential,
             Found::Several => {
                 return Err(inner.answers.complete(Code::CredentialAmbiguous.into()));
@@ -91,12 +96,35 @@ impl VerifyJwtLayer {
         };
         let progress = match inner.verifier.recall(token, &around) {
             Recalled::Known(result) => Progress::Done(result),
-            Recalled::New(place) => {
-                credential.check().map_err(unreadable)?;
-                inner.verifier.begin_anew(token, place, &around)
-            }
+            Recalled::New(place) => inner.verifier.begin_anew(token, place, &around),
         };
+        if let Progress::Done(Err(_)) = progress {
+            // What no token looks like has a reason of its own.
+            credential.check().map_err(unreadable)?;
+        }
         Ok((progress, credential.place))
+    }
+
+    fn answer(
+        &self,
+        begun: Result<(Progress, usize), Denial>,
+        parts: &mut Parts,
+    ) -> Step<Arc<Principal>> {
+        match (&begun, &*self.0.places) {
+            // One credential in the only place: then that is one field.
+            (Ok(_), [only @ (Place::Authorization | Place::Header(_))]) => {
+                strip::hide_one(only, &mut parts.headers);
+            }
+            (_, places) => {
+                for place in places {
+                    strip::hide(place, &mut parts.headers);
+                }
+            }
+        }
+        match begun {
+            Ok((progress, place)) => self.go_on(progress, place, parts),
+            Err(denial) => denial.into(),
+        }
     }
 
     /// Answers at once, or when the verifier does.
@@ -174,14 +202,22 @@ impl Authenticate for VerifyJwtLayer {
     }
 
     fn authenticate(&self, parts: &mut Parts, cx: &mut SecurityContext) -> Step<Arc<Principal>> {
-        let begun = self.begin(parts, cx);
-        for place in &self.0.places {
-            strip::hide(place, &mut parts.headers);
-        }
-        match begun {
-            Ok((progress, place)) => self.go_on(progress, place, parts),
-            Err(denial) => denial.into(),
-        }
+        let found = credential::find(&self.0.places, parts, cx);
+        let begun = self.begin(found, parts, cx);
+        self.answer(begun, parts)
+    }
+
+    fn proceed(
+        &self,
+        parts: &mut Parts,
+        cx: &mut SecurityContext,
+    ) -> Result<Step<Arc<Principal>>, Presented> {
+        let begun = match credential::find(&self.0.places, parts, cx) {
+            Found::Absent => return Err(Presented::Absent),
+            Found::Foreign => return Err(Presented::Foreign),
+            found => self.begin(found, parts, cx),
+        };
+        Ok(self.answer(begun, parts))
     }
 
     fn challenges(&self) -> Vec<Challenge> {

@@ -8,12 +8,17 @@ use super::credential::{COOKIE, Place, pairs, value_of};
 pub(super) fn hide(place: &Place, headers: &mut HeaderMap) {
     let name = place.header();
     if headers.get_all(name).iter().nth(1).is_none() {
-        if let Some(value) = headers.get_mut(name) {
-            value.set_sensitive(true);
-        }
+        hide_one(place, headers);
         return;
     }
     for (_, value) in headers.iter_mut().filter(|(other, _)| *other == name) {
+        value.set_sensitive(true);
+    }
+}
+
+/// As [`hide`], where there is one field and no more.
+pub(super) fn hide_one(place: &Place, headers: &mut HeaderMap) {
+    if let Some(value) = headers.get_mut(place.header()) {
         value.set_sensitive(true);
     }
 }
