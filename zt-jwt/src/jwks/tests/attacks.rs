@@ -1,7 +1,6 @@
 //! Runtimes that stand still, answers from long ago, logs that fail.
 
 use tokio::{runtime::Runtime, sync::Semaphore};
-use tracing::{Event, Metadata, Subscriber, span};
 use zt_core::state::Probe;
 
 use super::*;
@@ -22,34 +21,9 @@ fn runtime() -> Runtime {
         .unwrap()
 }
 
-/// A subscriber whose every event panics.
-struct Fails;
-
-impl Subscriber for Fails {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("zt_jwt")
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, _: &Event<'_>) {
-        panic!("a log that fails")
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
-}
-
 #[tokio::test]
 async fn a_log_that_fails_does_not_keep_the_issuer_from_being_asked_again() {
-    let _here = crate::test_log::listen(Fails);
+    let _here = crate::test_log::listen(|_| panic!("a log that fails"));
     let source = Scripted::new(Answer::Error);
     let (clock, keys) = setup(source.clone());
     for round in 1..=3 {

@@ -3,45 +3,29 @@
 use std::fmt::{self, Write as _};
 
 use tracing::{
-    Event, Metadata, Subscriber,
     field::{Field, Visit},
-    span,
+    subscriber::DefaultGuard,
 };
 
 use super::{super::HttpKeys, server::Server, *};
 
 /// Keeps every event of this crate as one line.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Lines(Arc<Mutex<Vec<String>>>);
 
 impl Lines {
     fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
-}
 
-impl Subscriber for Lines {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("zt_jwt")
+    fn listen(&self) -> DefaultGuard {
+        let lines = Arc::clone(&self.0);
+        crate::test_log::listen(move |event| {
+            let mut line = Line(event.metadata().level().to_string());
+            event.record(&mut line);
+            lines.lock().unwrap().push(line.0);
+        })
     }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line(event.metadata().level().to_string());
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
 }
 
 struct Line(String);
@@ -55,7 +39,7 @@ impl Visit for Line {
 #[tokio::test]
 async fn keys_that_are_left_out_are_told_once_for_each_change() {
     let lines = Lines::default();
-    let _here = crate::test_log::listen(lines.clone());
+    let _here = lines.listen();
     let bad =
         |kid: &str| format!(r#"{{"kty":"EC","crv":"P-256","kid":"{kid}","x":"AA","y":"AA"}}"#);
     let good = jwk("a");
@@ -82,7 +66,7 @@ async fn keys_that_are_left_out_are_told_once_for_each_change() {
 #[tokio::test]
 async fn failures_and_changes_are_told_without_secrets() {
     let lines = Lines::default();
-    let _here = crate::test_log::listen(lines.clone());
+    let _here = lines.listen();
     let server = Server::start().await;
     let path = "/keys?code=s3cret";
     let source = HttpKeys::jwks(&server.url(path), http()).unwrap();
