@@ -93,5 +93,8 @@ pub use self::{
     http::HttpService,
     key::{KeySet, VerificationKey},
     refusal::{Refusal, Refused},
-    verifier::{Audience, CacheBounds, ConfigError, Issuer, TokenCache, Verifier, VerifierBuilder},
+    verifier::{
+        Audience, CacheBounds, ConfigError, Issuer, IssuerConfig, TokenCache, Verifier,
+        VerifierBuilder,
+    },
 };

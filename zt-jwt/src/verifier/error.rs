@@ -25,6 +25,12 @@ pub enum ConfigError {
     /// Callers who have shown a token are not nobody.
     #[error("callers with a token of `{0}` cannot be anonymous")]
     Anonymous(Box<str>),
+    /// Its keys are to be fetched, and nothing fetches.
+    #[error("the keys of `{0}` are to be fetched, and there is no HTTP service")]
+    NoHttp(Box<str>),
+    /// A file of keys cannot be read.
+    #[error("the file `{0}` cannot be read")]
+    File(Box<str>),
     /// Not a JSON Pointer.
     #[error("`{0}` is not a JSON Pointer to a member")]
     Pointer(Box<str>),

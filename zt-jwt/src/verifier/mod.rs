@@ -2,6 +2,7 @@
 
 mod builder;
 mod cache;
+mod config;
 mod decide;
 mod error;
 mod headers;
@@ -25,6 +26,7 @@ pub(crate) use self::verify::Recalled;
 pub use self::{
     builder::VerifierBuilder,
     cache::{CacheBounds, TokenCache},
+    config::IssuerConfig,
     error::ConfigError,
     issuer::Issuer,
     policy::Audience,
