@@ -13,9 +13,11 @@ fuzz_target!(|input: &[u8]| {
     let lenient = KeySet::parse_remote(input, LIMIT);
     if let Ok((set, left_out)) = &lenient {
         check(set);
-        let naive: serde_json::Value = serde_json::from_slice(input).unwrap();
-        let count = naive["keys"].as_array().unwrap().len();
-        assert!(set.len() + left_out.len() <= count && count <= LIMIT);
+        // A number that is too large for a float is JSON, and spoils no more than its own key.
+        if let Ok(naive) = serde_json::from_slice::<serde_json::Value>(input) {
+            let count = naive["keys"].as_array().unwrap().len();
+            assert!(set.len() + left_out.len() <= count && count <= LIMIT);
+        }
         for algorithm in Algorithm::ALL {
             assert!(fuzzing::find(set, Some("no such key"), *algorithm)
                 .is_none_or(|key| key.kid() == Some("no such key")));
