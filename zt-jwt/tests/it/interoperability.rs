@@ -1,10 +1,10 @@
 //! Tokens of other programs, and other programs with our tokens: OpenSSL's command line, and the
 //! `crypto` module of Node.js without any package. Where one is missing its tests say so and pass,
-//! unless `ZT_REQUIRE_SERVERS=1`.
+//! unless it is OpenSSL and `ZT_REQUIRE_SERVERS=1`.
 
 use std::{
     env, fs,
-    io::Write,
+    io::{BufRead, BufReader, Write},
     path::PathBuf,
     process::{self, Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
@@ -12,7 +12,9 @@ use std::{
 
 use serde_json::{Value, json};
 use zt_core::clock::{Clock, SystemClock};
-use zt_jwt::{Algorithm, Issuer, KeySet, Refusal, VerificationKey, Verifier, testing::TestIssuer};
+use zt_jwt::{
+    Algorithm, HttpService, Issuer, KeySet, Refusal, VerificationKey, Verifier, testing::TestIssuer,
+};
 
 use crate::support::{AUDIENCE, base64url, from_base64url};
 
@@ -28,7 +30,8 @@ fn is_here(program: &str) -> bool {
         .status()
         .is_ok();
     if !found {
-        let required = env::var("ZT_REQUIRE_SERVERS").is_ok_and(|value| value == "1");
+        let required =
+            program == "openssl" && env::var("ZT_REQUIRE_SERVERS").is_ok_and(|value| value == "1");
         assert!(!required, "`{program}` is required and not there");
         println!("skipped: there is no `{program}`");
     }
@@ -256,4 +259,93 @@ async fn node_and_we_verify_each_others_tokens_by_each_others_key_sets() {
         assert_eq!(refusal(&verifier, token).await, None, "{name}");
         assert_eq!(said["verified"][name], true, "{name}");
     }
+}
+
+/// Keys over TLS from OpenSSL's server. Certificate authorities are read from the environment once
+/// a process, so each half is a process of its own: this test again.
+#[test]
+fn keys_come_over_tls_from_a_server_whose_certificate_is_good_and_from_no_other() {
+    const NAME: &str = concat!(
+        "interoperability::",
+        "keys_come_over_tls_from_a_server_whose_certificate_is_good_and_from_no_other"
+    );
+    if let Ok(url) = env::var("ZT_TEST_KEYS_URL") {
+        let fetched = fetch(&url);
+        let expected = env::var("ZT_TEST_KEYS_COME").is_ok();
+        assert_eq!(fetched.is_ok(), expected, "{fetched:?}");
+        return;
+    }
+    if !is_here("openssl") {
+        return;
+    }
+    let folder = Folder::new();
+    let request = "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    for command in [
+        &format!("{request} -x509 -days 2 -subj /CN=authority -keyout ca.key -out ca.pem"),
+        &format!("{request} -x509 -days 2 -subj /CN=another -keyout other.key -out other.pem"),
+        &format!("{request} -subj /CN=localhost -keyout server.key -out server.csr"),
+    ] {
+        assert!(folder.openssl(command), "{command}");
+    }
+    folder.write("names", "subjectAltName=DNS:localhost\n");
+    assert!(folder.openssl(
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
+         -extfile names -out server.pem"
+    ));
+    let keys = TestIssuer::offline().jwks();
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", keys.len());
+    folder.write("keys.json", head + &keys);
+
+    let mut server = Command::new("openssl")
+        .args("s_server -accept 127.0.0.1:0 -cert server.pem -key server.key -HTTP".split(' '))
+        .current_dir(&folder.0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(server.stdout.as_mut().unwrap());
+    let port = said
+        .lines()
+        .map_while(Result::ok)
+        .find_map(|line| Some(line.strip_prefix("ACCEPT ")?.rsplit_once(':')?.1.to_owned()));
+    let port = port.unwrap();
+    let mut halves = Vec::new();
+    for (host, authority, come) in [
+        ("localhost", "ca.pem", true),
+        // Another authority, and a name that is not in the certificate.
+        ("localhost", "other.pem", false),
+        ("127.0.0.1", "ca.pem", false),
+    ] {
+        let mut half = Command::new(env::current_exe().unwrap());
+        half.args(["--exact", NAME, "--nocapture"])
+            .env("SSL_CERT_FILE", folder.0.join(authority))
+            .env_remove("SSL_CERT_DIR")
+            .env(
+                "ZT_TEST_KEYS_URL",
+                format!("https://{host}:{port}/keys.json"),
+            );
+        if come {
+            half.env("ZT_TEST_KEYS_COME", "1");
+        }
+        let output = half.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let ran = said.contains("1 passed");
+        halves.push((host, authority, output.status.success() && ran, said));
+    }
+    let _ = server.kill();
+    let _ = server.wait();
+    for (host, authority, good, said) in halves {
+        assert!(good, "{host} {authority}: {said}");
+    }
+}
+
+fn fetch(url: &str) -> Result<(), Refusal> {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let http = HttpService::hyper().unwrap();
+        let issuer = Issuer::jwks(NAME, url, AUDIENCE, http).unwrap();
+        let verifier = Verifier::builder().issuer(issuer).build().unwrap();
+        let fetched = verifier.fetch_keys().await;
+        fetched.map_err(|refused| refused.refusal())
+    })
 }
