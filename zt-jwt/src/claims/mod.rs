@@ -3,6 +3,7 @@
 mod read;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::borrow::Cow;
 

@@ -184,3 +184,13 @@ impl fmt::Debug for TokenCache {
             .finish()
     }
 }
+
+/// What a remembered token takes up, in bytes: its claims, the texts that were copied out of them,
+/// and for each scope and role an allocation and a place in a set.
+pub(super) fn weigh(claims: usize, accepted: &Accepted) -> u64 {
+    const FIXED: usize = 1_024;
+    const EACH: usize = 96;
+    let principal = &accepted.principal;
+    let each = principal.scopes().count() + principal.roles().count();
+    (FIXED + 3 * claims + EACH * each) as u64
+}

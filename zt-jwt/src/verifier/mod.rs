@@ -1,5 +1,6 @@
 //! The decision: is this token genuine, fresh, bound, and meant for us.
 
+mod attempt;
 mod builder;
 mod cache;
 mod config;

@@ -568,6 +568,25 @@ fn a_remembered_token_ends_when_it_ends() {
     );
 }
 
+/// A clock that is set back must not make a token good before its time, whoever remembers it.
+#[test]
+fn a_remembered_token_is_not_good_before_its_time() {
+    let clock = ManualClock::default();
+    let verifier = build(&clock, issuer());
+    let token = sign(&claims(&clock));
+    let right = clock.now().unwrap();
+    assert!(verify(&verifier, &token, &clock).is_ok());
+    clock.set_wall(right.saturating_sub(Duration::from_secs(86_400)));
+    for _ in 0..2 {
+        assert_eq!(
+            verify(&verifier, &token, &clock).err(),
+            Some(Refusal::NotYet)
+        );
+    }
+    clock.set_wall(right);
+    assert!(verify(&verifier, &token, &clock).is_ok());
+}
+
 #[test]
 fn only_what_was_good_is_remembered() {
     let clock = ManualClock::default();
@@ -1039,7 +1058,7 @@ fn a_token_is_checked_with_a_few_keys_at_most_and_with_each_once() {
 #[cfg(feature = "testing")]
 #[tokio::test]
 async fn a_key_that_lands_between_two_looks_is_seen() {
-    use super::verify::Tried;
+    use super::attempt::Tried;
     use crate::{
         jwks::{FetchError, FetchRequest, Fetched, KeySource},
         testing::TestIssuer,

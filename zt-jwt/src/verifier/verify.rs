@@ -11,14 +11,14 @@ use zt_core::{
 
 use super::{
     Progress, Source, Surroundings, TokenCache, Verifier,
-    cache::{Key, Remembered},
-    decide::{Accepted, accept},
-    policy::Policy,
+    attempt::{Attempt, Tried, TriedKeys, judge},
+    cache::{Key, Remembered, weigh},
+    decide::Accepted,
 };
 use crate::{
-    jose::{Compact, Header, Signed, base64url::Room},
-    jwks::{Current, Missing, RemoteKeys},
-    key::{Found, VerificationKey},
+    jose::Compact,
+    jwks::{Missing, RemoteKeys},
+    key::Found,
     refusal::{Refusal, Refused},
 };
 
@@ -294,95 +294,6 @@ pub(crate) struct Place(Option<Key>);
 /// When to come back to what is being fetched already.
 const SOON: Duration = Duration::from_secs(1);
 
-/// A token that can be read.
-pub(super) struct Attempt<'t> {
-    compact: Compact<'t>,
-    header: Arc<Header>,
-    /// Whether such a header was not seen before.
-    is_new: bool,
-}
-
-impl Attempt<'_> {
-    fn has_key_in(&self, keys: &RemoteKeys, monotonic: Duration) -> bool {
-        let header = &self.header;
-        match keys.current(monotonic) {
-            Current::Keys(keys) => !matches!(
-                keys.find(header.kid.as_deref(), header.algorithm),
-                Found::Unknown
-            ),
-            Current::None => false,
-        }
-    }
-}
-
-/// Checks what the claims say, behind a signature that holds under `key`; also how many bytes they
-/// have.
-fn judge(
-    signed: Signed<'_>,
-    key: &VerificationKey,
-    policy: &Policy,
-    now: Timestamp,
-) -> Result<(Accepted, usize), Refusal> {
-    let mut room = Room::<1024>::new();
-    let payload = signed.decode_in(&mut room)?;
-    let accepted = accept(payload, policy, key.name(), now)?;
-    Ok((accepted, payload.len()))
-}
-
-/// The keys that one token was checked with. Several issuers may have the same key, which is tried
-/// once; and a stranger's token, which names no issuer, is not checked with the keys of all.
-struct TriedKeys<'t> {
-    keys: Vec<([u8; 32], Result<Signed<'t>, Refusal>)>,
-    /// Whether there can be others.
-    several: bool,
-}
-
-/// How many keys one token is checked with.
-const MOST_KEYS: usize = 8;
-
-impl<'t> TriedKeys<'t> {
-    const fn new(issuers: usize) -> Self {
-        Self {
-            keys: Vec::new(),
-            several: issuers > 1,
-        }
-    }
-
-    fn verify(
-        &mut self,
-        attempt: &Attempt<'t>,
-        key: &VerificationKey,
-    ) -> Result<Signed<'t>, Refusal> {
-        let algorithm = attempt.header.algorithm;
-        if !self.several {
-            return attempt.compact.verify(algorithm, key);
-        }
-        let before = self
-            .keys
-            .iter()
-            .find(|(known, _)| *known == key.thumbprint());
-        if let Some((_, result)) = before {
-            return *result;
-        }
-        if self.keys.len() >= MOST_KEYS {
-            return Err(Refusal::AmbiguousKey);
-        }
-        let result = attempt.compact.verify(algorithm, key);
-        self.keys.push((key.thumbprint(), result));
-        result
-    }
-}
-
-pub(super) enum Tried {
-    Good(Remembered),
-    Refused(Refusal),
-    /// These issuers may have the key by now; if not, this is why.
-    Missing {
-        absent: Vec<RemoteKeys>,
-        otherwise: Refusal,
-    },
-}
-
 /// Of two issuers' reasons the one that came further counts. What weighs nothing is said of the
 /// token itself, or by the issuer that it names: there is nobody else to be asked.
 const fn weight(refusal: Refusal) -> u8 {
@@ -410,14 +321,4 @@ fn undecided(otherwise: Refusal, outage: Option<(Refusal, Duration)>) -> Refused
         }
         _ => otherwise.into(),
     }
-}
-
-/// What a remembered token takes up, in bytes: its claims, the texts that were copied out of them,
-/// and for each scope and role an allocation and a place in a set.
-fn weigh(claims: usize, accepted: &Accepted) -> u64 {
-    const FIXED: usize = 1_024;
-    const EACH: usize = 96;
-    let principal = &accepted.principal;
-    let each = principal.scopes().count() + principal.roles().count();
-    (FIXED + 3 * claims + EACH * each) as u64
 }
