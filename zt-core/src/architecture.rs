@@ -11,6 +11,7 @@ const LAYERS: &[&str] = &[
     "headers",
     "sanction",
     "service_token",
+    "signature",
     "validate",
 ];
 
@@ -21,6 +22,7 @@ const SHARED: &[&str] = &[
     "clock",
     "context",
     "decision",
+    "digest",
     "extract",
     "gate",
     "identity",

@@ -91,6 +91,7 @@ pub mod body;
 pub mod clock;
 pub mod context;
 pub mod decision;
+pub mod digest;
 #[cfg(feature = "axum")]
 pub mod extract;
 pub mod gate;
@@ -102,6 +103,7 @@ pub mod random;
 pub mod sanction;
 pub mod secret;
 pub mod service_token;
+pub mod signature;
 pub mod stack;
 pub mod state;
 pub mod store;

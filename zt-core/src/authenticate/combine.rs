@@ -19,6 +19,7 @@ pub struct Optional<A>(pub(super) A);
 
 impl<A: Authenticate> Authenticate for Optional<A> {
     const NAME: &'static str = A::NAME;
+    const PROVES_BODY: bool = A::PROVES_BODY;
 
     fn presented(&self, parts: &Parts, cx: &SecurityContext) -> Presented {
         self.0.presented(parts, cx)
@@ -57,6 +58,7 @@ pub const fn any_of<A: Authenticate, B: Authenticate>(a: A, b: B) -> AnyOf<A, B>
 
 impl<A: Authenticate, B: Authenticate> Authenticate for AnyOf<A, B> {
     const NAME: &'static str = "any_of";
+    const PROVES_BODY: bool = A::PROVES_BODY || B::PROVES_BODY;
 
     fn presented(&self, parts: &Parts, cx: &SecurityContext) -> Presented {
         of_both(self.0.presented(parts, cx), self.1.presented(parts, cx))
@@ -91,6 +93,7 @@ pub const fn all_of<A: Authenticate, B: Authenticate>(a: A, b: B) -> AllOf<A, B>
 
 impl<A: Authenticate, B: Authenticate> Authenticate for AllOf<A, B> {
     const NAME: &'static str = "all_of";
+    const PROVES_BODY: bool = A::PROVES_BODY || B::PROVES_BODY;
 
     fn presented(&self, parts: &Parts, cx: &SecurityContext) -> Presented {
         of_both(self.0.presented(parts, cx), self.1.presented(parts, cx))

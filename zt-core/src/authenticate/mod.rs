@@ -12,13 +12,17 @@
 //! The first authenticator of a request names the caller; later ones only add what they proved,
 //! and the earliest expiry holds.
 
+mod body;
 mod combine;
 
 use std::{fmt, sync::Arc};
 
 use http::request::Parts;
 
-pub use self::combine::{AllOf, AnyOf, Optional, all_of, any_of};
+pub use self::{
+    body::{BodyPlan, BodyProver, ProveBody, Verified, VerifyBody},
+    combine::{AllOf, AnyOf, Optional, all_of, any_of},
+};
 use crate::{
     context::{SecurityContext, Stage},
     decision::{Challenge, Code, Denial},
@@ -46,6 +50,10 @@ pub enum Presented {
 pub trait Authenticate: Clone + Send + Sync + 'static {
     /// What it is called in the stack's `Display` and in details.
     const NAME: &'static str;
+
+    /// Whether its proof may need the body, so that [`VerifyBody`] has to stand behind it, as it
+    /// does in a stack. Without that the gate refuses what was left to be proved.
+    const PROVES_BODY: bool = false;
 
     /// What the request presents. Looks, does not verify.
     fn presented(&self, parts: &Parts, cx: &SecurityContext) -> Presented;
@@ -111,13 +119,26 @@ impl<A: Authenticate> Authenticated<A> {
                 .refusal(Code::CredentialExpired)
                 .detail(format!("{by} proved a credential that has ended")));
         }
-        let merged = match cx.principal().filter(|first| !first.is_anonymous()) {
-            Some(first) => Arc::new(first.strengthened_by(who)),
-            None => Arc::clone(who),
-        };
-        cx.set_principal(merged);
+        add(who, cx);
         Ok(())
     }
+}
+
+/// Adds a proof to those that are there; the first that is not anonymous names the caller.
+fn add(who: &Arc<Principal>, cx: &mut SecurityContext) {
+    let merged = match cx.principal().filter(|first| !first.is_anonymous()) {
+        Some(first) => Arc::new(first.strengthened_by(who)),
+        None => Arc::clone(who),
+    };
+    cx.set_principal(merged);
+}
+
+impl<A: Authenticate> BodyProver for Authenticated<A> {
+    const PROVES_BODY: bool = A::PROVES_BODY;
+}
+
+impl BodyProver for InsecureAnonymous {
+    const PROVES_BODY: bool = false;
 }
 
 impl<A: Authenticate> Check for Authenticated<A> {
@@ -188,6 +209,12 @@ macro_rules! impl_authenticate_layer {
             >;
 
             fn layer(&self, inner: S) -> Self::Service {
+                const {
+                    assert!(
+                        !<Self as $crate::authenticate::Authenticate>::PROVES_BODY,
+                        "an authenticator that verifies bodies stands in a stack, or behind `with_body(..)`",
+                    );
+                }
                 let check = $crate::authenticate::Authenticated::new(::core::clone::Clone::clone(self));
                 $crate::gate::Gate::new(inner, $crate::gate::Link::new($crate::gate::Root, check))
             }

@@ -27,6 +27,7 @@ pub use self::{
     trail::{HandlerRun, Trail},
 };
 use crate::{
+    authenticate::ProveBody,
     clock::Timestamp,
     decision::{Code, Denial, Permit},
     gate::{Lease, Settings, Watch},
@@ -45,7 +46,12 @@ pub struct SecurityContext {
     /// Whether there is no `now`, or the stack stands where it cannot.
     troubled: bool,
     measures: bool,
+    /// What has to be seen of the body before the request goes on.
+    owed: Owed,
 }
+
+/// Proofs that need the body; more than one where several credentials are asked for.
+pub(crate) type Owed = [Option<Arc<dyn ProveBody>>; 2];
 
 impl SecurityContext {
     /// Opens the context of a request. Gates do this; call it to test a check by itself.
@@ -78,6 +84,7 @@ impl SecurityContext {
             stages: 0,
             troubled,
             measures: settings.measures(),
+            owed: Owed::default(),
         }
     }
 
@@ -162,6 +169,30 @@ impl SecurityContext {
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&principal));
         self.principal = Some(principal);
+    }
+
+    /// Says that the authenticator's proof holds only with the body as `proof` wants it. What is
+    /// owed and not verified by the end of the chain refuses the request.
+    ///
+    /// # Errors
+    ///
+    /// `stack-misordered` where two proofs wait for the body already.
+    pub fn owe_body(&mut self, proof: Arc<dyn ProveBody>) -> Result<(), Denial> {
+        match self.owed.iter_mut().find(|place| place.is_none()) {
+            Some(place) => *place = Some(proof),
+            None => return Err(Denial::misordered("more than two proofs need the body")),
+        }
+        Ok(())
+    }
+
+    /// Whether a proof waits for the body.
+    pub(crate) const fn owes_body(&self) -> bool {
+        self.owed[0].is_some()
+    }
+
+    /// Takes over what is owed.
+    pub(crate) fn take_owed(&mut self) -> Owed {
+        std::mem::take(&mut self.owed)
     }
 
     /// The evidence that authorization ran.

@@ -58,6 +58,7 @@ pub struct Trail {
     pub(super) handler: AtomicU8,
     pub(super) decided: AtomicBool,
     pub(super) body_exceeded: AtomicBool,
+    pub(super) body_refused: OnceLock<Denial>,
     pub(super) watched: AtomicBool,
 }
 
@@ -105,6 +106,7 @@ impl Trail {
             handler: AtomicU8::new(0),
             decided: AtomicBool::new(false),
             body_exceeded: AtomicBool::new(false),
+            body_refused: OnceLock::new(),
             watched: AtomicBool::new(false),
         }
     }
@@ -245,6 +247,12 @@ impl Trail {
         self.body_exceeded.load(Ordering::Acquire)
     }
 
+    /// Why the request's body, as far as it came, was not the one that was proved.
+    #[must_use]
+    pub fn body_refused(&self) -> Option<&Denial> {
+        self.body_refused.get()
+    }
+
     pub(crate) const fn settings(&self) -> &Arc<Settings> {
         &self.settings
     }
@@ -259,6 +267,10 @@ impl Trail {
 
     pub(crate) fn body_exceeded(&self) {
         self.body_exceeded.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn refuse_body(&self, denial: Denial) {
+        let _ = self.body_refused.set(denial);
     }
 
     pub(crate) fn deny(&self, denial: &Denial) {

@@ -25,6 +25,22 @@ pub enum Progress {
     Refused(Denial),
 }
 
+impl Progress {
+    /// A request whose body was to be verified, and was not, does not go on.
+    #[inline]
+    pub(super) fn unless_owing(self, cx: &SecurityContext) -> Self {
+        if matches!(self, Self::Passed) && cx.owes_body() {
+            return Self::Refused(unverified());
+        }
+        self
+    }
+}
+
+#[cold]
+fn unverified() -> Denial {
+    Denial::misordered("nothing verifies the body that an authenticator asked to be verified")
+}
+
 /// A request on its way through a chain.
 #[derive(Debug)]
 pub struct Exchange<'a, B> {
@@ -147,6 +163,16 @@ impl<A, C> Link<A, C> {
     /// This chain, then `check`.
     pub const fn then<D: Check>(self, check: D) -> Link<Self, D> {
         Link {
+            before: self,
+            check,
+        }
+    }
+}
+
+impl<A, C> Link<A, C> {
+    /// This chain, then `check`, which looks at the body.
+    pub const fn then_body<D>(self, check: D) -> BodyLink<Self, D> {
+        BodyLink {
             before: self,
             check,
         }
@@ -342,7 +368,7 @@ where
 {
     type Slots = (A::Slots, Slot<C::Guard, RequestBody<B>>);
 
-    const HANDS_ON: bool = true;
+    const HANDS_ON: bool = A::HANDS_ON || C::PRESENT;
 
     fn run(
         &self,
@@ -353,6 +379,9 @@ where
         match self.before.run(&mut slots.0, exchange, task.as_deref_mut()) {
             Progress::Passed => {}
             stopped => return stopped,
+        }
+        if !C::PRESENT {
+            return Progress::Passed;
         }
         let Exchange { parts, body, cx } = exchange;
         let filled = slots.1.fill(parts, body, cx, task, |parts, body, cx| {
@@ -371,7 +400,9 @@ where
 
     fn describe(&self, visit: &mut dyn FnMut(Stage, &'static str)) {
         self.before.describe(visit);
-        visit(C::STAGE, C::NAME);
+        if C::PRESENT {
+            visit(C::STAGE, C::NAME);
+        }
     }
 }
 

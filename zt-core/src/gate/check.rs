@@ -53,6 +53,9 @@ pub trait CheckBody<B>: Clone + Send + Sync + 'static {
     /// As [`Check::STAGE`].
     const STAGE: Stage;
 
+    /// As [`Check::PRESENT`].
+    const PRESENT: bool = true;
+
     /// Decides. A check that waits for the body takes it out with [`RequestBody::take`] and puts
     /// it back in [`Later::then`].
     fn check(

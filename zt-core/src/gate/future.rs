@@ -369,6 +369,7 @@ where
                 cx,
             };
             let progress = self.shared.chain.run(slots, &mut exchange, Some(task));
+            let progress = progress.unless_owing(cx);
             cx.publish();
             match progress {
                 Progress::Passed => self.passed = true,

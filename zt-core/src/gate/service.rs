@@ -173,7 +173,8 @@ where
         let progress = catch_unwind(AssertUnwindSafe(|| {
             self.shared.chain.run(&mut slots, &mut exchange, None)
         }))
-        .unwrap_or_else(|_| Progress::Refused(Code::HandlerPanicked.into()));
+        .unwrap_or_else(|_| Progress::Refused(Code::HandlerPanicked.into()))
+        .unless_owing(&cx);
         cx.publish();
 
         let asked = Verb::of(&parts.method);

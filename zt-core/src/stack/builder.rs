@@ -7,7 +7,7 @@ use super::{
     slots::{Authorizes, LimitsPeer, Nothing, Records, Sanctioning, SetsHeaders, Spends},
 };
 use crate::{
-    authenticate::{Authenticate, Authenticated, InsecureAnonymous},
+    authenticate::{Authenticate, Authenticated, BodyProver, InsecureAnonymous, VerifyBody},
     authorize::{AnyAuthenticated, AuthorizeLayer},
     body::RequestBody,
     clock::Timestamp,
@@ -28,7 +28,13 @@ pub type Onion<H, O, P, A, S, U, Z, L, C, K> = Link<
             Link<
                 Link<
                     Link<
-                        Link<Link<BodyLink<Link<Link<Root, H>, O>, ValidateRequestLayer>, P>, A>,
+                        BodyLink<
+                            Link<
+                                Link<BodyLink<Link<Link<Root, H>, O>, ValidateRequestLayer>, P>,
+                                A,
+                            >,
+                            VerifyBody<A>,
+                        >,
                         S,
                     >,
                     U,
@@ -91,7 +97,7 @@ pub trait RecordFilled {
     label = "name `.authenticate(..)` before `.build()`",
     note = "a stack that asks nobody says `.insecure_anonymous()`"
 )]
-pub trait AuthenticateFilled: Check {}
+pub trait AuthenticateFilled: Check + BodyProver {}
 
 /// The `authorize` slot is filled.
 #[diagnostic::on_unimplemented(
@@ -370,6 +376,7 @@ impl<H, R, P, A, S, U, Z, L, C> Builder<H, R, P, A, S, U, Z, L, C> {
         let chain = BodyLink::new(chain, validate)
             .then(self.peer)
             .then(self.authenticate)
+            .then_body(VerifyBody::new())
             .then(self.sanction)
             .then(self.step_up)
             .then(self.authorize)

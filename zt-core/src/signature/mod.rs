@@ -1,0 +1,8 @@
+//! Signed requests (RFC 9421): what is covered cannot be changed, and comes once.
+
+mod algorithm;
+pub mod base;
+pub mod key;
+pub mod replay;
+
+pub use self::algorithm::Algorithm;
