@@ -41,6 +41,10 @@ impl<A: Authenticate> Authenticate for Optional<A> {
         self.0.challenges()
     }
 
+    fn unproved(&self, presented: Presented) -> Denial {
+        self.0.unproved(presented)
+    }
+
     fn is_optional(&self) -> bool {
         true
     }
@@ -69,12 +73,17 @@ impl<A: Authenticate, B: Authenticate> Authenticate for AnyOf<A, B> {
             (Presented::Mine, Presented::Mine) => Denial::new(Code::CredentialAmbiguous).into(),
             (Presented::Mine, _) => self.0.authenticate(parts, cx),
             (_, Presented::Mine) => self.1.authenticate(parts, cx),
-            _ => refusal(self, Code::CredentialInvalid).into(),
+            (presented, _) => self.unproved(presented).into(),
         }
     }
 
     fn challenges(&self) -> Vec<Challenge> {
         both(self.0.challenges(), self.1.challenges())
+    }
+
+    fn unproved(&self, presented: Presented) -> Denial {
+        let each = [self.0.unproved(presented), self.1.unproved(presented)];
+        unproved(self, presented, &each)
     }
 
     fn is_optional(&self) -> bool {
@@ -103,8 +112,8 @@ impl<A: Authenticate, B: Authenticate> Authenticate for AllOf<A, B> {
         for presented in [self.0.presented(parts, cx), self.1.presented(parts, cx)] {
             match presented {
                 Presented::Mine => {}
-                Presented::Absent => return refusal(self, Code::CredentialMissing).into(),
-                Presented::Foreign => return refusal(self, Code::CredentialInvalid).into(),
+                Presented::Absent => return self.unproved(Presented::Absent).into(),
+                Presented::Foreign => return self.unproved(Presented::Foreign).into(),
             }
         }
         let mut first = match self.0.authenticate(parts, cx) {
@@ -135,6 +144,11 @@ impl<A: Authenticate, B: Authenticate> Authenticate for AllOf<A, B> {
 
     fn challenges(&self) -> Vec<Challenge> {
         both(self.0.challenges(), self.1.challenges())
+    }
+
+    fn unproved(&self, presented: Presented) -> Denial {
+        let each = [self.0.unproved(presented), self.1.unproved(presented)];
+        unproved(self, presented, &each)
     }
 
     fn is_optional(&self) -> bool {
@@ -169,6 +183,18 @@ fn refusal<A: Authenticate>(authenticator: &A, code: Code) -> Denial {
         .challenges()
         .into_iter()
         .fold(Denial::new(code), Denial::challenge)
+}
+
+/// The challenges of both, and what either asks for in headers of its own.
+fn unproved<A: Authenticate>(authenticator: &A, presented: Presented, each: &[Denial]) -> Denial {
+    let code = match presented {
+        Presented::Absent => Code::CredentialMissing,
+        Presented::Foreign | Presented::Mine => Code::CredentialInvalid,
+    };
+    let headers = each.iter().flat_map(Denial::headers).cloned();
+    headers.fold(refusal(authenticator, code), |denial, (name, value)| {
+        denial.header(name, value)
+    })
 }
 
 fn both(mut a: Vec<Challenge>, b: Vec<Challenge>) -> Vec<Challenge> {

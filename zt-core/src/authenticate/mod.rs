@@ -81,6 +81,19 @@ pub trait Authenticate: Clone + Send + Sync + 'static {
     /// What a 401 asks for (RFC 9110 section 11.6.1).
     fn challenges(&self) -> Vec<Challenge>;
 
+    /// What a request is answered that has no credential, `credential-missing`, or only others,
+    /// `credential-invalid`; with the [`challenges`](Self::challenges).
+    fn unproved(&self, presented: Presented) -> Denial {
+        let denial = Denial::new(match presented {
+            Presented::Absent => Code::CredentialMissing,
+            // `Mine` was for the authenticator to judge; one that did not is no good.
+            Presented::Foreign | Presented::Mine => Code::CredentialInvalid,
+        });
+        self.challenges()
+            .into_iter()
+            .fold(denial, Denial::challenge)
+    }
+
     /// Lets a request without any credential pass, as nobody in particular. One whose credential
     /// is refused does not pass.
     fn optional(self) -> Optional<Self> {
@@ -163,11 +176,7 @@ impl<A: Authenticate> Check for Authenticated<A> {
                 }
                 Step::pass(())
             }
-            Err(Presented::Absent) => self.refusal(Code::CredentialMissing).into(),
-            // `Mine` was for the authenticator to judge; one that did not is no good.
-            Err(Presented::Foreign | Presented::Mine) => {
-                self.refusal(Code::CredentialInvalid).into()
-            }
+            Err(presented) => self.0.unproved(presented).into(),
         }
     }
 }

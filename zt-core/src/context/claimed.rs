@@ -21,6 +21,11 @@ impl Claimed {
         self.0.is_empty()
     }
 
+    /// Names and values, in the order of the header map.
+    pub(crate) fn as_slice(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.0
+    }
+
     /// All values of `name`, in the order they came.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a HeaderValue> {
         self.0

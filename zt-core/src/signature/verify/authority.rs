@@ -1,0 +1,111 @@
+//! The host that a request was for, as its client knew it.
+
+use std::{borrow::Cow, sync::Arc};
+
+use http::{Uri, header};
+
+use super::refusal::Refusal;
+use crate::{context::SecurityContext, signature::base::Fields};
+
+/// Where `@authority` and the authority of `@target-uri` come from. Nothing is tried in turn: what
+/// is configured is there, or the request is refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AuthoritySource {
+    /// The request's target, `:authority` or `Host`, which have to agree where there are several.
+    #[default]
+    Request,
+    /// Always this, for services behind a proxy that rewrites `Host`. A host, and a port unless it
+    /// is the scheme's own.
+    Fixed(Arc<str>),
+    /// `X-Forwarded-Host`, one value, from a [trusted proxy](crate::context::TrustedProxies) only.
+    XForwardedHost,
+    /// `host` of the last element of `Forwarded` (RFC 7239 section 5.3), from a
+    /// [trusted proxy](crate::context::TrustedProxies) only.
+    Forwarded,
+}
+
+impl AuthoritySource {
+    /// The authority, as written.
+    pub(super) fn find<'a>(
+        &'a self,
+        uri: &'a Uri,
+        fields: Fields<'a>,
+        cx: &SecurityContext,
+    ) -> Result<Cow<'a, str>, Refusal> {
+        match self {
+            Self::Request => of_request(uri, fields),
+            Self::Fixed(authority) => Ok(Cow::Borrowed(authority)),
+            Self::XForwardedHost => {
+                from_proxy(cx)?;
+                let value = one(fields, "x-forwarded-host")?.ok_or(Refusal::NoAuthority)?;
+                // What a proxy adds stands behind what a client sent.
+                if value.contains(',') {
+                    return Err(Refusal::SeveralAuthorities);
+                }
+                Ok(Cow::Borrowed(value.trim()))
+            }
+            Self::Forwarded => {
+                from_proxy(cx)?;
+                let last = fields.lines("forwarded").last().ok_or(Refusal::NoAuthority)?;
+                let last = last.to_str().map_err(|_| Refusal::NoAuthority)?;
+                forwarded_host(last).map(Cow::Borrowed)
+            }
+        }
+    }
+}
+
+fn from_proxy(cx: &SecurityContext) -> Result<(), Refusal> {
+    let peer = cx.client().peer().map(|peer| peer.ip().to_canonical());
+    if peer.is_some_and(|peer| cx.settings().proxies().trusts(peer)) {
+        Ok(())
+    } else {
+        Err(Refusal::NotFromAProxy)
+    }
+}
+
+fn one<'a>(fields: Fields<'a>, name: &str) -> Result<Option<&'a str>, Refusal> {
+    let mut lines = fields.lines(name);
+    match (lines.next(), lines.next()) {
+        (None, _) => Ok(None),
+        (Some(line), None) => line.to_str().map(Some).map_err(|_| Refusal::NoAuthority),
+        (Some(_), Some(_)) => Err(Refusal::SeveralAuthorities),
+    }
+}
+
+/// RFC 9112 section 3.2, RFC 9113 section 8.3.1: one host, however often it is said.
+fn of_request<'a>(uri: &'a Uri, fields: Fields<'a>) -> Result<Cow<'a, str>, Refusal> {
+    let host = one(fields, header::HOST.as_str())?;
+    let target = uri.authority().map(http::uri::Authority::as_str);
+    match (target, host) {
+        (Some(target), Some(host)) if !target.eq_ignore_ascii_case(host.trim()) => {
+            Err(Refusal::SeveralAuthorities)
+        }
+        (Some(authority), _) | (None, Some(authority)) => Ok(Cow::Borrowed(authority)),
+        (None, None) => Err(Refusal::NoAuthority),
+    }
+}
+
+/// The `host` of the last forwarded-element, which the proxy in front of us wrote.
+fn forwarded_host(value: &str) -> Result<&str, Refusal> {
+    let element = value.rsplit(',').next().unwrap_or(value);
+    let mut found = None;
+    for pair in element.split(';') {
+        let (name, value) = pair.trim().split_once('=').ok_or(Refusal::NoAuthority)?;
+        if !name.eq_ignore_ascii_case("host") {
+            continue;
+        }
+        if found.is_some() {
+            return Err(Refusal::SeveralAuthorities);
+        }
+        let value = value.trim();
+        let bare = value
+            .strip_prefix('"')
+            .and_then(|value| value.strip_suffix('"'));
+        found = Some(bare.unwrap_or(value));
+    }
+    // A backslash or a quote left over: the comma was inside a quoted string.
+    found
+        .filter(|host| !host.is_empty() && !host.contains(['"', '\\']))
+        .ok_or(Refusal::NoAuthority)
+}

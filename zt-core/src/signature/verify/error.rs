@@ -1,0 +1,19 @@
+use std::time::Duration;
+
+/// A verifier that cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The memory forgets before the policy does: what it has forgotten could come again.
+    #[error("the replay memory remembers for {memory:?}, and signatures are good for {policy:?}")]
+    MemoryTooShort {
+        /// How long the memory remembers.
+        memory: Duration,
+        /// Maximum age and future skew of the policy.
+        policy: Duration,
+    },
+    /// `Accept-Signature` cannot be written: a component or the tag has characters that do not
+    /// belong there.
+    #[error("the policy cannot be written as `Accept-Signature`")]
+    Unspeakable,
+}
