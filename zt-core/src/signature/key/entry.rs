@@ -249,6 +249,15 @@ impl KeyEntry {
         self.0.current.algorithm()
     }
 
+    /// The algorithm of the key that vouched.
+    #[must_use]
+    pub fn algorithm_by(&self, age: KeyAge) -> Algorithm {
+        match (age, &self.0.previous) {
+            (KeyAge::Previous, Some((key, _))) => key.algorithm(),
+            _ => self.algorithm(),
+        }
+    }
+
     /// Whether a message that says `alg` may be by one of the keys (RFC 9421 section 3.2, step
     /// 6.4): the algorithm belongs to the key, and a message that names another is refused, as is
     /// one that names none that is known here.

@@ -43,13 +43,12 @@ impl AuthoritySource {
                 if value.contains(',') {
                     return Err(Refusal::SeveralAuthorities);
                 }
-                Ok(Cow::Borrowed(value.trim()))
+                Ok(Cow::Borrowed(value))
             }
             Self::Forwarded => {
                 from_proxy(cx)?;
                 let last = fields.lines("forwarded").last().ok_or(Refusal::NoAuthority)?;
-                let last = last.to_str().map_err(|_| Refusal::NoAuthority)?;
-                forwarded_host(last).map(Cow::Borrowed)
+                forwarded_host(text(last)?).map(Cow::Borrowed)
             }
         }
     }
@@ -68,9 +67,15 @@ fn one<'a>(fields: Fields<'a>, name: &str) -> Result<Option<&'a str>, Refusal> {
     let mut lines = fields.lines(name);
     match (lines.next(), lines.next()) {
         (None, _) => Ok(None),
-        (Some(line), None) => line.to_str().map(Some).map_err(|_| Refusal::NoAuthority),
+        (Some(line), None) => text(line).map(Some),
         (Some(_), Some(_)) => Err(Refusal::SeveralAuthorities),
     }
+}
+
+fn text(line: &[u8]) -> Result<&str, Refusal> {
+    std::str::from_utf8(line)
+        .map(str::trim)
+        .map_err(|_| Refusal::NoAuthority)
 }
 
 /// RFC 9112 section 3.2, RFC 9113 section 8.3.1: one host, however often it is said.
@@ -78,7 +83,7 @@ fn of_request<'a>(uri: &'a Uri, fields: Fields<'a>) -> Result<Cow<'a, str>, Refu
     let host = one(fields, header::HOST.as_str())?;
     let target = uri.authority().map(http::uri::Authority::as_str);
     match (target, host) {
-        (Some(target), Some(host)) if !target.eq_ignore_ascii_case(host.trim()) => {
+        (Some(target), Some(host)) if !target.eq_ignore_ascii_case(host) => {
             Err(Refusal::SeveralAuthorities)
         }
         (Some(authority), _) | (None, Some(authority)) => Ok(Cow::Borrowed(authority)),

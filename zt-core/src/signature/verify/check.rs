@@ -9,8 +9,9 @@ use crate::{
     clock::Timestamp,
     context::SecurityContext,
     digest::CONTENT_DIGEST,
+    identity::Principal,
     signature::{
-        explain,
+        Algorithm, explain,
         base::{Candidate, Component, Fields, Message, Params, RequestMessage, Scratch, Signatures},
         key::{KeyEntry, KeyQuestion, KeyRefusal, Purpose, Resolved, Resolving},
         replay::{ReplayKey, Sighting},
@@ -20,7 +21,8 @@ use crate::{
 /// A signature that holds.
 #[derive(Debug, Clone)]
 pub(super) struct Proved {
-    pub(super) entry: KeyEntry,
+    entry: KeyEntry,
+    pub(super) principal: Arc<Principal>,
     pub(super) replay: ReplayKey,
     pub(super) created: Timestamp,
     pub(super) until: Timestamp,
@@ -196,17 +198,23 @@ impl Inner {
         };
         let params = candidate.params();
         let now = cx.now();
-        self.policy.check_algorithm(&entry, &params)?;
         self.write_base(candidate, parts, cx, base)?;
-        entry
-            .verify(Purpose::Requests, now, base, candidate.signature())
+        // The key says which algorithm it is for; a message that says another one is refused
+        // (RFC 9421 section 3.2, step 6).
+        let signature = candidate.signature();
+        let age = entry
+            .verify_as(params.alg, Purpose::Requests, now, base, signature)
             .map_err(|refusal| self.refused(refusal, base, &params))?;
+        if !self.policy.accepts(entry.algorithm_by(age)) {
+            return Err(Refusal::Algorithm.into());
+        }
         let (created, until) = self.policy.lifetime(&params, now);
         let replay = match params.nonce {
             Some(nonce) => ReplayKey::of_nonce(entry.id(), nonce),
             None => ReplayKey::of_base(entry.id(), base),
         };
         Ok(Proved {
+            principal: Arc::clone(entry.principal_by(age)),
             entry,
             replay,
             created,
@@ -248,8 +256,9 @@ impl Inner {
     fn refused(&self, refusal: KeyRefusal, base: &[u8], params: &Params<'_>) -> Refused {
         let refusal = match refusal {
             KeyRefusal::Purpose => Refusal::KeyPurpose,
-            KeyRefusal::Ended => Refusal::KeyEnded,
-            _ => Refusal::BadSignature,
+            KeyRefusal::NotYet | KeyRefusal::Ended => Refusal::KeyEnded,
+            KeyRefusal::Algorithm => Refusal::Algorithm,
+            KeyRefusal::BadSignature => Refusal::BadSignature,
         };
         Refused {
             refusal,
@@ -319,17 +328,9 @@ impl SignaturePolicy {
         Ok(())
     }
 
-    /// The key says which algorithm it is for; a message that says another one is refused, as
-    /// RFC 9421 section 3.2 step 6 has it.
-    fn check_algorithm(&self, entry: &KeyEntry, params: &Params<'_>) -> Result<(), Refusal> {
-        let accepted = self
-            .algorithms
-            .as_ref()
-            .is_none_or(|accepted| accepted.contains(&entry.algorithm()));
-        if !accepted || params.alg.is_some_and(|alg| !entry.permits_alg(alg)) {
-            return Err(Refusal::Algorithm);
-        }
-        Ok(())
+    fn accepts(&self, algorithm: Algorithm) -> bool {
+        let accepted = self.algorithms.as_ref();
+        accepted.is_none_or(|accepted| accepted.contains(&algorithm))
     }
 
     /// When the message was made, and until when it could be accepted again.

@@ -12,6 +12,9 @@ pub enum ConfigError {
         /// Maximum age and future skew of the policy.
         policy: Duration,
     },
+    /// The policy asks for no component.
+    #[error("a signature that covers nothing says nothing of a request")]
+    NothingCovered,
     /// `Accept-Signature` cannot be written: a component or the tag has characters that do not
     /// belong there.
     #[error("the policy cannot be written as `Accept-Signature`")]

@@ -210,7 +210,7 @@ impl Inner {
                     &self.uncovered
                 };
                 cx.owe_body(Arc::clone(body) as _)?;
-                return Ok(Arc::clone(proved.entry.principal()));
+                return Ok(Arc::clone(&proved.principal));
             }
             Verdict::Replayed => Refusal::Replayed,
             Verdict::Unavailable(why) => Refusal::ReplayUnavailable(why),

@@ -2,13 +2,13 @@ use std::{sync::Arc, time::Duration};
 
 use http::HeaderName;
 
-use super::AuthoritySource;
+use super::{AuthoritySource, ConfigError};
 use crate::{
     body::CollectLimits,
     digest::CONTENT_DIGEST,
     signature::{
         Algorithm,
-        base::{BaseError, Component, FieldLimits, FieldTypes, StructuredType, UrlScheme},
+        base::{Component, FieldLimits, FieldTypes, StructuredType, UrlScheme},
     },
 };
 
@@ -72,12 +72,12 @@ impl SignaturePolicy {
     /// Where there are none: a signature that covers nothing says nothing of the request.
     pub fn insecure_covering_only(
         components: impl IntoIterator<Item = Component>,
-    ) -> Result<Self, BaseError> {
+    ) -> Result<Self, ConfigError> {
         let policy = components
             .into_iter()
             .fold(Self::insecure_covering_nothing(), Self::covering);
         if policy.components.is_empty() {
-            return Err(BaseError::NothingCovered);
+            return Err(ConfigError::NothingCovered);
         }
         Ok(policy)
     }

@@ -28,16 +28,13 @@ impl Answers {
         if policy.expires {
             asked = asked.expires();
         }
-        if policy.nonce {
-            asked = asked.nonce();
-        }
-        asked = asked.keyid();
+        // A nonce and a key are asked for by value or not at all.
         if let Some(tag) = &policy.tag {
             asked = asked.tag(tag).map_err(|_| ConfigError::Unspeakable)?;
         }
         Ok(Self {
             challenge: Challenge::new("Signature").with("realm", realm),
-            accept: asked.header_value(),
+            accept: asked.to_header_value().map_err(|_| ConfigError::Unspeakable)?,
         })
     }
 
