@@ -2,7 +2,11 @@
 
 mod configuration;
 mod entries;
+#[cfg(feature = "asymmetric")]
+mod pairs;
+mod primitives;
 mod resolvers;
+mod rfc;
 mod rings;
 mod secrets;
 
