@@ -49,7 +49,7 @@ pub(super) fn field(headers: &HeaderMap) -> Result<Option<ContentDigest>, Digest
 
 /// One member as everybody writes it. The same would come of the parser, which puts every byte
 /// sequence onto the heap; what is written in any other way is left to it.
-fn usual(line: &[u8]) -> Option<ContentDigest> {
+pub(super) fn usual(line: &[u8]) -> Option<ContentDigest> {
     let text = line.strip_suffix(b":")?;
     if let Some(text) = text.strip_prefix(b"sha-256=:") {
         let sha256 = Some(decoded::<32, 44, 33>(text)?);
