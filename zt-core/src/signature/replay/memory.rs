@@ -30,7 +30,9 @@ use crate::{
 /// have accepted is refused: one whose `created` is not after the start of this memory by more
 /// than the skew that a verifier allows, for that one may have been accepted while it was still
 /// dated ahead. For a few seconds that is every message; [`register`](Self::register) a probe so
-/// that nothing is routed here before.
+/// that nothing is routed here before. Two processes that overlap, as in a rolling restart, are two
+/// replicas and do not know of each other: that is what [`SharedReplays`](super::SharedReplays) is
+/// for. A clock that is set back between two processes has to be within the skew that is given.
 ///
 /// **Clocks.** The time is that of the sightings. A clock that steps back makes nothing be
 /// forgotten; what was forgotten before it did is refused, until it is where it was. A clock that
@@ -40,7 +42,11 @@ use crate::{
 ///
 /// **Memory.** 16 bytes a message and one beside it, in tables that double: 20 to 39 bytes an
 /// entry in each generation, never more than [`ReplayLimits::max_bytes`]. Tables grow as they are
-/// needed, and keep what they have.
+/// needed and keep what they have, so once they are as large as the traffic needs, recording
+/// allocates nothing. While one of the 64 tables of a generation grows, it is there twice.
+///
+/// Layers that verify with the same keys share a memory; those whose key ids name different keys
+/// have one each, or a nonce of one counts as seen by the other.
 ///
 /// ```
 /// use std::time::Duration;
@@ -266,7 +272,8 @@ impl Inner {
     }
 }
 
-/// In whole seconds, as `created` is: a second that has begun counts as passed by nobody.
+/// Whether `moment` is not in a later whole second than `horizon`: `created` has no fractions, so
+/// one of that second may have been made before it or after.
 fn is_before(moment: Timestamp, horizon: Timestamp) -> bool {
     moment.as_secs() <= horizon.as_secs()
 }

@@ -318,12 +318,13 @@ fn memory_is_flat_under_a_flood_of_valid_messages() {
     let mut settled = 0;
     for window in 0..WINDOWS {
         let now = start() + WINDOW * u32::try_from(window).unwrap();
+        let any = sighting("k1", "", now);
         for index in 0..EACH {
             let number = u128::from(window * EACH + index);
             let message = Sighting {
                 // What is measured is the memory, not SHA-256.
                 key: ReplayKey(number.to_be_bytes()),
-                ..sighting("k1", "", now)
+                ..any
             };
             assert_eq!(see(&memory, &message), Verdict::Fresh);
         }

@@ -1,3 +1,4 @@
+mod broken;
 mod memory;
 mod model;
 mod shared;
