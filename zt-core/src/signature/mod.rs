@@ -4,5 +4,7 @@ mod algorithm;
 pub mod base;
 pub mod key;
 pub mod replay;
+pub mod response;
+pub mod sign;
 
 pub use self::algorithm::Algorithm;
