@@ -4,5 +4,6 @@ mod algorithm;
 pub mod base;
 pub mod key;
 pub mod replay;
+pub mod webhook;
 
 pub use self::algorithm::Algorithm;
