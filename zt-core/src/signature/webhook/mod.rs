@@ -15,3 +15,6 @@ pub use self::{
     format::WebhookFormat,
     layer::{VerifyWebhook, VerifyWebhookLayer},
 };
+
+#[cfg(test)]
+mod tests;
