@@ -20,7 +20,9 @@ use std::{fmt, sync::Arc};
 use http::request::Parts;
 
 pub use self::{
-    body::{BodyPlan, BodyProver, ProveBody, Verified, VerifyBody},
+    body::{
+        BodyPlan, BodyProver, ProveBody, ProvingChain, Verified, VerifyBody, WithBody, with_body,
+    },
     combine::{AllOf, AnyOf, Optional, all_of, any_of},
 };
 use crate::{
@@ -198,7 +200,8 @@ where
     }
 }
 
-/// Implements [`tower_layer::Layer`] for an [`Authenticate`]r: a gate over it alone.
+/// Implements [`tower_layer::Layer`] for an [`Authenticate`]r: a gate over it alone. One that proves
+/// bodies takes [`impl_body_authenticate_layer`](crate::impl_body_authenticate_layer).
 #[macro_export]
 macro_rules! impl_authenticate_layer {
     ([$($generic:ident),*] $authenticator:ty $(where $($bound:tt)*)?) => {

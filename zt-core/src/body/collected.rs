@@ -1,7 +1,8 @@
 use std::{
+    future::poll_fn,
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -11,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::BoxError;
 use crate::{
-    clock::Clock,
+    clock::{Clock, Sleep},
     decision::{Code, Denial},
 };
 
@@ -57,6 +58,10 @@ impl CollectedBody {
 
     /// Reads `body` to its end.
     ///
+    /// A body of one frame is kept as that frame and not copied. A frame may be a slice of the
+    /// server's read buffer, which then lives as long as this; it is meant to live no longer than
+    /// the request. What is kept longer is copied.
+    ///
     /// # Errors
     ///
     /// `body-too-large` past the limit, `request-timeout` past the deadline, `request-malformed`
@@ -70,44 +75,162 @@ impl CollectedBody {
         B: Body,
         B::Error: Into<BoxError>,
     {
-        let declared = body.size_hint().lower();
-        if declared > limits.bytes as u64 {
-            return Err(Code::BodyTooLarge.into());
-        }
-        let mut body = pin!(body);
-        let mut deadline = clock.sleep(limits.deadline);
-        // What was declared is a claim: no more is set aside than a small body needs.
-        let mut data =
-            BytesMut::with_capacity(usize::try_from(declared).unwrap_or(0).min(16 * 1024));
-        let mut trailers = None;
-        loop {
-            let frame = std::future::poll_fn(|task| {
-                if let Poll::Ready(frame) = body.as_mut().poll_frame(task) {
-                    return Poll::Ready(Ok(frame));
-                }
-                deadline
-                    .as_mut()
-                    .poll(task)
-                    .map(|()| Err(Denial::new(Code::RequestTimeout)))
-            })
-            .await?;
-            let Some(frame) = frame else { break };
-            let frame = frame.map_err(|error| broken(&error.into()))?;
-            match frame.into_data() {
-                Ok(mut chunk) => {
-                    if chunk.remaining() > limits.bytes - data.len() {
-                        return Err(Code::BodyTooLarge.into());
-                    }
-                    data.extend_from_slice(&chunk.copy_to_bytes(chunk.remaining()));
-                }
-                Err(frame) => trailers = frame.into_trailers().ok(),
-            }
-        }
-        Ok(Self::new(data.freeze(), trailers))
+        let mut reading = pin!(Reading::new(body, limits, clock));
+        poll_fn(|task| reading.as_mut().poll(task))
+            .await
+            .map_err(|broken| broken.denial())
     }
 }
 
-fn broken(error: &BoxError) -> Denial {
+pin_project_lite::pin_project! {
+    /// A body on its way to be collected.
+    pub(crate) struct Reading<B> {
+        #[pin]
+        body: B,
+        limits: CollectLimits,
+        clock: Arc<dyn Clock>,
+        // Made when the body is first waited for: one that is there needs none.
+        deadline: Option<Sleep>,
+        pieces: Pieces,
+        trailers: Option<HeaderMap>,
+    }
+}
+
+/// What was read: one frame as it came, or several put together.
+enum Pieces {
+    One(Bytes),
+    Many(BytesMut),
+}
+
+/// Why a body could not be read whole.
+pub(crate) enum Unread {
+    /// It goes on past the limit, with this piece where it was read already.
+    TooLarge(Option<Bytes>),
+    /// It took too long.
+    TimedOut,
+    /// It broke off.
+    Broken(BoxError),
+}
+
+impl<B> Reading<B>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    pub(crate) const fn new(body: B, limits: CollectLimits, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            body,
+            limits,
+            clock,
+            deadline: None,
+            pieces: Pieces::One(Bytes::new()),
+            trailers: None,
+        }
+    }
+
+    /// The body itself, to go on with it where it can be moved.
+    pub(crate) fn body(self: Pin<&mut Self>) -> Pin<&mut B> {
+        self.project().body
+    }
+
+    /// What was read so far, taken out.
+    pub(crate) fn take(self: Pin<&mut Self>) -> (Bytes, Option<HeaderMap>) {
+        let this = self.project();
+        (this.pieces.take(), this.trailers.take())
+    }
+
+    pub(crate) fn poll(
+        self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+    ) -> Poll<Result<CollectedBody, Unread>> {
+        let mut this = self.project();
+        loop {
+            let read = this.pieces.as_ref().len();
+            let left = this.limits.bytes.saturating_sub(read);
+            let declared = this.body.size_hint().lower();
+            if declared > left as u64 {
+                return Poll::Ready(Err(Unread::TooLarge(None)));
+            }
+            let frame = match this.body.as_mut().poll_frame(task) {
+                Poll::Ready(Some(Ok(frame))) => frame,
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(Err(Unread::Broken(error.into())));
+                }
+                Poll::Ready(None) => {
+                    return Poll::Ready(Ok(CollectedBody::new(
+                        this.pieces.take(),
+                        this.trailers.take(),
+                    )));
+                }
+                Poll::Pending => {
+                    let (clock, span) = (&*this.clock, this.limits.deadline);
+                    let deadline = this.deadline.get_or_insert_with(|| clock.sleep(span));
+                    ready!(deadline.as_mut().poll(task));
+                    return Poll::Ready(Err(Unread::TimedOut));
+                }
+            };
+            match frame.into_data() {
+                Ok(mut data) => {
+                    // A `Bytes` gives itself away here; nothing is copied.
+                    let data = data.copy_to_bytes(data.remaining());
+                    if data.len() > left {
+                        return Poll::Ready(Err(Unread::TooLarge(Some(data))));
+                    }
+                    // What is declared is a claim: no more is set aside than a small body needs.
+                    let declared = usize::try_from(declared).unwrap_or(0);
+                    this.pieces
+                        .add(data, read.saturating_add(declared).min(16 * 1024));
+                }
+                Err(frame) => *this.trailers = frame.into_trailers().ok(),
+            }
+        }
+    }
+}
+
+impl Pieces {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::One(piece) => piece,
+            Self::Many(pieces) => pieces,
+        }
+    }
+
+    /// Adds `piece`; in all there will be some `total` bytes.
+    fn add(&mut self, piece: Bytes, total: usize) {
+        match self {
+            Self::One(first) if first.is_empty() => *first = piece,
+            Self::One(_) if piece.is_empty() => {}
+            Self::One(first) => {
+                let least = first.len() + piece.len();
+                let mut pieces = BytesMut::with_capacity(least.max(total));
+                pieces.extend_from_slice(first);
+                pieces.extend_from_slice(&piece);
+                *self = Self::Many(pieces);
+            }
+            Self::Many(pieces) => pieces.extend_from_slice(&piece),
+        }
+    }
+
+    fn take(&mut self) -> Bytes {
+        match std::mem::replace(self, Self::One(Bytes::new())) {
+            Self::One(piece) => piece,
+            Self::Many(pieces) => pieces.freeze(),
+        }
+    }
+}
+
+impl Unread {
+    pub(crate) fn denial(&self) -> Denial {
+        match self {
+            Self::TooLarge(_) => Code::BodyTooLarge.into(),
+            Self::TimedOut => Code::RequestTimeout.into(),
+            Self::Broken(error) => broken(error),
+        }
+    }
+}
+
+/// What a body that broke off is answered.
+pub(crate) fn broken(error: &BoxError) -> Denial {
     let too_large = error
         .downcast_ref::<Denial>()
         .filter(|denial| denial.code() == Code::BodyTooLarge);

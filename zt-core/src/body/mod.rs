@@ -5,11 +5,14 @@ mod collected;
 mod request;
 mod response;
 
-pub(crate) use self::response::{Settle, Tail};
 pub use self::{
     collected::{CollectLimits, CollectedBody},
     request::RequestBody,
     response::ZtBody,
+};
+pub(crate) use self::{
+    collected::{Reading, Unread, broken},
+    response::{Settle, Tail},
 };
 
 /// The error type of zt's bodies.

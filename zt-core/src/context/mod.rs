@@ -283,8 +283,7 @@ impl SecurityContext {
         if !self.would_waive(&denial) {
             return Err(denial);
         }
-        tracing::warn!(request_id = %self.request_id(), code = denial.code().as_str(), "would deny");
-        let _ = self.trail.would_deny.set(denial);
+        self.trail.would_have_denied(denial);
         Ok(())
     }
 

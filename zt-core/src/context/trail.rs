@@ -273,6 +273,12 @@ impl Trail {
         let _ = self.body_refused.set(denial);
     }
 
+    /// Notes what a stack that only observes lets pass.
+    pub(crate) fn would_have_denied(&self, denial: Denial) {
+        tracing::warn!(request_id = %self.request_id, code = denial.code().as_str(), "would deny");
+        let _ = self.would_deny.set(denial);
+    }
+
     pub(crate) fn deny(&self, denial: &Denial) {
         // The first denial is the answer's reason; a later one (an audit log that cannot write
         // after the handler panicked) stands in the outcome through the response's status.

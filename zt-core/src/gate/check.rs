@@ -159,6 +159,13 @@ impl<T: Send + 'static, X: 'static> Later<T, X> {
     }
 }
 
+impl<T, X> Later<T, X> {
+    /// A wait of its own kind, for checks that need the task, the body and the context at once.
+    pub(crate) fn of(wait: impl Resume<T, X> + Send + 'static) -> Self {
+        Self(Box::pin(wait))
+    }
+}
+
 impl<T: Send + 'static> Later<T> {
     /// Waits for `future`, then applies `finish`.
     pub fn then<F, N>(future: F, finish: N) -> Self
@@ -210,7 +217,8 @@ impl<T, X> fmt::Debug for Later<T, X> {
     }
 }
 
-trait Resume<T, X> {
+/// What is polled with the request at hand.
+pub(crate) trait Resume<T, X> {
     fn resume(
         self: Pin<&mut Self>,
         task: &mut Context<'_>,

@@ -29,7 +29,6 @@ mod lease;
 mod service;
 mod settings;
 
-pub(crate) use self::lease::Watch;
 pub use self::{
     chain::{BodyLink, Chain, Exchange, Link, Opened, Progress, Root, Slot, Slots},
     check::{Check, CheckBody, FnCheck, Later, Step},
@@ -40,6 +39,7 @@ pub use self::{
     service::{BodyMode, Gate, Keep, Replace},
     settings::{PeerFinder, Settings},
 };
+pub(crate) use self::{check::Resume, lease::Watch};
 
 #[cfg(test)]
 mod tests;
