@@ -1,200 +1,82 @@
 //! Keys: what they are, whose they are, what for, and where they are found.
+//!
+//! What this protects against: a message signed by somebody else, with another algorithm than the
+//! key's, for another purpose, or with a key whose time is over; and keys that protect nobody.
+//!
+//! A signature holds where
+//!
+//! 1. the message's `keyid` is, to the letter, the id of a [`KeyEntry`] that the [`KeyResolver`]
+//!    knows;
+//! 2. the entry is for the [`Purpose`], has begun, and has not ended;
+//! 3. the message names no `alg`, or that of the key: the algorithm belongs to the key, and the
+//!    message has no say in it (RFC 9421 section 3.2, step 6);
+//! 4. the signature is, in full length, by the entry's current key, or by the previous one before
+//!    its end.
+//!
+//! A refusal is a [`KeyRefusal`], or a resolver's `None` or [`KeysUnavailable`]; the layers make
+//! denials of them. A key that cannot be good is refused when it is made, with a [`KeyError`]: a
+//! shared secret of fewer than 32 bytes, or one that is in truth a public key, a certificate or a
+//! JWK; an RSA key of fewer than 2048 bits or more than 8192, with an exponent
+//! that is not odd or not from 3 to 2^33, or with a modulus that can be factored; an Ed25519 key of small order; a key of another
+//! type than the algorithm's.
+//!
+//! Signature layers and clients own the keys; a proxy sees nothing of them.
+//!
+//! ```
+//! use zt_core::{
+//!     clock::Timestamp,
+//!     secret::Secret,
+//!     signature::key::{KeyAge, KeyEntry, KeyRefusal, Purpose, SigningKey},
+//! };
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let key = SigningKey::hmac_sha256(&Secret::new(vec![0x11; 32]))?;
+//! let entry = KeyEntry::new("orders-1", key.verifying_key(), "orders");
+//! let now = Timestamp::from_secs(1_700_000_000);
+//!
+//! let signature = key.sign(b"\"@method\": POST")?;
+//! let by = entry.verify(Purpose::Requests, now, b"\"@method\": POST", &signature);
+//! assert_eq!(by, Ok(KeyAge::Current));
+//!
+//! let by = entry.verify(Purpose::Requests, now, b"\"@method\": PUT", &signature);
+//! assert_eq!(by, Err(KeyRefusal::BadSignature));
+//! # Ok(()) }
+//! ```
+//!
+//! Standards: RFC 9421 section 3.3 (all algorithms of its registry; `rsa-v1_5-sha256` is verified
+//! and not made); RFC 2104 and RFC 8032; FIPS 186-5; RFC 8017 (PSS with a salt of 64 bytes); RFC
+//! 5280, RFC 5958 and RFC 7468 for keys in files. All but `hmac-sha256` need the feature
+//! `asymmetric`.
+//!
+//! What it does not do: read JWK and certificates, fetch keys from an address, decrypt key files.
+//! ECDSA signatures are not made deterministically. What is left on the stack of the hash function
+//! while a shared secret is taken in is not wiped; its state is.
 
-use std::sync::Arc;
+mod cached;
+mod config;
+mod der;
+mod disguise;
+mod entry;
+mod error;
+mod hmac;
+mod resolver;
+mod ring;
+mod signing;
+mod verifying;
 
-use crate::{
-    clock::Timestamp, identity::Principal, secret::Secret, signature::Algorithm, store::BoxFuture,
+#[cfg(feature = "asymmetric")]
+mod asymmetric;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    cached::CachedKeys,
+    config::KeyRingConfig,
+    entry::{KeyAge, KeyEntry, KeyRefusal, Purpose},
+    error::{BadSignature, KeyError, SigningFailed},
+    resolver::{FromFn, KeyQuestion, KeyResolver, KeysUnavailable, Resolved, Resolving, from_fn},
+    ring::KeyRing,
+    signing::SigningKey,
+    verifying::VerifyingKey,
 };
-
-/// Why a key cannot be used. Says nothing of the key itself.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyError {
-    /// A shared secret of fewer than 32 bytes.
-    #[error("a shared secret has at least 32 bytes")]
-    ShortSecret,
-}
-
-/// The signature does not hold. There is nothing more to say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the signature does not hold")]
-pub struct BadSignature;
-
-/// A signature could not be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the signature could not be made")]
-pub struct SigningFailed;
-
-/// What signatures are checked with: an algorithm and a key for it, parsed once. Cheap to clone.
-#[derive(Clone)]
-pub struct VerifyingKey(Arc<()>);
-
-impl VerifyingKey {
-    /// A shared secret, of at least 32 bytes, for `hmac-sha256`.
-    ///
-    /// # Errors
-    ///
-    /// [`KeyError::ShortSecret`].
-    pub fn hmac_sha256(secret: &Secret) -> Result<Self, KeyError> {
-        unimplemented!()
-    }
-
-    /// What it is for.
-    #[must_use]
-    pub fn algorithm(&self) -> Algorithm {
-        unimplemented!()
-    }
-
-    /// Whether `signature` is this key's over `base`, in constant time where the key is shared.
-    ///
-    /// # Errors
-    ///
-    /// Where it is not.
-    pub fn verify(&self, base: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
-        unimplemented!()
-    }
-}
-
-/// What signatures are made with. Cheap to clone.
-#[derive(Clone)]
-pub struct SigningKey(Arc<()>);
-
-impl SigningKey {
-    /// A shared secret, of at least 32 bytes, for `hmac-sha256`.
-    ///
-    /// # Errors
-    ///
-    /// [`KeyError::ShortSecret`].
-    pub fn hmac_sha256(secret: &Secret) -> Result<Self, KeyError> {
-        unimplemented!()
-    }
-
-    /// What it is for.
-    #[must_use]
-    pub fn algorithm(&self) -> Algorithm {
-        unimplemented!()
-    }
-
-    /// The signature over `base`, as it goes into the field.
-    ///
-    /// # Errors
-    ///
-    /// Where the engine fails.
-    pub fn sign(&self, base: &[u8]) -> Result<Vec<u8>, SigningFailed> {
-        unimplemented!()
-    }
-
-    /// The key that checks what this one makes.
-    #[must_use]
-    pub fn verifying_key(&self) -> VerifyingKey {
-        unimplemented!()
-    }
-}
-
-/// What a key may vouch for. A key for requests does not vouch for responses: whoever holds a
-/// shared secret could otherwise be answered with what they said themselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Purpose {
-    /// Requests.
-    Requests,
-    /// Responses.
-    Responses,
-}
-
-/// A key under its id: what it is for, whose it is, and the one before it.
-#[derive(Debug, Clone)]
-pub struct KeyEntry(Arc<()>);
-
-impl KeyEntry {
-    /// Requests signed with `key` under the id `id` come from the service `subject`.
-    #[must_use]
-    pub fn new(id: &str, key: VerifyingKey, subject: &str) -> Self {
-        unimplemented!()
-    }
-
-    /// The key's id, `keyid`.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        unimplemented!()
-    }
-
-    /// Who vouches with it. Made once; its method is `Signature`, its key this id.
-    #[must_use]
-    pub fn principal(&self) -> &Arc<Principal> {
-        unimplemented!()
-    }
-
-    /// The keys that are good for `purpose` at `now`: the current one, and the previous one until
-    /// its end.
-    pub fn keys(&self, purpose: Purpose, now: Timestamp) -> impl Iterator<Item = &VerifyingKey> {
-        std::iter::empty()
-    }
-}
-
-/// What a key is looked up by: what the message says, which nothing has proved yet.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub struct KeyQuestion<'a> {
-    /// `keyid`, where the message has one.
-    pub keyid: Option<&'a str>,
-    /// `tag`, where the message has one.
-    pub tag: Option<&'a str>,
-    /// The request's time.
-    pub now: Timestamp,
-}
-
-/// Keys cannot be had now: the request is refused with `keys-unavailable`. Text for the audit log.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("keys are unavailable: {0}")]
-pub struct KeysUnavailable(pub Arc<str>);
-
-/// A resolver's answer: `None` where it has no such key.
-pub type Resolved = Result<Option<KeyEntry>, KeysUnavailable>;
-
-/// An answer now, or later.
-pub enum Resolving {
-    /// The answer.
-    Now(Resolved),
-    /// The answer has to be waited for.
-    Later(BoxFuture<'static, Resolved>),
-}
-
-/// Finds the key of a message.
-pub trait KeyResolver: std::fmt::Debug + Send + Sync + 'static {
-    /// Looks a key up.
-    fn resolve(&self, question: &KeyQuestion<'_>) -> Resolving;
-}
-
-/// Keys at hand, by id; swapped whole, or one by one, while requests run. Clones share it.
-#[derive(Debug, Clone)]
-pub struct KeyRing(Arc<()>);
-
-impl KeyRing {
-    /// The keys `entries`.
-    ///
-    /// # Errors
-    ///
-    /// Where two have one id.
-    pub fn new(entries: impl IntoIterator<Item = KeyEntry>) -> Result<Self, KeyError> {
-        unimplemented!()
-    }
-}
-
-impl KeyResolver for KeyRing {
-    fn resolve(&self, question: &KeyQuestion<'_>) -> Resolving {
-        unimplemented!()
-    }
-}
-
-impl std::fmt::Debug for VerifyingKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("VerifyingKey(..)")
-    }
-}
-
-impl std::fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SigningKey(..)")
-    }
-}
