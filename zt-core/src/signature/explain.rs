@@ -20,7 +20,11 @@ pub fn explain(base: &[u8], nonce: Option<&str>) -> String {
     let mut text = String::new();
     for line in base.lines() {
         let Some((component, value)) = split(line) else {
-            let _ = writeln!(text, "(a line of {} bytes that is no component)", line.len());
+            let _ = writeln!(
+                text,
+                "(a line of {} bytes that is no component)",
+                line.len()
+            );
             continue;
         };
         if component == "\"@signature-params\"" {

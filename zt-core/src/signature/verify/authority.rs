@@ -47,7 +47,10 @@ impl AuthoritySource {
             }
             Self::Forwarded => {
                 from_proxy(cx)?;
-                let last = fields.lines("forwarded").last().ok_or(Refusal::NoAuthority)?;
+                let last = fields
+                    .lines("forwarded")
+                    .last()
+                    .ok_or(Refusal::NoAuthority)?;
                 forwarded_host(text(last)?).map(Cow::Borrowed)
             }
         }

@@ -4,12 +4,7 @@ use std::fmt;
 
 use http::request::Parts;
 
-use super::{
-    SignaturePolicy,
-    policy::BodyMode,
-    refusal::Refusal,
-    refuse::Answers,
-};
+use super::{SignaturePolicy, policy::BodyMode, refusal::Refusal, refuse::Answers};
 use crate::{
     authenticate::{BodyPlan, ProveBody},
     context::SecurityContext,

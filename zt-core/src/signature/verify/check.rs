@@ -11,8 +11,11 @@ use crate::{
     digest::CONTENT_DIGEST,
     identity::Principal,
     signature::{
-        Algorithm, explain,
-        base::{Candidate, Component, Fields, Message, Params, RequestMessage, Scratch, Signatures},
+        Algorithm,
+        base::{
+            Candidate, Component, Fields, Message, Params, RequestMessage, Scratch, Signatures,
+        },
+        explain,
         key::{KeyEntry, KeyQuestion, KeyRefusal, Purpose, Resolved, Resolving},
         replay::{ReplayKey, Sighting},
     },
@@ -161,7 +164,12 @@ impl Inner {
                 match self.judge(&candidate, resolved, parts, cx, base) {
                     Ok(proved) => return Search::Found(Box::new(proved)),
                     // Nobody can tell whether this one holds; another one does not change that.
-                    Err(found @ Refused { refusal: Refusal::KeysUnavailable(_), .. }) => {
+                    Err(
+                        found @ Refused {
+                            refusal: Refusal::KeysUnavailable(_),
+                            ..
+                        },
+                    ) => {
                         return Search::Refused(found);
                     }
                     Err(found) => keep_better(&mut refused, found),

@@ -229,7 +229,8 @@ impl SignaturePolicy {
     /// The components that clients are asked for where there is a body.
     pub(super) fn asked(&self) -> impl Iterator<Item = Component> {
         let digest = Component::field(CONTENT_DIGEST.as_str()).ok();
-        let digest = digest.filter(|digest| !self.unsigned_body && !self.components.contains(digest));
+        let digest =
+            digest.filter(|digest| !self.unsigned_body && !self.components.contains(digest));
         self.components.iter().cloned().chain(digest)
     }
 }

@@ -99,9 +99,7 @@ impl fmt::Display for Refusal {
             Self::Base(error) => error.fmt(f),
             Self::NoAuthority => f.write_str("the request does not say which host it is for"),
             Self::SeveralAuthorities => f.write_str("the request names several hosts"),
-            Self::NotFromAProxy => {
-                f.write_str("the host is forwarded, and not by a trusted proxy")
-            }
+            Self::NotFromAProxy => f.write_str("the host is forwarded, and not by a trusted proxy"),
             Self::BadSignature => f.write_str("it does not hold"),
             Self::KeysUnavailable(why) => f.write_str(why),
             Self::Replayed => f.write_str("it was seen before"),

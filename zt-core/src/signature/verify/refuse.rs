@@ -2,7 +2,7 @@
 
 use http::HeaderValue;
 
-use super::{ConfigError, SignaturePolicy, check::Refused, refusal::Refusal};
+use super::{ConfigError, SignaturePolicy, check::Refused};
 use crate::{
     decision::{Challenge, Code, Denial},
     signature::base::{ACCEPT_SIGNATURE, AcceptSignature},
@@ -20,8 +20,8 @@ pub(super) struct Answers {
 
 impl Answers {
     pub(super) fn new(policy: &SignaturePolicy, realm: &str) -> Result<Self, ConfigError> {
-        let mut asked = AcceptSignature::new(LABEL, policy.asked())
-            .map_err(|_| ConfigError::Unspeakable)?;
+        let mut asked =
+            AcceptSignature::new(LABEL, policy.asked()).map_err(|_| ConfigError::Unspeakable)?;
         if policy.created {
             asked = asked.created();
         }
@@ -34,7 +34,9 @@ impl Answers {
         }
         Ok(Self {
             challenge: Challenge::new("Signature").with("realm", realm),
-            accept: asked.to_header_value().map_err(|_| ConfigError::Unspeakable)?,
+            accept: asked
+                .to_header_value()
+                .map_err(|_| ConfigError::Unspeakable)?,
         })
     }
 

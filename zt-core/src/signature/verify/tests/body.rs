@@ -17,12 +17,21 @@ fn both() -> [Server; 2] {
 async fn refuses_a_body_that_the_signature_does_not_cover() {
     for server in both() {
         let mut uncovered = Draft::post("42").without("\"content-digest\"");
-        server.ask(uncovered.signed()).await.invalid("covers no digest");
+        server
+            .ask(uncovered.signed())
+            .await
+            .invalid("covers no digest");
         uncovered.headers.clear();
-        server.ask(uncovered.signed()).await.invalid("covers no digest");
+        server
+            .ask(uncovered.signed())
+            .await
+            .invalid("covers no digest");
         // A method does not say that there is no body.
         uncovered.method = "GET";
-        server.ask(uncovered.signed()).await.invalid("covers no digest");
+        server
+            .ask(uncovered.signed())
+            .await
+            .invalid("covers no digest");
         assert_eq!(server.handled(), 0);
     }
 }
@@ -81,7 +90,10 @@ async fn refuses_digests_that_cannot_be_used() {
     ] {
         let mut draft = Draft::post("42");
         draft.headers = vec![("content-digest".into(), value.into())];
-        strict().ask(draft.signed()).await.invalid("digest of the body cannot be used");
+        strict()
+            .ask(draft.signed())
+            .await
+            .invalid("digest of the body cannot be used");
     }
 }
 
@@ -99,7 +111,9 @@ async fn a_body_is_not_read_before_the_head_has_been_verified_and_remembered() {
         ..Draft::post("42")
     };
     let request = forged.signed().map(|_| Panicking);
-    answer(service.oneshot(request).await.unwrap()).await.invalid("does not hold");
+    answer(service.oneshot(request).await.unwrap())
+        .await
+        .invalid("does not hold");
 }
 
 /// A body that must not be touched.
@@ -129,8 +143,7 @@ async fn a_replay_whose_body_never_comes_is_a_replay_all_the_same() {
     let service = OpenContextLayer::new(server.settings.clone()).layer(layer.layer(handler));
     let pending = StreamBody::new(stream::pending::<Result<Frame<Bytes>, BoxError>>());
     let (parts, _) = request.clone().into_parts();
-    let mut waiting =
-        tokio_test_task(service.oneshot(Request::from_parts(parts, pending)));
+    let mut waiting = tokio_test_task(service.oneshot(Request::from_parts(parts, pending)));
     assert!(waiting.poll().is_none());
     server.ask(request).await.is(Code::Replayed, "");
 }

@@ -89,8 +89,12 @@ async fn keys_and_memories_far_away_are_waited_for() {
         (Verdict::Unavailable("gone"), false),
     ] {
         let answers = [
-            with(near(), FarMemory(verdict)).ask(Draft::post("1").signed()).await,
-            with(far(), FarMemory(verdict)).ask(Draft::post("1").signed()).await,
+            with(near(), FarMemory(verdict))
+                .ask(Draft::post("1").signed())
+                .await,
+            with(far(), FarMemory(verdict))
+                .ask(Draft::post("1").signed())
+                .await,
         ];
         assert_eq!(answers[0], answers[1]);
         assert_eq!(answers[0].passed(), passes, "{answers:?}");
@@ -98,7 +102,10 @@ async fn keys_and_memories_far_away_are_waited_for() {
     let memory = MemoryReplays::for_new_keys(Duration::from_secs(65));
     let server = with(far(), memory);
     assert!(server.ask(Draft::default().signed()).await.passed());
-    server.ask(Draft::default().signed()).await.is(Code::Replayed, "");
+    server
+        .ask(Draft::default().signed())
+        .await
+        .is(Code::Replayed, "");
 }
 
 #[tokio::test]
@@ -116,17 +123,27 @@ async fn each_of_several_signatures_has_its_key_fetched() {
         };
         let signed = draft.signed();
         for name in ["signature-input", "signature"] {
-            request.headers_mut().append(name, signed.headers()[name].clone());
+            request
+                .headers_mut()
+                .append(name, signed.headers()[name].clone());
         }
     }
-    assert!(with(far(), FarMemory(Verdict::Fresh)).ask(request).await.passed());
+    assert!(
+        with(far(), FarMemory(Verdict::Fresh))
+            .ask(request)
+            .await
+            .passed()
+    );
 }
 
 #[tokio::test]
 async fn refuses_a_key_that_is_for_responses() {
     let ring = KeyRing::new([entry("k1").purposes([Purpose::Responses])]).unwrap();
     let server = with(ring, FarMemory(Verdict::Fresh));
-    server.ask(Draft::default().signed()).await.invalid("not for requests");
+    server
+        .ask(Draft::default().signed())
+        .await
+        .invalid("not for requests");
 }
 
 #[tokio::test]
@@ -140,7 +157,10 @@ async fn refuses_an_algorithm_that_is_not_the_keys() {
         strict().ask(alg(name)).await.invalid("algorithm");
     }
     let policy = SignaturePolicy::strict().algorithms([Algorithm::Ed25519]);
-    server(policy).ask(Draft::default().signed()).await.invalid("algorithm");
+    server(policy)
+        .ask(Draft::default().signed())
+        .await
+        .invalid("algorithm");
 }
 
 #[tokio::test]
@@ -168,7 +188,10 @@ async fn a_key_that_has_ended_is_refused_and_the_one_before_it_until_its_end() {
     let server = with(ended, FarMemory(Verdict::Fresh));
     assert!(server.ask(at(0, SECRET).signed()).await.passed());
     server.clock.advance(Duration::from_secs(31));
-    server.ask(at(31, SECRET).signed()).await.invalid("not good at this time");
+    server
+        .ask(at(31, SECRET).signed())
+        .await
+        .invalid("not good at this time");
 }
 
 #[tokio::test]
@@ -179,7 +202,9 @@ async fn an_explanation_shows_the_shape_of_the_base_and_none_of_its_values() {
         .header("x-secret", "hunter2")
         .cover("\"x-secret\"");
     let mut request = draft.signed();
-    request.headers_mut().insert("x-secret", "hunter22".parse().unwrap());
+    request
+        .headers_mut()
+        .insert("x-secret", "hunter22".parse().unwrap());
     let Answer::Denied(_, detail) = server.ask(request).await else {
         panic!();
     };

@@ -88,7 +88,9 @@ impl Draft {
             body,
             ..Self::default()
         };
-        draft.headers.push(("content-digest".into(), digest_of(body)));
+        draft
+            .headers
+            .push(("content-digest".into(), digest_of(body)));
         draft.components.push("\"content-digest\"".into());
         draft
     }
@@ -255,7 +257,11 @@ impl Server {
             async move {
                 let who = request.extensions().get::<SecurityContext>().unwrap();
                 let who = who.principal().unwrap().subject().to_owned();
-                let body = request.into_body().collect().await.map(|all| all.to_bytes());
+                let body = request
+                    .into_body()
+                    .collect()
+                    .await
+                    .map(|all| all.to_bytes());
                 let mut response = Response::new(Full::new(body.unwrap_or_default()));
                 response
                     .headers_mut()

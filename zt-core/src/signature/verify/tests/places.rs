@@ -37,10 +37,13 @@ async fn both_versions_of_http_give_the_same_base() {
 #[tokio::test]
 async fn refuses_a_request_that_names_two_hosts_or_none() {
     let mut two = Draft::default().signed();
-    two.headers_mut().append("host", "shop.example".parse().unwrap());
+    two.headers_mut()
+        .append("host", "shop.example".parse().unwrap());
     strict().ask(two).await.invalid("several hosts");
     let mut other = as_http2(&Draft::default());
-    other.headers_mut().insert("host", "evil.example".parse().unwrap());
+    other
+        .headers_mut()
+        .insert("host", "evil.example".parse().unwrap());
     strict().ask(other).await.invalid("several hosts");
     let mut none = Draft::default().signed();
     none.headers_mut().remove("host");
@@ -52,7 +55,9 @@ async fn a_fixed_host_is_what_counts() {
     let policy = SignaturePolicy::strict().authority(AuthoritySource::Fixed("shop.example".into()));
     let server = server(policy);
     let mut request = Draft::default().signed();
-    request.headers_mut().insert("host", "10.0.0.7:8080".parse().unwrap());
+    request
+        .headers_mut()
+        .insert("host", "10.0.0.7:8080".parse().unwrap());
     assert!(server.ask(request).await.passed());
     let other = Draft {
         host: "10.0.0.7:8080".into(),
@@ -63,12 +68,15 @@ async fn a_fixed_host_is_what_counts() {
 
 #[tokio::test]
 async fn a_forwarded_host_counts_from_a_trusted_proxy_and_from_nobody_else() {
-    let proxies = || TrustedProxies::new(["10.0.0.0/8".parse().unwrap()], ForwardedHeader::Forwarded);
+    let proxies =
+        || TrustedProxies::new(["10.0.0.0/8".parse().unwrap()], ForwardedHeader::Forwarded);
     let ask = async |source: AuthoritySource, peer: &str, lines: &[(&'static str, &str)]| {
         let mut server = server(SignaturePolicy::strict().authority(source));
         server.settings = server.settings.with_proxies(proxies());
         let mut request = Draft::default().signed();
-        request.headers_mut().insert("host", "internal".parse().unwrap());
+        request
+            .headers_mut()
+            .insert("host", "internal".parse().unwrap());
         for (name, value) in lines {
             request.headers_mut().append(*name, value.parse().unwrap());
         }
@@ -78,20 +86,48 @@ async fn a_forwarded_host_counts_from_a_trusted_proxy_and_from_nobody_else() {
     };
     use AuthoritySource::{Forwarded, Request, XForwardedHost};
     let x = "x-forwarded-host";
-    assert!(ask(XForwardedHost, "10.0.0.1:1", &[(x, "shop.example")]).await.passed());
-    ask(XForwardedHost, "192.0.2.1:1", &[(x, "shop.example")]).await.invalid("trusted proxy");
-    ask(XForwardedHost, "10.0.0.1:1", &[]).await.invalid("which host");
-    ask(XForwardedHost, "10.0.0.1:1", &[(x, "shop.example, b")]).await.invalid("several");
-    ask(XForwardedHost, "10.0.0.1:1", &[(x, "shop.example"), (x, "b")]).await.invalid("several");
+    assert!(
+        ask(XForwardedHost, "10.0.0.1:1", &[(x, "shop.example")])
+            .await
+            .passed()
+    );
+    ask(XForwardedHost, "192.0.2.1:1", &[(x, "shop.example")])
+        .await
+        .invalid("trusted proxy");
+    ask(XForwardedHost, "10.0.0.1:1", &[])
+        .await
+        .invalid("which host");
+    ask(XForwardedHost, "10.0.0.1:1", &[(x, "shop.example, b")])
+        .await
+        .invalid("several");
+    ask(
+        XForwardedHost,
+        "10.0.0.1:1",
+        &[(x, "shop.example"), (x, "b")],
+    )
+    .await
+    .invalid("several");
     // Not unless it was said.
-    ask(Request, "10.0.0.1:1", &[(x, "shop.example")]).await.invalid("does not hold");
+    ask(Request, "10.0.0.1:1", &[(x, "shop.example")])
+        .await
+        .invalid("does not hold");
     let good = "for=1.2.3.4;host=evil, for=2.3.4.5;Host=\"shop.example\";proto=https";
-    assert!(ask(Forwarded, "10.0.0.1:1", &[("forwarded", good)]).await.passed());
-    ask(Forwarded, "192.0.2.1:1", &[("forwarded", good)]).await.invalid("trusted proxy");
+    assert!(
+        ask(Forwarded, "10.0.0.1:1", &[("forwarded", good)])
+            .await
+            .passed()
+    );
+    ask(Forwarded, "192.0.2.1:1", &[("forwarded", good)])
+        .await
+        .invalid("trusted proxy");
     let evil = "host=shop.example, host=evil";
-    ask(Forwarded, "10.0.0.1:1", &[("forwarded", evil)]).await.invalid("does not hold");
+    ask(Forwarded, "10.0.0.1:1", &[("forwarded", evil)])
+        .await
+        .invalid("does not hold");
     let quoted = "host=\"a, host=shop.example\"";
-    ask(Forwarded, "10.0.0.1:1", &[("forwarded", quoted)]).await.invalid("");
+    ask(Forwarded, "10.0.0.1:1", &[("forwarded", quoted)])
+        .await
+        .invalid("");
 }
 
 async fn tokens() -> (ServiceTokens, String) {
@@ -135,14 +171,22 @@ async fn in_a_stack_the_body_is_verified_and_what_is_stripped_was_signed() {
     let draft = Draft::post("42")
         .header("x-forwarded-user", "ada")
         .cover("\"x-forwarded-user\"");
-    let response = stack_of(strict().layer).oneshot(draft.signed()).await.unwrap();
-    assert_eq!(answer(response).await, Answer::Passed("order-service".into(), "42".into()));
+    let response = stack_of(strict().layer)
+        .oneshot(draft.signed())
+        .await
+        .unwrap();
+    assert_eq!(
+        answer(response).await,
+        Answer::Passed("order-service".into(), "42".into())
+    );
     let mut request = draft.signed();
     *request.body_mut() = Full::from("43");
     let response = stack_of(strict().layer).oneshot(request).await.unwrap();
     answer(response).await.invalid("another digest");
     let mut request = draft.signed();
-    request.headers_mut().insert("x-forwarded-user", "root".parse().unwrap());
+    request
+        .headers_mut()
+        .insert("x-forwarded-user", "root".parse().unwrap());
     let response = stack_of(strict().layer).oneshot(request).await.unwrap();
     answer(response).await.invalid("does not hold");
 }
@@ -152,7 +196,9 @@ async fn beside_a_token_a_signature_is_one_of_two_or_both() {
     let (tokens, clear) = tokens().await;
     let token = || VerifyServiceTokenLayer::new(tokens.clone());
     let with_token = |mut request: Request<Full<Bytes>>| {
-        request.headers_mut().insert("x-service-token", clear.parse().unwrap());
+        request
+            .headers_mut()
+            .insert("x-service-token", clear.parse().unwrap());
         request
     };
     let ask_any = async |request| {
@@ -164,13 +210,19 @@ async fn beside_a_token_a_signature_is_one_of_two_or_both() {
         ask_any(with_token(Draft::post("42").unsigned())).await,
         Answer::Passed("billing".into(), "42".into())
     );
-    ask_any(with_token(Draft::post("42").signed())).await.is(Code::CredentialAmbiguous, "");
+    ask_any(with_token(Draft::post("42").signed()))
+        .await
+        .is(Code::CredentialAmbiguous, "");
     let ask_all = async |request| {
         let service = stack_of(all_of(token(), strict().layer));
         answer(service.oneshot(request).await.unwrap()).await
     };
-    ask_all(Draft::post("42").signed()).await.is(Code::CredentialMissing, "");
-    ask_all(with_token(Draft::post("42").unsigned())).await.is(Code::CredentialMissing, "");
+    ask_all(Draft::post("42").signed())
+        .await
+        .is(Code::CredentialMissing, "");
+    ask_all(with_token(Draft::post("42").unsigned()))
+        .await
+        .is(Code::CredentialMissing, "");
     let answer = ask_all(with_token(Draft::post("42").signed())).await;
     assert_eq!(answer, Answer::Passed("billing".into(), "42".into()));
     let mut changed = with_token(Draft::post("42").signed());
@@ -185,7 +237,14 @@ async fn whoever_is_asked_for_either_is_told_of_both() {
     let response = service.oneshot(Draft::default().unsigned()).await.unwrap();
     assert_eq!(response.status(), 401);
     assert!(response.headers().contains_key("accept-signature"));
-    assert_eq!(response.headers().get_all("www-authenticate").iter().count(), 2);
+    assert_eq!(
+        response
+            .headers()
+            .get_all("www-authenticate")
+            .iter()
+            .count(),
+        2
+    );
 }
 
 #[tokio::test]
@@ -204,7 +263,10 @@ async fn combinations_stand_alone_with_their_bodies() {
     let response = service.clone().oneshot(changed).await.unwrap();
     answer(response).await.invalid("another digest");
     let params = ";created=NOW;keyid=\"k1\";nonce=\"n2\"";
-    let response = service.oneshot(Draft::post("42").params(params).signed()).await.unwrap();
+    let response = service
+        .oneshot(Draft::post("42").params(params).signed())
+        .await
+        .unwrap();
     assert!(answer(response).await.passed());
 }
 
@@ -216,9 +278,8 @@ mod nested {
 
     /// One router, with the layer outside, on the nested router, and on the nested route.
     fn routers() -> [Router; 3] {
-        let settings = || {
-            OpenContextLayer::new(Settings::default().with_clock(ManualClock::default()))
-        };
+        let settings =
+            || OpenContextLayer::new(Settings::default().with_clock(ManualClock::default()));
         let handler = || post(async |body: String| ([("x-subject", "handled")], body));
         let route = || Router::new().route("/{id}", handler());
         [
@@ -232,10 +293,7 @@ mod nested {
             ),
             Router::new().nest(
                 "/api/orders",
-                Router::new().route(
-                    "/{id}",
-                    handler().layer(strict().layer).layer(settings()),
-                ),
+                Router::new().route("/{id}", handler().layer(strict().layer).layer(settings())),
             ),
         ]
     }

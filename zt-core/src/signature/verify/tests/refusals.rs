@@ -22,7 +22,10 @@ async fn refuses_a_request_without_a_signature_and_says_what_is_asked_for() {
         response.headers()["accept-signature"],
         r#"sig1=("@method" "@authority" "@path" "@query" "content-digest");created"#
     );
-    assert_eq!(response.headers()["www-authenticate"], r#"Signature realm="api""#);
+    assert_eq!(
+        response.headers()["www-authenticate"],
+        r#"Signature realm="api""#
+    );
     answer(response).await.is(Code::SignatureMissing, "");
 }
 
@@ -34,28 +37,80 @@ async fn refuses_fields_that_cannot_be_read() {
         good.headers()["signature"].clone(),
     );
     let other = HeaderValue::from_static("sig2=:AAAA:");
-    let many = (0..40).map(|n| format!("s{n}=();created=1")).collect::<Vec<_>>();
+    let many = (0..40)
+        .map(|n| format!("s{n}=();created=1"))
+        .collect::<Vec<_>>();
     let cases: &[(&str, Vec<HeaderValue>, Vec<HeaderValue>)] = &[
         ("no signature", vec![input.clone()], vec![]),
         ("no input", vec![], vec![signature.clone()]),
         ("other label", vec![input.clone()], vec![other]),
-        ("not a dictionary", vec!["sig1=(".parse().unwrap()], vec![signature.clone()]),
-        ("not a list", vec!["sig1=1".parse().unwrap()], vec![signature.clone()]),
-        ("not bytes", vec![input.clone()], vec!["sig1=\"AAAA\"".parse().unwrap()]),
-        ("not a string", vec!["sig1=(a)".parse().unwrap()], vec![signature.clone()]),
-        ("a label twice", vec![input.clone(), input.clone()], vec![signature.clone()]),
-        ("a signature twice", vec![input.clone()], vec![signature.clone(), signature.clone()]),
-        ("created is text", vec!["sig1=();created=\"1\"".parse().unwrap()], vec![signature.clone()]),
-        ("keyid is a token", vec!["sig1=();keyid=k1".parse().unwrap()], vec![signature.clone()]),
-        ("too many", vec![many.join(", ").parse().unwrap()], vec![signature.clone()]),
-        ("too long", vec![format!("sig1=(\"{}\")", "x".repeat(20_000)).parse().unwrap()], vec![signature.clone()]),
-        ("not ascii", vec![HeaderValue::from_bytes(b"sig1=(\"\xff\")").unwrap()], vec![signature]),
+        (
+            "not a dictionary",
+            vec!["sig1=(".parse().unwrap()],
+            vec![signature.clone()],
+        ),
+        (
+            "not a list",
+            vec!["sig1=1".parse().unwrap()],
+            vec![signature.clone()],
+        ),
+        (
+            "not bytes",
+            vec![input.clone()],
+            vec!["sig1=\"AAAA\"".parse().unwrap()],
+        ),
+        (
+            "not a string",
+            vec!["sig1=(a)".parse().unwrap()],
+            vec![signature.clone()],
+        ),
+        (
+            "a label twice",
+            vec![input.clone(), input.clone()],
+            vec![signature.clone()],
+        ),
+        (
+            "a signature twice",
+            vec![input.clone()],
+            vec![signature.clone(), signature.clone()],
+        ),
+        (
+            "created is text",
+            vec!["sig1=();created=\"1\"".parse().unwrap()],
+            vec![signature.clone()],
+        ),
+        (
+            "keyid is a token",
+            vec!["sig1=();keyid=k1".parse().unwrap()],
+            vec![signature.clone()],
+        ),
+        (
+            "too many",
+            vec![many.join(", ").parse().unwrap()],
+            vec![signature.clone()],
+        ),
+        (
+            "too long",
+            vec![
+                format!("sig1=(\"{}\")", "x".repeat(20_000))
+                    .parse()
+                    .unwrap(),
+            ],
+            vec![signature.clone()],
+        ),
+        (
+            "not ascii",
+            vec![HeaderValue::from_bytes(b"sig1=(\"\xff\")").unwrap()],
+            vec![signature],
+        ),
     ];
     for (name, inputs, signatures) in cases {
         let server = strict();
         let mut request = Draft::default().unsigned();
         for value in inputs {
-            request.headers_mut().append("signature-input", value.clone());
+            request
+                .headers_mut()
+                .append("signature-input", value.clone());
         }
         for value in signatures {
             request.headers_mut().append("signature", value.clone());
@@ -76,7 +131,10 @@ async fn refuses_signatures_with_another_tag() {
     let params = ";created=NOW;keyid=\"k1\";nonce=\"n1\"";
     for tag in ["", ";tag=\"payments\"", ";tag=\"Orders\""] {
         let draft = Draft::default().params(&format!("{params}{tag}"));
-        server.ask(draft.signed()).await.is(Code::SignatureMissing, "");
+        server
+            .ask(draft.signed())
+            .await
+            .is(Code::SignatureMissing, "");
     }
     let draft = Draft::default().params(&format!("{params};tag=\"orders\""));
     assert!(server.ask(draft.signed()).await.passed());
@@ -95,11 +153,15 @@ async fn one_good_signature_among_others_is_enough_and_a_fifth_is_not_looked_at(
             };
             let signed = junk.signed();
             for name in ["signature-input", "signature"] {
-                request.headers_mut().append(name, signed.headers()[name].clone());
+                request
+                    .headers_mut()
+                    .append(name, signed.headers()[name].clone());
             }
         }
         for name in ["signature-input", "signature"] {
-            request.headers_mut().append(name, good.signed().headers()[name].clone());
+            request
+                .headers_mut()
+                .append(name, good.signed().headers()[name].clone());
         }
         request
     };
@@ -122,7 +184,10 @@ async fn refuses_a_signature_that_lacks_a_parameter() {
         answer.invalid(lacks);
     }
     let expiring = server(SignaturePolicy::strict().expiring());
-    expiring.ask(Draft::default().signed()).await.invalid("no `expires`");
+    expiring
+        .ask(Draft::default().signed())
+        .await
+        .invalid("no `expires`");
 }
 
 // 4
@@ -144,8 +209,16 @@ async fn refuses_what_is_too_old_from_the_future_or_expired() {
         .await
         .invalid("in the future");
     let expires = |at_: u64| format!(";expires={at_}");
-    assert!(server.ask(at(now() - 1, &expires(now() + 1))).await.passed());
-    server.ask(at(now() - 2, &expires(now()))).await.invalid("expired");
+    assert!(
+        server
+            .ask(at(now() - 1, &expires(now() + 1)))
+            .await
+            .passed()
+    );
+    server
+        .ask(at(now() - 2, &expires(now())))
+        .await
+        .invalid("expired");
     let negative = Draft::default().params(";created=-1;keyid=\"k1\";nonce=\"n\"");
     server.ask(negative.signed()).await.invalid("too old");
     server.clock.advance(Duration::from_secs(61));
@@ -159,15 +232,24 @@ async fn refuses_a_signature_that_does_not_cover_what_it_has_to() {
     for name in ["@method", "@authority", "@path", "@query"] {
         let id = format!("\"{name}\"");
         let draft = Draft::default().without(&id);
-        strict().ask(draft.signed()).await.invalid(&format!("does not cover {id}"));
+        strict()
+            .ask(draft.signed())
+            .await
+            .invalid(&format!("does not cover {id}"));
     }
     let mut nothing = Draft::default();
     nothing.components.clear();
-    strict().ask(nothing.signed()).await.invalid("covers nothing");
+    strict()
+        .ask(nothing.signed())
+        .await
+        .invalid("covers nothing");
     // The request's `@target-uri` says it all, and is not what was asked for.
     let mut other = Draft::default();
     other.components = vec!["\"@method\"".into(), "\"@target-uri\"".into()];
-    strict().ask(other.signed()).await.invalid("does not cover \"@authority\"");
+    strict()
+        .ask(other.signed())
+        .await
+        .invalid("does not cover \"@authority\"");
 }
 
 #[tokio::test]
@@ -178,7 +260,10 @@ async fn refuses_a_component_of_the_policy_with_other_parameters() {
         .cover("\"x-dict\"");
     assert!(server(policy()).ask(draft.signed()).await.passed());
     let draft = draft.without("\"x-dict\"").cover("\"x-dict\";bs");
-    server(policy()).ask(draft.signed()).await.invalid("does not cover \"x-dict\"");
+    server(policy())
+        .ask(draft.signed())
+        .await
+        .invalid("does not cover \"x-dict\"");
 }
 
 // 6, 7: keys.rs
@@ -199,7 +284,9 @@ async fn refuses_a_signature_over_what_the_message_has_not() {
         ("\"Host\"", ""),
         ("\"@signature-params\"", ""),
     ] {
-        let answer = strict().ask(Draft::default().cover(component).signed()).await;
+        let answer = strict()
+            .ask(Draft::default().cover(component).signed())
+            .await;
         answer.invalid(why);
         assert!(matches!(answer, Answer::Denied(..)), "{component}");
     }
@@ -283,11 +370,20 @@ async fn a_memory_that_knows_nothing_of_the_time_before_it_refuses_what_is_from_
         .is(Code::ReplayUnavailable, "");
     clock.advance(Duration::from_secs(20));
     let later = format!(";created={};keyid=\"k1\";nonce=\"n2\"", now() + 20);
-    assert!(server.ask(Draft::default().params(&later).signed()).await.passed());
+    assert!(
+        server
+            .ask(Draft::default().params(&later).signed())
+            .await
+            .passed()
+    );
 }
 
 fn memory_since_start(policy: &SignaturePolicy, clock: &ManualClock) -> MemoryReplays {
-    MemoryReplays::new(policy.replay_window(), policy.future_skew, clock.now().unwrap())
+    MemoryReplays::new(
+        policy.replay_window(),
+        policy.future_skew,
+        clock.now().unwrap(),
+    )
 }
 
 #[test]
@@ -296,5 +392,8 @@ fn a_memory_that_forgets_before_the_policy_does_is_an_error() {
     let short = MemoryReplays::for_new_keys(policy.replay_window() - Duration::from_secs(1));
     let ring = KeyRing::new([entry("k1")]).unwrap();
     let error = VerifySignatureLayer::new(policy, ring, short).unwrap_err();
-    assert!(matches!(error, ConfigError::MemoryTooShort { .. }), "{error}");
+    assert!(
+        matches!(error, ConfigError::MemoryTooShort { .. }),
+        "{error}"
+    );
 }

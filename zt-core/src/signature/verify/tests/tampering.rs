@@ -42,8 +42,11 @@ fn change() -> impl Strategy<Value = Change> {
         (0_usize..5).prop_map(Change::Method),
         (at.clone(), 1_u8..).prop_map(|(at, byte)| Change::TargetByte(at, byte)),
         (at.clone(), 1_u8..).prop_map(|(at, byte)| Change::HostByte(at, byte)),
-        (0_usize..3, at.clone(), 1_u8..)
-            .prop_map(|(field, at, byte)| Change::Covered { field, at, byte }),
+        (0_usize..3, at.clone(), 1_u8..).prop_map(|(field, at, byte)| Change::Covered {
+            field,
+            at,
+            byte
+        }),
         (0_usize..3).prop_map(Change::DropCovered),
         (0_usize..3).prop_map(Change::RepeatCovered),
         (at.clone(), 1_u8..).prop_map(|(at, byte)| Change::InputByte(at, byte)),
@@ -64,7 +67,12 @@ fn flip(text: &[u8], at: usize, byte: u8) -> Vec<u8> {
     text
 }
 
-fn flip_header(request: &mut Request<Full<Bytes>>, name: &'static str, at: usize, byte: u8) -> bool {
+fn flip_header(
+    request: &mut Request<Full<Bytes>>,
+    name: &'static str,
+    at: usize,
+    byte: u8,
+) -> bool {
     let changed = flip(request.headers()[name].as_bytes(), at, byte);
     let Ok(value) = HeaderValue::from_bytes(&changed) else {
         return false;
@@ -133,7 +141,9 @@ fn apply(change: &Change) -> Option<(Request<Full<Bytes>>, [u8; 32])> {
                 ";keyid=\"k1\";alg=\"hmac-sha256\"",
                 ";alg=\"hmac-sha256\";keyid=\"k1\"",
             );
-            request.headers_mut().insert("signature-input", input.parse().unwrap());
+            request
+                .headers_mut()
+                .insert("signature-input", input.parse().unwrap());
         }
         Change::SwapComponents(a, b) => {
             if a == b {
