@@ -10,7 +10,7 @@ use crate::signature::{
 };
 
 /// Answers like a database: not at once.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Far(Arc<dyn Fn(&str) -> Resolved + Send + Sync>);
 
 impl Far {
@@ -19,10 +19,9 @@ impl Far {
     }
 }
 
-// `dyn Fn` has no `Debug`.
-impl std::fmt::Debug for dyn Fn(&str) -> Resolved + Send + Sync {
+impl std::fmt::Debug for Far {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("find")
+        f.write_str("Far")
     }
 }
 

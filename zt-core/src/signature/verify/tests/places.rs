@@ -281,6 +281,11 @@ mod nested {
         let settings =
             || OpenContextLayer::new(Settings::default().with_clock(ManualClock::default()));
         let handler = || post(async |body: String| ([("x-subject", "handled")], body));
+        let layered = || -> axum::routing::MethodRouter {
+            handler()
+                .layer::<_, Infallible>(strict().layer)
+                .layer(settings())
+        };
         let route = || Router::new().route("/{id}", handler());
         [
             Router::new()
@@ -291,10 +296,7 @@ mod nested {
                 "/api",
                 Router::new().nest("/orders", route().layer(strict().layer).layer(settings())),
             ),
-            Router::new().nest(
-                "/api/orders",
-                Router::new().route("/{id}", handler().layer(strict().layer).layer(settings())),
-            ),
+            Router::new().nest("/api/orders", Router::new().route("/{id}", layered())),
         ]
     }
 
