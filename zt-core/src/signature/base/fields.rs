@@ -1,0 +1,139 @@
+//! The values of fields (RFC 9421 section 2.1).
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::{
+    canonical,
+    error::BaseError,
+    identifier::{BS, Identifier, KEY, SF},
+    types::{FieldTypes, StructuredType},
+};
+
+/// The field lines of a message, together with those that were taken off it.
+#[derive(Debug, Clone, Copy)]
+pub struct Fields<'a> {
+    pub(in crate::signature) headers: &'a HeaderMap,
+    pub(in crate::signature) stripped: &'a [(HeaderName, HeaderValue)],
+}
+
+impl<'a> Fields<'a> {
+    /// The fields of `headers`.
+    #[must_use]
+    pub const fn new(headers: &'a HeaderMap) -> Self {
+        Self {
+            headers,
+            stripped: &[],
+        }
+    }
+
+    /// With `stripped`, which stood in the message when it was signed.
+    #[must_use]
+    pub const fn with_stripped(mut self, stripped: &'a [(HeaderName, HeaderValue)]) -> Self {
+        self.stripped = stripped;
+        self
+    }
+
+    /// The lines of the field `name`, in lower case: those that were taken off, then those that are
+    /// there.
+    pub(in crate::signature) fn lines<'n>(
+        &self,
+        name: &'n str,
+    ) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        let stripped = self.stripped.iter();
+        let stripped = stripped.filter(move |(other, _)| other.as_str() == name);
+        let stripped = stripped.map(|(_, value)| value.as_bytes());
+        stripped.chain(self.headers.get_all(name).iter().map(HeaderValue::as_bytes))
+    }
+
+    /// Writes the value of the field that `component` names.
+    pub(super) fn write(
+        &self,
+        component: &Identifier<'_>,
+        types: &FieldTypes,
+        out: &mut Vec<u8>,
+    ) -> Result<(), BaseError> {
+        let mut lines = self.lines(component.name);
+        let first = lines.next().ok_or(BaseError::FieldAbsent)?;
+        if component.has(SF | KEY) {
+            return self.write_structured(component, types, out);
+        }
+        let write = if component.has(BS) {
+            write_bytes
+        } else {
+            write_line
+        };
+        write(first, out);
+        for line in lines {
+            out.extend_from_slice(b", ");
+            write(line, out);
+        }
+        Ok(())
+    }
+
+    /// `;sf` and `;key` (RFC 9421 sections 2.1.1 and 2.1.2).
+    fn write_structured(
+        &self,
+        component: &Identifier<'_>,
+        types: &FieldTypes,
+        out: &mut Vec<u8>,
+    ) -> Result<(), BaseError> {
+        let kind = types
+            .get(component.name)
+            .ok_or(BaseError::FieldTypeUnknown)?;
+        let mut value = Vec::new();
+        let plain = Identifier {
+            marks: 0,
+            ..*component
+        };
+        self.write(&plain, types, &mut value)?;
+        let mut text = String::with_capacity(value.len());
+        if !component.has(KEY) {
+            canonical::write_field(&value, kind, &mut text)?;
+        } else if kind == StructuredType::Dictionary {
+            canonical::write_member(&value, component.argument, &mut text)?;
+        } else {
+            return Err(BaseError::NotADictionary);
+        }
+        out.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// RFC 9421 section 2.1: without the whitespace around it, and obsolete folds as one space.
+pub(super) fn write_line(line: &[u8], out: &mut Vec<u8>) {
+    if has_line_end(line) {
+        let mut pieces = line.split(|byte| matches!(byte, b'\r' | b'\n')).map(trim);
+        out.extend_from_slice(pieces.next().unwrap_or_default());
+        for piece in pieces.filter(|piece| !piece.is_empty()) {
+            out.push(b' ');
+            out.extend_from_slice(piece);
+        }
+    } else {
+        out.extend_from_slice(trim(line));
+    }
+}
+
+/// `;bs` (RFC 9421 section 2.1.3).
+fn write_bytes(line: &[u8], out: &mut Vec<u8>) {
+    let mut value = Vec::new();
+    write_line(line, &mut value);
+    let mut text = String::new();
+    canonical::write_bytes(&value, &mut text);
+    out.extend_from_slice(text.as_bytes());
+}
+
+pub(super) fn has_line_end(text: &[u8]) -> bool {
+    text.iter()
+        .fold(false, |found, byte| found | matches!(byte, b'\r' | b'\n'))
+}
+
+/// Without optional whitespace (RFC 9110 section 5.6.3).
+pub(super) fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = text {
+        text = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}
