@@ -1,6 +1,10 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{VerifyWebhookLayer, WebhookError, WebhookFormat, keys::Keys, layer::Inner};
+use super::{
+    VerifyWebhookLayer, WebhookError, WebhookFormat,
+    keys::Keys,
+    layer::{Inner, Tolerance},
+};
 use crate::{
     body::CollectLimits,
     decision::Challenge,
@@ -20,6 +24,7 @@ pub struct WebhookBuilder {
     roles: Vec<Arc<str>>,
     memory: Arc<dyn ReplayMemory>,
     tolerance: Option<Duration>,
+    future_skew: Option<Duration>,
     replay_window: Option<Duration>,
     limits: CollectLimits,
 }
@@ -49,6 +54,7 @@ impl WebhookBuilder {
             roles: Vec::new(),
             memory,
             tolerance: None,
+            future_skew: None,
             replay_window: None,
             limits: LIMITS,
         }
@@ -81,9 +87,17 @@ impl WebhookBuilder {
     }
 
     /// How far the timestamp may be from now, before and after; 5 minutes by default, a second to
-    /// an hour. The replay memory has to reach back over twice this and the read deadline.
+    /// an hour. The replay memory has to reach over twice this (or this and
+    /// [`future_skew`](Self::future_skew)) and the read deadline.
     pub const fn tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = Some(tolerance);
+        self
+    }
+
+    /// How far ahead of now the timestamp may be, where that is not as far as behind; an hour at
+    /// most. A memory of one process refuses everything for as long after its start.
+    pub const fn future_skew(mut self, skew: Duration) -> Self {
+        self.future_skew = Some(skew);
         self
     }
 
@@ -122,6 +136,12 @@ impl WebhookBuilder {
         }
         let tolerance = self.checked_tolerance()?;
         let replay_window = self.checked_window()?;
+        let needed = tolerance.map_or(replay_window, |Tolerance { behind, ahead }| {
+            behind + ahead + self.limits.deadline
+        });
+        if self.memory.window().is_some_and(|window| window < needed) {
+            return Err(WebhookError::MemoryTooShort(needed));
+        }
         let keyid: Arc<str> = format!("webhook/{}/{}", self.format, self.subject).into();
         let principal =
             Principal::assertion(PrincipalKind::Service, self.subject, AuthMethod::Signature)
@@ -144,14 +164,17 @@ impl WebhookBuilder {
         })))
     }
 
-    fn checked_tolerance(&self) -> Result<Option<Duration>, WebhookError> {
-        match (self.format.default_tolerance(), self.tolerance) {
-            (None, Some(_)) => Err(WebhookError::NoTimestamp(self.format)),
-            (_, Some(tolerance)) if !(SECOND..=HOUR).contains(&tolerance) => {
-                Err(WebhookError::Tolerance)
-            }
-            (default, chosen) => Ok(chosen.or(default)),
+    fn checked_tolerance(&self) -> Result<Option<Tolerance>, WebhookError> {
+        let Some(default) = self.format.default_tolerance() else {
+            let said = self.tolerance.or(self.future_skew);
+            return said.map_or(Ok(None), |_| Err(WebhookError::NoTimestamp(self.format)));
+        };
+        let behind = self.tolerance.unwrap_or(default);
+        let ahead = self.future_skew.unwrap_or(behind);
+        if !(SECOND..=HOUR).contains(&behind) || ahead > HOUR {
+            return Err(WebhookError::Tolerance);
         }
+        Ok(Some(Tolerance { behind, ahead }))
     }
 
     fn checked_window(&self) -> Result<Duration, WebhookError> {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::WebhookFormat;
 
 /// Webhooks cannot be verified in this way. No variant holds a secret.
@@ -30,8 +32,8 @@ pub enum WebhookError {
     /// The subject is empty or has control characters.
     #[error("the subject cannot be used")]
     Subject,
-    /// The tolerance is shorter than a second or longer than an hour.
-    #[error("the tolerance is not between a second and an hour")]
+    /// The tolerance is shorter than a second, or it or the skew longer than an hour.
+    #[error("the tolerance is not between a second and an hour, or the skew more than an hour")]
     Tolerance,
     /// Nothing says when such a webhook was sent.
     #[error("webhooks of `{0}` have no timestamp, so nothing to be tolerant of")]
@@ -42,6 +44,9 @@ pub enum WebhookError {
     /// Repeats would be accepted at once.
     #[error("the replay window is shorter than a second")]
     ReplayWindow,
+    /// The replay memory forgets before a webhook has become too old.
+    #[error("the replay memory must reach over {} s", .0.as_secs())]
+    MemoryTooShort(Duration),
     /// No body could be read.
     #[error("the bounds of the body leave no room for one")]
     Body,

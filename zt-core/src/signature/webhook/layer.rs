@@ -24,6 +24,8 @@ pub struct VerifyWebhookLayer(pub(super) Arc<Inner>);
 /// The service that [`VerifyWebhookLayer`] makes of `S`.
 pub type VerifyWebhook<S> = <VerifyWebhookLayer as tower_layer::Layer<S>>::Service;
 
+crate::impl_body_authenticate_layer!(VerifyWebhookLayer);
+
 pub(super) struct Inner {
     pub(super) format: WebhookFormat,
     pub(super) keys: Keys,
@@ -33,11 +35,18 @@ pub(super) struct Inner {
     pub(super) anonymous: Arc<Principal>,
     pub(super) memory: Arc<dyn ReplayMemory>,
     /// `None` where there is no timestamp.
-    pub(super) tolerance: Option<Duration>,
+    pub(super) tolerance: Option<Tolerance>,
     /// Where there is no timestamp.
     pub(super) replay_window: Duration,
     pub(super) limits: CollectLimits,
     pub(super) challenge: Challenge,
+}
+
+/// How far a timestamp may be from now.
+#[derive(Clone, Copy)]
+pub(super) struct Tolerance {
+    pub(super) behind: Duration,
+    pub(super) ahead: Duration,
 }
 
 impl VerifyWebhookLayer {
@@ -74,10 +83,10 @@ impl VerifyWebhookLayer {
         let sent = claim.timestamp().map(Timestamp::from_secs);
         if let (Some(sent), Some(tolerance)) = (sent, inner.tolerance) {
             let now = cx.now();
-            if now.since(sent) > tolerance {
+            if now.since(sent) > tolerance.behind {
                 return Err(inner.invalid("the timestamp is too old"));
             }
-            if sent.since(now) > tolerance {
+            if sent.since(now) > tolerance.ahead {
                 return Err(inner.invalid("the timestamp is in the future"));
             }
         }
@@ -144,23 +153,5 @@ impl fmt::Debug for VerifyWebhookLayer {
             .field("keyid", &self.0.keyid)
             .field("keys", &self.0.keys.len())
             .finish_non_exhaustive()
-    }
-}
-
-impl<S> tower_layer::Layer<S> for VerifyWebhookLayer {
-    type Service = crate::gate::Gate<
-        S,
-        crate::gate::BodyLink<
-            crate::gate::Link<crate::gate::Root, crate::authenticate::Authenticated<Self>>,
-            crate::authenticate::VerifyBody<crate::authenticate::Authenticated<Self>>,
-        >,
-        crate::gate::Replace,
-    >;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        let check = crate::authenticate::Authenticated::new(self.clone());
-        let chain = crate::gate::Link::first(check);
-        let chain = crate::gate::BodyLink::new(chain, crate::authenticate::VerifyBody::new());
-        crate::gate::Gate::with_settings(inner, chain, crate::gate::Settings::shared_default())
     }
 }

@@ -33,7 +33,7 @@ impl WebhookProof {
                 let sent = Timestamp::from_secs(seconds);
                 // The timestamp is judged when the head is there, the memory asked when the body
                 // is: one that comes at the last moment is asked about that much later.
-                (sent, sent + tolerance + inner.limits.deadline)
+                (sent, sent + tolerance.behind + inner.limits.deadline)
             }
             _ => (now, now + inner.replay_window),
         };

@@ -1,4 +1,5 @@
 use super::*;
+use crate::signature::replay::MemoryReplays;
 
 fn memory() -> Arc<Memory> {
     Arc::new(Memory::default())
@@ -112,6 +113,14 @@ fn refuses_bounds_that_leave_nothing_or_everything() {
             github().replay_window(Duration::ZERO),
             WebhookError::ReplayWindow,
         ),
+        (
+            stripe().future_skew(Duration::from_secs(3601)),
+            WebhookError::Tolerance,
+        ),
+        (
+            github().future_skew(Duration::from_secs(5)),
+            WebhookError::NoTimestamp(WebhookFormat::GitHub),
+        ),
         (github().max_body(0), WebhookError::Body),
         (github().read_deadline(Duration::ZERO), WebhookError::Body),
         (
@@ -130,7 +139,28 @@ fn refuses_bounds_that_leave_nothing_or_everything() {
 #[test]
 fn shows_no_secret() {
     let builder = VerifyWebhookLayer::stripe(&STRIPE.into(), "payments", memory());
-    let shown = format!("{builder:?} {:?}", builder.also(&STRIPE.into()).build());
+    let shown = format!("{builder:?} ") + &format!("{:?}", builder.build());
     assert!(!shown.contains("0123456789"), "{shown}");
     assert!(shown.contains("webhook/stripe/payments"), "{shown}");
+}
+
+/// Two tolerances and a deadline; an hour's worth of GitHub's.
+#[test]
+fn refuses_a_memory_that_forgets_too_early() {
+    let seconds = Duration::from_secs;
+    let memory = |window| Arc::new(MemoryReplays::for_new_keys(seconds(window)));
+    let stripe = |window| VerifyWebhookLayer::stripe(&STRIPE.into(), "payments", memory(window));
+    let github = |window| VerifyWebhookLayer::github(&GITHUB.into(), "forge", memory(window));
+    let short = |needed| Some(WebhookError::MemoryTooShort(seconds(needed)));
+    for (builder, error) in [
+        (stripe(609), short(610)),
+        (stripe(610), None),
+        (stripe(315).future_skew(seconds(5)), None),
+        (stripe(314).future_skew(seconds(5)), short(315)),
+        (github(599), short(600)),
+        (github(600), None),
+        (github(600).replay_window(seconds(3600)), short(3600)),
+    ] {
+        assert_eq!(builder.build().err(), error);
+    }
 }

@@ -112,6 +112,15 @@ async fn refuses_outside_a_tolerance_of_ones_own() {
     assert_eq!(door.ask(stripe(NOW - 10, BODY)).await.status, 200);
     let outcome = door.ask(stripe(NOW - 11, BODY)).await;
     assert_eq!(outcome.code(), Some(Code::SignatureInvalid));
+    let door = Door::new(|memory| {
+        VerifyWebhookLayer::stripe(&STRIPE.into(), "payments", memory)
+            .future_skew(Duration::from_secs(5))
+    });
+    for sent in [NOW - 300, NOW + 5] {
+        assert_eq!(door.ask(stripe(sent, BODY)).await.status, 200);
+    }
+    let outcome = door.ask(stripe(NOW + 6, BODY)).await;
+    assert_eq!(outcome.code(), Some(Code::SignatureInvalid));
 }
 
 #[tokio::test]
