@@ -95,7 +95,8 @@ impl<A: Authenticate, B: Authenticate> Authenticate for AnyOf<A, B> {
 #[derive(Debug, Clone)]
 pub struct AllOf<A, B>(A, B);
 
-/// Asks for both credentials. The first names the caller, the second adds what it proved.
+/// Asks for both credentials. The first names the caller, the second adds what it proved. One whose
+/// proof needs the body, such as a webhook's, comes after both.
 pub const fn all_of<A: Authenticate, B: Authenticate>(a: A, b: B) -> AllOf<A, B> {
     AllOf(a, b)
 }

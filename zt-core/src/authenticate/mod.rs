@@ -15,7 +15,11 @@
 mod body;
 mod combine;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Poll, ready},
+};
 
 use http::request::Parts;
 
@@ -28,7 +32,7 @@ pub use self::{
 use crate::{
     context::{SecurityContext, Stage},
     decision::{Challenge, Code, Denial},
-    gate::{Check, Step},
+    gate::{Check, Later, Step},
     identity::Principal,
 };
 
@@ -125,6 +129,20 @@ impl<A: Authenticate> Authenticated<A> {
             .fold(Denial::new(code), Denial::challenge)
     }
 
+    /// Names the caller. What was refused owes nothing: a stack that only observes must not have
+    /// half of a proof completed by the body.
+    fn conclude(
+        &self,
+        proved: Result<Arc<Principal>, Denial>,
+        cx: &mut SecurityContext,
+    ) -> Result<(), Denial> {
+        let concluded = proved.and_then(|who| self.establish(&who, cx));
+        if concluded.is_err() {
+            let _ = cx.take_owed();
+        }
+        concluded
+    }
+
     /// The first proof names the caller; a later one adds to it. One that has ended is none,
     /// whatever leeway the authenticator gave: the answer would be cut at its first byte.
     fn establish(&self, who: &Arc<Principal>, cx: &mut SecurityContext) -> Result<(), Denial> {
@@ -167,10 +185,13 @@ impl<A: Authenticate> Check for Authenticated<A> {
             return Step::pass(());
         }
         match self.0.proceed(parts, cx) {
-            Ok(Step::Now(proved)) => proved.and_then(|who| self.establish(&who, cx)).into(),
-            Ok(Step::Later(later)) => {
+            Ok(Step::Now(proved)) => self.conclude(proved, cx).into(),
+            Ok(Step::Later(mut later)) => {
                 let this = self.clone();
-                Step::Later(later.and_then(move |who, _, cx| this.establish(&who, cx)))
+                Step::Later(Later::poll_fn(move |task, parts, cx| {
+                    let proved = ready!(later.poll(task, parts, cx));
+                    Poll::Ready(this.conclude(proved, cx))
+                }))
             }
             Err(Presented::Absent) if self.0.is_optional() => {
                 if cx.principal().is_none() {

@@ -148,7 +148,7 @@ async fn refuses_a_key_that_is_for_responses() {
 #[tokio::test]
 async fn refuses_an_algorithm_that_is_not_the_keys() {
     let alg = |name: &str| {
-        let params = format!(";created=NOW;keyid=\"k1\";nonce=\"{name}\";alg=\"{name}\"");
+        let params = format!(";created=NOW;keyid=\"k1\";nonce=\"n-{name}\";alg=\"{name}\"");
         Draft::default().params(&params).signed()
     };
     assert!(strict().ask(alg("hmac-sha256")).await.passed());
