@@ -15,8 +15,7 @@ impl SignRequestLayer {
     ///
     /// For the request that is sent again after a 401, which
     /// [`AcceptSignature::read`] reads. Where `asked` has a nonce, every signature of the layer has
-    /// that one, so it is good for one request. Ask nobody for more than they may know: a service
-    /// that you trust with requests may still not be the one to choose what is signed.
+    /// that one, so it is good for one request.
     ///
     /// # Errors
     ///
