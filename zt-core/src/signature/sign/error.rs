@@ -158,6 +158,9 @@ pub enum SignConfigError {
     /// A component is named twice.
     #[error("`{0}` is covered already")]
     Twice(Box<str>),
+    /// A parameter that is asked for is one that signatures made here do not have.
+    #[error("the `{0}` that is asked for cannot be had")]
+    Unsatisfiable(Box<str>),
     /// Not `host` or `host:port`.
     #[error("`{0}` is no authority")]
     Authority(Box<str>),

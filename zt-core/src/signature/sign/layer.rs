@@ -40,6 +40,8 @@ pub struct SignRequest<S> {
 pub(super) struct Settings {
     pub(super) maker: Maker,
     components: Vec<Component>,
+    /// Whether requests without a body have the digest of nothing.
+    always_digest: bool,
     relative: UrlScheme,
     pub(super) limits: CollectLimits,
 }
@@ -65,6 +67,7 @@ impl SignRequestLayer {
                 Component::PATH,
                 Component::QUERY,
             ],
+            always_digest: false,
             relative: UrlScheme::Https,
             limits: CollectLimits {
                 bytes: 1024 * 1024,
@@ -190,6 +193,7 @@ impl SignRequestLayer {
         let Settings {
             maker,
             components,
+            always_digest,
             relative,
             ..
         } = &*self.0;
@@ -197,7 +201,8 @@ impl SignRequestLayer {
         // First where it goes, which costs least.
         Target::of_client(&parts.uri, &parts.headers, *relative)?;
         let mut covered = components.clone();
-        if maker.digest(&mut parts.headers, body)? {
+        let nothing: Option<&[u8]> = always_digest.then_some(&[]);
+        if maker.digest(&mut parts.headers, body.or(nothing))? {
             covered.push(Component::field(CONTENT_DIGEST.as_str())?);
         }
         covered.extend(maker.further(&parts.headers));
@@ -212,20 +217,37 @@ impl SignRequestLayer {
         component: Component,
         only_with: Option<HeaderName>,
     ) -> Result<(), SignConfigError> {
-        let text = component.to_string();
-        // RFC 9421 sections 2.2.9 and 2.4: a request has no status, and answers nothing.
-        if text.starts_with("\"@status\"") || text.contains(";req") || text.contains(";tr") {
-            return Err(SignConfigError::Component(text.into()));
-        }
+        of_a_request(&component)?;
         let Settings {
             maker, components, ..
         } = self.settings();
         maker.cover(component, only_with, components)
     }
 
-    fn settings(&mut self) -> &mut Settings {
+    /// Also covers `component`, whether it is covered already or not.
+    pub(super) fn require(&mut self, component: Component) -> Result<(), SignConfigError> {
+        of_a_request(&component)?;
+        let settings = self.settings();
+        if component.as_str() == "\"content-digest\"" {
+            settings.always_digest = true;
+            return Ok(());
+        }
+        settings.maker.require(component, &settings.components)
+    }
+
+    pub(super) fn settings(&mut self) -> &mut Settings {
         Arc::make_mut(&mut self.0)
     }
+}
+
+/// RFC 9421 sections 2.2.9 and 2.4: a request has no status, and answers nothing.
+fn of_a_request(component: &Component) -> Result<(), SignConfigError> {
+    // A name, or what is quoted as a parameter's value, may have any letters.
+    let answers = component.clone().req() == *component;
+    if *component == Component::STATUS || answers {
+        return Err(SignConfigError::Component(component.as_str().into()));
+    }
+    Ok(())
 }
 
 impl<S> Layer<S> for SignRequestLayer {

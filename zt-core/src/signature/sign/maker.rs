@@ -37,6 +37,8 @@ pub(in crate::signature) struct Maker {
     pub(in crate::signature) tag: Option<Box<str>>,
     pub(in crate::signature) lifetime: Option<Duration>,
     pub(in crate::signature) nonce: bool,
+    /// What the other side wants as a nonce.
+    pub(in crate::signature) nonce_given: Option<Box<str>>,
     pub(in crate::signature) digest: DigestAlgorithm,
     pub(in crate::signature) types: FieldTypes,
     pub(in crate::signature) clock: Arc<dyn Clock>,
@@ -60,6 +62,7 @@ impl Maker {
             tag: None,
             lifetime: None,
             nonce: true,
+            nonce_given: None,
             digest: DigestAlgorithm::Sha256,
             types: FieldTypes::default(),
             clock: Arc::new(SystemClock),
@@ -103,8 +106,11 @@ impl Maker {
         always: &[Component],
     ) -> Result<(), SignConfigError> {
         let text = component.as_str();
-        // Both change when the signature is added (RFC 9421 section 7.2.2).
-        if text == "\"signature\"" || text == "\"signature-input\"" {
+        // Both change when the signature is added, except for the members that are there (RFC 9421
+        // section 7.2.2); those of the request do not change when a response is signed.
+        let ours = matches!(component.name(), "signature" | "signature-input");
+        let of_the_request = component.clone().req() == component;
+        if ours && !of_the_request && !text.contains(";key=") {
             return Err(SignConfigError::Component(text.into()));
         }
         let further = self.further.iter().map(|further| &further.component);
@@ -117,6 +123,23 @@ impl Maker {
             only_with,
         });
         Ok(())
+    }
+
+    /// Also covers `component`, which may be covered where it is there.
+    pub(in crate::signature) fn require(
+        &mut self,
+        component: Component,
+        always: &[Component],
+    ) -> Result<(), SignConfigError> {
+        let further = &mut self.further;
+        if let Some(there) = further.iter_mut().find(|one| one.component == component) {
+            there.only_with = None;
+            return Ok(());
+        }
+        if always.contains(&component) {
+            return Ok(());
+        }
+        self.cover(component, None, always)
     }
 
     /// The further components, as far as `headers` have what they depend on.
@@ -191,7 +214,9 @@ impl Maker {
             let secs = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
             input = input.expires(created.saturating_add(secs));
         }
-        if self.nonce {
+        if let Some(nonce) = &self.nonce_given {
+            input = input.nonce(nonce)?;
+        } else if self.nonce {
             let nonce = random::bytes::<NONCE>(&*self.entropy)?;
             input = input.nonce(&URL_SAFE_NO_PAD.encode(nonce))?;
         }

@@ -104,6 +104,7 @@ mod layer;
 mod maker;
 #[cfg(feature = "reqwest")]
 mod reqwest;
+mod satisfying;
 mod target;
 mod text;
 

@@ -1,6 +1,7 @@
 mod refuses;
 #[cfg(feature = "reqwest")]
 mod reqwest;
+mod satisfying;
 mod signs;
 mod wire;
 
@@ -14,7 +15,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use super::*;
 use crate::{
-    clock::{Clock, ManualClock},
+    clock::ManualClock,
     digest::ContentDigest,
     random::SeededEntropy,
     secret::Secret,

@@ -241,6 +241,7 @@ fn refuses_configurations_that_make_no_sense() {
     for text in [
         "\"signature\"",
         "\"signature-input\"",
+        "\"signature\";bs",
         "\"@status\"",
         "\"@method\";req",
     ] {
