@@ -101,6 +101,7 @@ impl WebhookClaim {
     }
 
     /// What are claimed to be signatures with Ed25519.
+    #[cfg(any(test, feature = "asymmetric"))]
     pub(super) fn ed25519(&self) -> &[[u8; 64]] {
         &self.ed25519
     }
