@@ -46,6 +46,10 @@ pin_project_lite::pin_project! {
     }
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a body spends its life in the large one, and lies on the heap already"
+)]
 enum State {
     Flowing(ContentHasher),
     /// The inner body has ended and what is withheld may go.

@@ -150,6 +150,12 @@ impl ContentDigest {
         hasher.finish()
     }
 
+    /// Whether it takes some five times as long as the common one: processors that have
+    /// instructions for SHA-256 have none for SHA-512.
+    pub(crate) const fn is_slow(&self) -> bool {
+        self.sha512.is_some()
+    }
+
     /// Hashes content piece by piece, to compare with this.
     #[must_use]
     pub fn hasher(&self) -> ContentHasher {

@@ -20,10 +20,10 @@ pub(super) fn field(headers: &HeaderMap) -> Result<Option<ContentDigest>, Digest
         return Ok(None);
     };
     let second = lines.next();
-    if second.is_none() {
-        if let Some(digest) = usual(first.as_bytes()) {
-            return Ok(Some(digest));
-        }
+    if second.is_none()
+        && let Some(digest) = usual(first.as_bytes())
+    {
+        return Ok(Some(digest));
     }
 
     let mut members = Members::default();

@@ -22,9 +22,6 @@ use crate::{
     identity::Principal,
 };
 
-/// Content above this is hashed where it keeps no other request waiting.
-const OFF_REACTOR: usize = 256 * 1024;
-
 pin_project_lite::pin_project! {
     /// A body that is read, then judged. All that a waiting request needs is in here, so that it
     /// is one allocation.
@@ -190,7 +187,7 @@ impl Judging {
     /// Compares the digests, elsewhere where that takes long.
     fn compare(&mut self, task: Option<&mut Context<'_>>) -> Poll<Option<Denial>> {
         let content = self.content.bytes();
-        if content.len() <= OFF_REACTOR {
+        if content.len() <= self.plans.at_once() {
             return Poll::Ready(self.plans.mismatch(content));
         }
         let hash = match &mut self.hash {

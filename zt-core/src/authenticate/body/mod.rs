@@ -267,6 +267,14 @@ impl Plans {
         self.proofs.iter().all(Option::is_none)
     }
 
+    /// How much content is hashed at once. More of it takes above some 200 microseconds, and goes
+    /// where it keeps no other request waiting.
+    fn at_once(&self) -> usize {
+        let mut digests = self.proofs.iter().flatten();
+        let slow = digests.any(|proof| proof.digest.as_ref().is_some_and(ContentDigest::is_slow));
+        if slow { 48 * 1024 } else { 256 * 1024 }
+    }
+
     /// The first proof whose digest is not the one of `content`.
     fn mismatch(&self, content: &[u8]) -> Option<Denial> {
         let mut compared: Option<&ContentDigest> = None;

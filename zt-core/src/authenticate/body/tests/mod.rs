@@ -23,7 +23,7 @@ use crate::{
     clock::{Clock, ClockError, ManualClock, Sleep, Timestamp},
     decision::Challenge,
     digest::DigestAlgorithm,
-    gate::{Check, Gate, GateLayer, Link, Replace, Root, Settings},
+    gate::{Check, Gate, Link, Replace, Root, Settings},
     identity::{AuthMethod, PrincipalKind},
 };
 
