@@ -92,9 +92,12 @@ impl VerifyingKey {
 
     /// The 32 bytes of an Ed25519 key (RFC 8032 section 5.1.5).
     ///
+    /// The library does not look for the point before the first signature: under a number that
+    /// has none on the curve, no signature holds.
+    ///
     /// # Errors
     ///
-    /// Where they are no point of the curve, or one of small order.
+    /// Where they are a point of small order, or not the one writing of a number.
     pub fn ed25519(key: &[u8; 32]) -> Result<Self, KeyError> {
         let numbers = spki::Numbers::Ed25519(*key);
         PublicKey::new(Algorithm::Ed25519, &numbers).map(Self::public)

@@ -75,7 +75,8 @@ impl PublicKey {
     }
 }
 
-/// Whether the point is on the curve is checked by the library.
+/// Whether the point is on the curve is checked by the library: here for ECDSA, with each signature
+/// for Ed25519.
 fn point(
     algorithm: &'static dyn VerificationAlgorithm,
     key: &[u8],

@@ -18,9 +18,9 @@ const BASE: &[u8] = b"base";
 fn element(tag: u8, contents: &[u8]) -> Vec<u8> {
     let length = contents.len();
     let head = match length {
-        0..=0x7f => vec![tag, length as u8],
-        0x80..=0xff => vec![tag, 0x81, length as u8],
-        _ => vec![tag, 0x82, (length >> 8) as u8, length as u8],
+        0..=0x7f => vec![tag, length.to_le_bytes()[0]],
+        0x80..=0xff => vec![tag, 0x81, length.to_le_bytes()[0]],
+        _ => vec![tag, 0x82, length.to_le_bytes()[1], length.to_le_bytes()[0]],
     };
     [head, contents.to_vec()].concat()
 }
@@ -111,11 +111,11 @@ fn multiply(number: &[u8], by: u32) -> Vec<u8> {
     let mut product: Vec<u8> = Vec::new();
     for byte in number.iter().rev() {
         carry += u64::from(*byte) * u64::from(by);
-        product.push(carry as u8);
+        product.push(carry.to_le_bytes()[0]);
         carry >>= 8;
     }
     while carry > 0 {
-        product.push(carry as u8);
+        product.push(carry.to_le_bytes()[0]);
         carry >>= 8;
     }
     product.reverse();
@@ -134,7 +134,7 @@ fn refuses_ed25519_keys_for_which_anybody_can_sign() {
     ] {
         let y: Vec<u8> = (0..64)
             .step_by(2)
-            .map(|at| u8::from_str_radix(&y[at..at + 2], 16).unwrap())
+            .map(|at| u8::from_str_radix(y.get(at..at + 2).unwrap(), 16).unwrap())
             .collect();
         let mut y: [u8; 32] = y.try_into().unwrap();
         small.push(y);
