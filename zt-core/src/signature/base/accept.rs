@@ -110,8 +110,7 @@ impl AcceptSignature {
     /// Where it cannot be read, or asks for what cannot be covered.
     pub fn read(fields: Fields<'_>, limits: &FieldLimits) -> Result<Vec<Self>, FieldError> {
         let (mut scratch, mut several) = (Scratch::default(), Vec::new());
-        let name = ACCEPT_SIGNATURE;
-        let Some(value) = join(fields, name.as_str(), limits, &mut several)? else {
+        let Some(value) = join(fields, &ACCEPT_SIGNATURE, limits, &mut several)? else {
             return Ok(Vec::new());
         };
         input::read(value, limits, true, &mut scratch)?;

@@ -1,12 +1,12 @@
 //! What a signer writes.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use http::HeaderValue;
 
 use super::{
     candidate::{write_end, write_start},
-    canonical::{write_bytes, write_string},
+    canonical::{write_bytes, write_integer, write_string},
     component::Component,
     error::BaseError,
     identifier::{is_key, is_printable},
@@ -136,8 +136,10 @@ impl InputBuilder {
     fn with_integer(self, name: &'static str, value: i64) -> Self {
         let value = value.clamp(-MAX_INTEGER, MAX_INTEGER);
         let mut text = String::with_capacity(name.len() + 18);
-        // Writing to a string does not fail.
-        let _ = write!(text, ";{name}={value}");
+        text.push(';');
+        text.push_str(name);
+        text.push('=');
+        write_integer(value, &mut text);
         self.with(name, text)
     }
 

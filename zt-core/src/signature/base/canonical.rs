@@ -68,7 +68,7 @@ pub(super) fn write_bare(value: &BareItemFromInput<'_>, out: &mut String) {
         BareItemFromInput::Boolean(value) => out.push_str(if *value { "?1" } else { "?0" }),
         BareItemFromInput::String(value) => write_string(value.as_str(), out),
         BareItemFromInput::Token(value) => out.push_str(value.as_str()),
-        BareItemFromInput::Integer(value) => display(value, out),
+        BareItemFromInput::Integer(value) => write_integer((*value).into(), out),
         BareItemFromInput::Decimal(value) => display(value, out),
         BareItemFromInput::Date(value) => display(value, out),
         BareItemFromInput::ByteSequence(value) => write_bytes(value, out),
@@ -76,10 +76,34 @@ pub(super) fn write_bare(value: &BareItemFromInput<'_>, out: &mut String) {
     }
 }
 
+/// An integer (RFC 9651 section 4.1.4); `value` has fifteen digits at most.
+pub(super) fn write_integer(value: i64, out: &mut String) {
+    if value < 0 {
+        out.push('-');
+    }
+    let mut digits = [b'0'; 20];
+    let mut rest = value.unsigned_abs();
+    let mut len = 0;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+        rest /= 10;
+        len += 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    let digits = digits
+        .get(20 - len..)
+        .and_then(|digits| std::str::from_utf8(digits).ok());
+    out.push_str(digits.unwrap_or_default());
+}
+
 /// A string (RFC 9651 section 4.1.6); `value` is printable ASCII.
 pub(super) fn write_string(value: &str, out: &mut String) {
     out.push('"');
-    if value.bytes().any(|byte| matches!(byte, b'"' | b'\\')) {
+    // Without a way out of the loop it takes many bytes at once.
+    let escapes = |found, byte| found | matches!(byte, b'"' | b'\\');
+    if value.bytes().fold(false, escapes) {
         for char in value.chars() {
             if matches!(char, '"' | '\\') {
                 out.push('\\');
@@ -117,11 +141,10 @@ fn display(value: &dyn std::fmt::Display, out: &mut String) {
     let _ = write!(out, "{value}");
 }
 
-/// Parameters or members on their way, as `key` or `key=value`. A key that comes again overwrites the
+/// Where the parameters or members are that were just written. A key that comes again overwrites the
 /// value and keeps its first place (RFC 9651 sections 4.2.2 and 4.2.3.2).
 #[derive(Debug, Default)]
 pub(super) struct Members {
-    text: String,
     pieces: Vec<Piece>,
 }
 
@@ -133,106 +156,96 @@ struct Piece {
 
 impl Members {
     pub(super) fn clear(&mut self) {
-        self.text.clear();
         self.pieces.clear();
     }
 
     /// Bytes of memory held.
-    pub(super) fn capacity(&self) -> usize {
-        self.text.capacity() + self.pieces.capacity() * size_of::<Piece>()
+    pub(super) const fn capacity(&self) -> usize {
+        self.pieces.capacity() * size_of::<Piece>()
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(super) const fn len(&self) -> usize {
         self.pieces.len()
     }
 
-    /// Starts a member; its value goes to what is returned.
-    pub(super) fn push(&mut self, key: &str) -> &mut String {
-        let start = self.text.len();
-        self.text.push_str(key);
-        let key_end = self.text.len();
-        self.pieces.push(Piece { start, key_end });
-        &mut self.text
-    }
-
-    pub(super) fn push_parameter(&mut self, key: &str, value: &BareItemFromInput<'_>) {
-        let text = self.push(key);
+    pub(super) fn push_parameter(
+        &mut self,
+        key: &str,
+        value: &BareItemFromInput<'_>,
+        out: &mut String,
+    ) {
+        out.push(';');
+        self.push_key(key, out);
         if !matches!(value, BareItemFromInput::Boolean(true)) {
-            text.push('=');
-            write_bare(value, text);
+            out.push('=');
+            write_bare(value, out);
         }
     }
 
-    /// Writes all as parameters, and forgets them.
-    pub(super) fn write_parameters(&mut self, out: &mut String) {
-        if !self.pieces.is_empty() {
-            self.each(|text| {
-                out.push(';');
-                out.push_str(text);
-            });
-            self.clear();
-        }
+    fn push_key(&mut self, key: &str, out: &mut String) {
+        let start = out.len();
+        out.push_str(key);
+        let key_end = out.len();
+        self.pieces.push(Piece { start, key_end });
     }
 
-    /// Writes all as members of a dictionary, and forgets them.
-    fn write_dictionary(&mut self, out: &mut String) {
-        let mut first = true;
-        self.each(|text| {
-            if !std::mem::take(&mut first) {
-                out.push_str(", ");
+    /// The end of the parameters.
+    pub(super) fn finish_parameters(&mut self, out: &mut String) {
+        self.finish(";", out);
+    }
+
+    /// What was written ends here: keys that came again go to their places.
+    fn finish(&mut self, separator: &str, out: &mut String) {
+        if self.pieces.len() > 1 && self.has_repeated(out) {
+            let text = self.merged(separator, out);
+            out.truncate(self.pieces.first().map_or(out.len(), |piece| piece.start));
+            out.push_str(&text);
+        }
+        self.pieces.clear();
+    }
+
+    fn has_repeated(&self, out: &str) -> bool {
+        if self.pieces.len() <= 16 {
+            let mut pieces = self.pieces.as_slice();
+            while let [rest @ .., last] = pieces {
+                if rest.iter().any(|other| other.key(out) == last.key(out)) {
+                    return true;
+                }
+                pieces = rest;
             }
-            out.push_str(text);
-        });
-        self.clear();
+            false
+        } else {
+            let mut seen = BTreeSet::new();
+            !self.pieces.iter().all(|piece| seen.insert(piece.key(out)))
+        }
     }
 
-    fn each(&self, mut write: impl FnMut(&str)) {
-        if !self.has_repeated() {
-            (0..self.pieces.len()).for_each(|index| write(self.member(index)));
-            return;
-        }
+    fn merged(&self, separator: &str, out: &str) -> String {
         let mut order = Vec::new();
         let mut places = BTreeMap::new();
-        for index in 0..self.pieces.len() {
-            match places.entry(self.key(index)) {
+        for (index, piece) in self.pieces.iter().enumerate() {
+            let next = self.pieces.get(index + 1);
+            let end = next.map_or(out.len(), |next| next.start - separator.len());
+            let text = out.get(piece.start..end).unwrap_or_default();
+            match places.entry(piece.key(out)) {
                 Slot::Vacant(place) => {
                     place.insert(order.len());
-                    order.push(index);
+                    order.push(text);
                 }
                 Slot::Occupied(place) => {
                     if let Some(earlier) = order.get_mut(*place.get()) {
-                        *earlier = index;
+                        *earlier = text;
                     }
                 }
             }
         }
-        order
-            .into_iter()
-            .for_each(|index| write(self.member(index)));
+        order.join(separator)
     }
+}
 
-    fn has_repeated(&self) -> bool {
-        let len = self.pieces.len();
-        if len <= 16 {
-            (1..len).any(|one| (0..one).any(|other| self.key(one) == self.key(other)))
-        } else {
-            let mut seen = BTreeSet::new();
-            !(0..len).all(|index| seen.insert(self.key(index)))
-        }
-    }
-
-    fn key(&self, index: usize) -> &str {
-        let piece = self.pieces.get(index);
-        let key = piece.and_then(|piece| self.text.get(piece.start..piece.key_end));
-        key.unwrap_or_default()
-    }
-
-    fn member(&self, index: usize) -> &str {
-        let start = self.pieces.get(index).map(|piece| piece.start);
-        let end = self.pieces.get(index + 1).map(|piece| piece.start);
-        let end = end.unwrap_or(self.text.len());
-        let member = start.and_then(|start| self.text.get(start..end));
-        member.unwrap_or_default()
+impl Piece {
+    fn key(self, out: &str) -> &str {
+        out.get(self.start..self.key_end).unwrap_or_default()
     }
 }
 
@@ -325,12 +338,13 @@ impl<'de> ParameterVisitor<'de> for Parameters<'_> {
         key: &'de KeyRef,
         value: BareItemFromInput<'de>,
     ) -> Result<(), Infallible> {
-        self.parameters.push_parameter(key.as_str(), &value);
+        self.parameters
+            .push_parameter(key.as_str(), &value, self.out);
         Ok(())
     }
 
     fn finish(self) -> Result<(), Infallible> {
-        self.parameters.write_parameters(self.out);
+        self.parameters.finish_parameters(self.out);
         Ok(())
     }
 }
@@ -372,15 +386,19 @@ impl<'de> DictionaryVisitor<'de> for Dictionary<'_> {
     type Error = Infallible;
 
     fn entry(&mut self, key: &'de KeyRef) -> Result<impl EntryVisitor<'de>, Infallible> {
+        if self.members.len() > 0 {
+            self.out.push_str(", ");
+        }
+        self.members.push_key(key.as_str(), self.out);
         Ok(Entry {
-            out: self.members.push(key.as_str()),
+            out: self.out,
             parameters: self.parameters,
             in_dictionary: true,
         })
     }
 
     fn finish(mut self) -> Result<(), Infallible> {
-        self.members.write_dictionary(self.out);
+        self.members.finish(", ", self.out);
         Ok(())
     }
 }

@@ -247,7 +247,8 @@ impl<'de> ParameterVisitor<'de> for &mut Read {
         key: &'de KeyRef,
         value: BareItemFromInput<'de>,
     ) -> Result<(), Infallible> {
-        self.members.push_parameter(key.as_str(), &value);
+        self.members
+            .push_parameter(key.as_str(), &value, &mut self.text);
         if let Some(argument) = self.marks.note(key.as_str(), &value) {
             argument.clone_into(&mut self.argument);
         }
@@ -255,7 +256,7 @@ impl<'de> ParameterVisitor<'de> for &mut Read {
     }
 
     fn finish(self) -> Result<(), Infallible> {
-        self.members.write_parameters(&mut self.text);
+        self.members.finish_parameters(&mut self.text);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! The values of fields (RFC 9421 section 2.1).
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header::AsHeaderName};
 
 use super::{
     canonical,
@@ -35,12 +35,16 @@ impl<'a> Fields<'a> {
 
     /// The lines of the field `name`, in lower case: those that were taken off, then those that are
     /// there.
-    pub(in crate::signature) fn lines<'n>(
+    pub(in crate::signature) fn lines<N>(
         &self,
-        name: &'n str,
-    ) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        name: N,
+    ) -> impl Iterator<Item = &'a [u8]> + use<'a, N>
+    where
+        N: AsHeaderName + Copy,
+        HeaderName: PartialEq<N>,
+    {
         let stripped = self.stripped.iter();
-        let stripped = stripped.filter(move |(other, _)| other.as_str() == name);
+        let stripped = stripped.filter(move |(other, _)| *other == name);
         let stripped = stripped.map(|(_, value)| value.as_bytes());
         stripped.chain(self.headers.get_all(name).iter().map(HeaderValue::as_bytes))
     }
@@ -122,7 +126,8 @@ fn write_bytes(line: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
 }
 
-pub(super) fn has_line_end(text: &[u8]) -> bool {
+fn has_line_end(text: &[u8]) -> bool {
+    // Without a way out of the loop it takes many bytes at once.
     text.iter()
         .fold(false, |found, byte| found | matches!(byte, b'\r' | b'\n'))
 }

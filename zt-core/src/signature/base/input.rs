@@ -73,7 +73,8 @@ impl Reader<'_> {
         if self.into.members.len() >= MAX_PARAMETERS {
             return Err(self.stop(FieldError::TooLarge));
         }
-        self.into.members.push_parameter(key, value);
+        let Scratch { members, text, .. } = &mut *self.into;
+        members.push_parameter(key, value, text);
         Ok(())
     }
 
@@ -84,8 +85,8 @@ impl Reader<'_> {
         Span { start, end }
     }
 
-    fn write_parameters(&mut self) {
-        self.into.members.write_parameters(&mut self.into.text);
+    fn finish_parameters(&mut self) {
+        self.into.members.finish_parameters(&mut self.into.text);
     }
 }
 
@@ -231,7 +232,7 @@ impl<'de> ParameterVisitor<'de> for ComponentParameters<'_, '_> {
     }
 
     fn finish(mut self) -> Result<(), Stop> {
-        self.reader.write_parameters();
+        self.reader.finish_parameters();
         self.slot.text.end = self.reader.into.text.len();
         let checked = self.kind.and_then(|kind| {
             let marks = self.marks.check(kind)?;
@@ -311,7 +312,7 @@ impl<'de> ParameterVisitor<'de> for Parameters<'_, '_> {
         if self.wrong != 0 {
             return Err(self.reader.stop(FieldError::ParameterType));
         }
-        self.reader.write_parameters();
+        self.reader.finish_parameters();
         let end = self.reader.into.text.len();
         if let Some(candidate) = self.reader.candidate() {
             candidate.params.end = end;

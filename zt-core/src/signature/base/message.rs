@@ -5,7 +5,7 @@ use http::{Method, StatusCode, Uri, Version};
 use super::{
     component::Component,
     error::BaseError,
-    fields::{Fields, has_line_end},
+    fields::Fields,
     identifier::{Identifier, Kind, REQ},
     types::FieldTypes,
 };
@@ -109,7 +109,7 @@ impl Message<'_> {
         }
         // RFC 9421 section 2.5: no base with anything else than ASCII, or with a line that is none.
         let value = out.get(start..).unwrap_or_default();
-        if !value.is_ascii() || has_line_end(value) {
+        if !is_line(value) {
             return Err(BaseError::NotAscii);
         }
         Ok(())
@@ -146,4 +146,10 @@ impl ResponseMessage<'_> {
             _ => Err(BaseError::RequestComponentInResponse),
         }
     }
+}
+
+fn is_line(value: &[u8]) -> bool {
+    // Without a way out of the loop it takes many bytes at once.
+    let other = |found, byte: &u8| found | !byte.is_ascii() | matches!(byte, b'\r' | b'\n');
+    !value.iter().fold(false, other)
 }

@@ -1,5 +1,7 @@
 //! Reading `Signature-Input` and `Signature` (RFC 9421 sections 4.1 and 4.2).
 
+use http::HeaderName;
+
 use super::{
     SIGNATURE, SIGNATURE_INPUT, candidate::Candidate, error::FieldError, fields::Fields, input,
     scratch::Scratch, value,
@@ -55,21 +57,15 @@ impl<'s> Signatures<'s> {
         scratch: &mut Scratch,
         several: &mut Vec<u8>,
     ) -> Result<bool, FieldError> {
-        let has_signature = fields.lines(SIGNATURE.as_str()).next().is_some();
-        let Some(value) = join(fields, SIGNATURE_INPUT.as_str(), limits, several)? else {
-            return if has_signature {
-                Err(FieldError::InputAbsent)
-            } else {
-                Ok(false)
+        let Some(value) = join(fields, &SIGNATURE_INPUT, limits, several)? else {
+            return match fields.lines(&SIGNATURE).next() {
+                Some(_) => Err(FieldError::InputAbsent),
+                None => Ok(false),
             };
         };
-        if !has_signature {
-            return Err(FieldError::SignatureAbsent);
-        }
         input::read(value, limits, false, scratch)?;
-        if let Some(value) = join(fields, SIGNATURE.as_str(), limits, several)? {
-            value::read(value, scratch)?;
-        }
+        let value = join(fields, &SIGNATURE, limits, several)?;
+        value::read(value.ok_or(FieldError::SignatureAbsent)?, scratch)?;
         Ok(true)
     }
 
@@ -84,7 +80,7 @@ impl<'s> Signatures<'s> {
 /// The lines of `name` as one (RFC 9110 section 5.3).
 pub(super) fn join<'v>(
     fields: Fields<'v>,
-    name: &str,
+    name: &HeaderName,
     limits: &FieldLimits,
     several: &'v mut Vec<u8>,
 ) -> Result<Option<&'v [u8]>, FieldError> {

@@ -73,7 +73,7 @@ fn find(label: &str, scratch: &Scratch) -> Result<usize, FieldError> {
     }
 }
 
-fn read_any(value: &[u8], scratch: &mut Scratch) -> Result<(), FieldError> {
+pub(super) fn read_any(value: &[u8], scratch: &mut Scratch) -> Result<(), FieldError> {
     if trim(value).is_empty() {
         return Err(FieldError::Empty);
     }

@@ -2,6 +2,7 @@
 
 mod accept;
 mod components;
+mod naive;
 mod reading;
 mod signing;
 mod structured;

@@ -66,7 +66,7 @@ fn refuses_fields_that_cannot_be_read() {
         ([good], ["a=:AA==:,"], NotADictionary),
         ([good], ["A=:AA==:"], NotADictionary),
         ([good], ["\ta=:AA==:"], NotADictionary),
-        ([good], ["a =:AA==:"], NotADictionary),
+        ([good], ["a =:AA==:"], NotBytes),
         ([good], ["a= :AA==:"], NotADictionary),
         ([good], [":AA==:"], NotADictionary),
         (["a=("], [bytes], NotADictionary),
