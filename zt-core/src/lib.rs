@@ -27,6 +27,7 @@
 //! | [`headers`] | security headers on every answer |
 //! | [`validate`] | bounds, canonical paths, no borrowed identities |
 //! | [`authenticate`], [`service_token`] | authenticators, how they combine, and one of them |
+//! | [`signature`], [`digest`] | requests and answers that are signed, and what they carry |
 //! | [`sanction`], [`authorize`] | revoked and quarantined callers; policies, scopes, roles |
 //! | [`state`], [`store`] | routes, recorder, sanctions, feeds, live snapshots; the store below them |
 //! | [`clock`], [`random`], [`secret`] | time, chance, and what nobody may see |
@@ -79,7 +80,8 @@
 //!
 //! # Features
 //!
-//! `axum`: `zt.wrap(router)`, and extractors. `test-util`: seeded randomness and the conformance suites
+//! `axum`: `zt.wrap(router)`, and extractors. `asymmetric`: Ed25519, ECDSA and RSA for
+//! [`signature`]s. `reqwest`: signs what its client sends. `test-util`: seeded randomness and the conformance suites
 //! for stores and feeds of one's own. Turning one on changes nothing that works without it.
 
 #[cfg(test)]

@@ -60,6 +60,20 @@
 //! refresh token. The audience is an argument and not an option, and other kinds of token are told
 //! by `typ` and by their claims.
 //!
+//! **Changing a signed request.** The body of one whose digest nobody compared, a query that was not
+//! covered, a header that was not there when it was signed and counts as empty. A
+//! [policy](crate::signature::verify::SignaturePolicy) says what has to be covered before any signature
+//! counts; an absent field is an error; where there is a body its digest is covered and compared.
+//!
+//! **Sending it again.** Each nonce passes once, and what is too old is refused without being
+//! remembered. A memory that was emptied by a restart, or that is full, refuses
+//! (`replay-unavailable`) rather than forget. A message that was dated ahead and is repeated after a
+//! restart is refused too. Several processes need one
+//! [memory](crate::signature::replay::SharedReplays).
+//!
+//! **Verifying with the wrong key.** A public key as a shared secret, `alg` of another algorithm, a key
+//! for answers on a request: algorithm and purpose belong to the key.
+//!
 //! **Asking for a thousand keys a second.** Each unknown `kid` could cause a fetch. One is in flight at
 //! most, and none within ten seconds of the last.
 //!
@@ -78,6 +92,10 @@
 //! `Content_Length`: refused, also where the server in front has its own opinion. Bytes that a server
 //! could not frame never reach zt.
 //!
+//! **One signature for two messages.** Parameters written in another order, a label twice, a query
+//! parameter twice, a field value with a line break in it: either there is one reading, or the request is
+//! refused. The [base](crate::signature::base) is written from what came, in the order in which it came.
+//!
 //! **Another host.** Two `Host` headers, a `Host` that differs from the target, and, once
 //! [`hosts`](crate::validate::ValidateRequestConfig::hosts) are named, DNS rebinding and links that
 //! were made with a forged host. Without that list any single host is believed: name yours.
@@ -90,7 +108,8 @@
 //! flood of made-up keys cannot make it forget a caller who is throttled. Floods from many addresses
 //! are somebody else's job.
 //!
-//! **Bodies.** A body is bounded where it is read, not buffered. One whose declared length is too large
+//! **Bodies.** A body is bounded where it is read, not buffered, but for those of signed requests: these
+//! are read whole, up to a limit and within a time, once the head has been verified. One whose declared length is too large
 //! is refused before anything is read. Compressed bodies are bounded as they come: put decompression
 //! outside of zt, so that the bound holds for what comes out of it.
 //!

@@ -42,6 +42,19 @@
 //! the policy's to say. The record of one that was
 //! revoked is kept for 30 days, so that its bearer is told why.
 //!
+//! # Signatures
+//!
+//! | default | why | instead |
+//! |---|---|---|
+//! | no verifier without a [policy](crate::signature::verify::SignaturePolicy) | a signature that covers nothing is a signature | the argument of the constructor |
+//! | `@method`, `@authority`, `@path`, `@query`, and the digest of a body | that is the request; the rest is up to the application | `insecure_covering_only`, `insecure_unsigned_body` |
+//! | 60 s of age, 5 s of skew | what has to be remembered grows with it; clocks are set by NTP | `max_age`, `future_skew` |
+//! | a nonce | without one two requests that are alike cannot be told from one and its repetition | `insecure_without_nonce` |
+//! | bodies are read whole, up to 1 MiB within 10 s | a handler that never sees an unverified byte needs no care | `buffer`, `stream` |
+//! | the scheme is `https` | whoever terminates TLS in front hides it, and a guess can be led | `scheme` |
+//! | the host is the request's own | a forwarded one is somebody's word | `authority` |
+//! | shared secrets of 32 bytes | as long as the hash (RFC 2104 section 3) | none |
+//!
 //! # Waiting
 //!
 //! | default | why |

@@ -27,6 +27,6 @@
 //!
 //! # Not yet
 //!
-//! JSON Web Tokens, client certificates, request signatures, budgets, limits and stores that several
-//! instances share, signed checkpoints of the audit log, step-up. Codes and stages are reserved for them,
-//! and nothing answers with those codes today.
+//! Client certificates, proofs of possession for tokens (DPoP), budgets, limits and stores that several
+//! instances share, signed checkpoints of the audit log. Codes and stages are reserved for them, and
+//! nothing answers with those codes today.

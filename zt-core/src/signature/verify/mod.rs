@@ -87,7 +87,7 @@
 //! let payments = verify.layer(tower::service_fn(|_: Request<RequestBody<Full<Bytes>>>| async {
 //!     Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from("paid"))))
 //! }));
-//! let mut client = SignRequestLayer::new(key, "orders-1").layer(payments.clone());
+//! let mut client = SignRequestLayer::new(key, "orders-1")?.layer(payments.clone());
 //! let charge = || {
 //!     Request::post("https://payments.internal/charge").body(Full::new(Bytes::from("42")))
 //! };

@@ -226,6 +226,12 @@ impl SignaturePolicy {
         self.max_age.saturating_add(self.future_skew)
     }
 
+    /// How far a signer's clock may be ahead.
+    #[must_use]
+    pub const fn skew(&self) -> Duration {
+        self.future_skew
+    }
+
     /// The components that clients are asked for where there is a body.
     pub(super) fn asked(&self) -> impl Iterator<Item = Component> {
         let digest = Component::field(CONTENT_DIGEST.as_str()).ok();
