@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use http::{Uri, header};
 
-use super::refusal::Refusal;
+use super::{ConfigError, refusal::Refusal};
 use crate::{context::SecurityContext, signature::base::Fields};
 
 /// Where `@authority` and the authority of `@target-uri` come from. Nothing is tried in turn: what
@@ -26,6 +26,15 @@ pub enum AuthoritySource {
 }
 
 impl AuthoritySource {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        match self {
+            Self::Fixed(authority) if authority.contains('@') || !is_authority(authority) => {
+                Err(ConfigError::Authority(Arc::clone(authority)))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The authority, as written.
     pub(super) fn find<'a>(
         &'a self,
@@ -55,6 +64,11 @@ impl AuthoritySource {
             }
         }
     }
+}
+
+fn is_authority(text: &str) -> bool {
+    text.parse::<http::uri::Authority>()
+        .is_ok_and(|authority| !authority.host().is_empty())
 }
 
 fn from_proxy(cx: &SecurityContext) -> Result<(), Refusal> {

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// A verifier that cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,6 +15,9 @@ pub enum ConfigError {
     /// The policy asks for no component.
     #[error("a signature that covers nothing says nothing of a request")]
     NothingCovered,
+    /// The fixed authority is no host with or without a port.
+    #[error("`{0}` is not a host, nor a host and a port")]
+    Authority(Arc<str>),
     /// `Accept-Signature` cannot be written: a component or the tag has characters that do not
     /// belong there.
     #[error("the policy cannot be written as `Accept-Signature`")]

@@ -56,7 +56,8 @@ impl VerifySignatureLayer {
     ///
     /// # Errors
     ///
-    /// Where the memory forgets before the policy does, or the policy cannot be told to clients.
+    /// Where the memory forgets before the policy does, the fixed authority is none, or the policy
+    /// cannot be told to clients.
     pub fn new(
         policy: SignaturePolicy,
         keys: impl KeyResolver,
@@ -70,6 +71,7 @@ impl VerifySignatureLayer {
                 policy: policy.replay_window(),
             });
         }
+        policy.authority.check()?;
         let answers = Answers::new(&policy, REALM)?;
         Ok(Self(Arc::new(Inner {
             covered: Arc::new(SignedBody::new(&policy, true, &answers)),

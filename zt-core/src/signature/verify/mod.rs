@@ -115,6 +115,7 @@
 mod authority;
 mod body;
 mod check;
+mod config;
 mod error;
 mod layer;
 mod policy;

@@ -66,6 +66,23 @@ async fn a_fixed_host_is_what_counts() {
     server.ask(other.signed()).await.invalid("does not hold");
 }
 
+#[test]
+fn a_fixed_host_that_is_none_is_an_error() {
+    for host in [
+        "",
+        "https://shop.example",
+        "user@shop.example",
+        "a b",
+        "shop.example/x",
+    ] {
+        let policy = SignaturePolicy::strict().authority(AuthoritySource::Fixed(host.into()));
+        let replays = MemoryReplays::for_new_keys(policy.replay_window());
+        let ring = KeyRing::new([entry("k1")]).unwrap();
+        let error = VerifySignatureLayer::new(policy, ring, replays).unwrap_err();
+        assert_eq!(error, ConfigError::Authority(host.into()));
+    }
+}
+
 #[tokio::test]
 async fn a_forwarded_host_counts_from_a_trusted_proxy_and_from_nobody_else() {
     let proxies =
