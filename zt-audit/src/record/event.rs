@@ -200,8 +200,10 @@ fn outcome(record: &mut Object<'_>, event: &OutcomeEvent) {
             _ => "unknown",
         },
     );
-    // Also a denial that came after the permit: a handler that panicked, a body past its limit.
-    if let Some(denial) = event.trail.denial() {
+    // Also a denial that came after the permit: a handler that panicked, a body past its limit; and
+    // one that came after the answer's head, of a body that turned out to be another.
+    let trail = &event.trail;
+    if let Some(denial) = trail.denial().or_else(|| trail.body_refused()) {
         record.word("code", denial.code().as_str());
     }
     if let Some(status) = event.status {

@@ -21,5 +21,7 @@ pub mod response;
 pub mod sign;
 pub mod verify;
 pub mod webhook;
+#[cfg(test)]
+mod wire;
 
 pub use self::{algorithm::Algorithm, explain::explain};

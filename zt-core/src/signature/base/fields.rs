@@ -9,7 +9,7 @@ use super::{
     types::{FieldTypes, StructuredType},
 };
 
-/// The field lines of a message, together with those that were taken off it.
+/// The field lines of a message, with those fields as they first came that were taken off it.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields<'a> {
     pub(in crate::signature) headers: &'a HeaderMap,
@@ -26,16 +26,22 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// With `stripped`, which stood in the message when it was signed.
+    /// With `stripped`: all lines of these fields as they stood in the message when it was signed,
+    /// whether they were taken off it, are still there, or others have come in their place.
     #[must_use]
     pub const fn with_stripped(mut self, stripped: &'a [(HeaderName, HeaderValue)]) -> Self {
         self.stripped = stripped;
         self
     }
 
+<<<<<<< HEAD
     /// The lines of the field `name`, in lower case: those that were taken off, then those that are
     /// there.
     pub(in crate::signature) fn lines<N>(
+=======
+    /// The lines of the field `name`, in lower case.
+    pub(in crate::signature) fn lines<'n>(
+>>>>>>> w-wire
         &self,
         name: N,
     ) -> impl Iterator<Item = &'a [u8]> + use<'a, N>
@@ -44,9 +50,24 @@ impl<'a> Fields<'a> {
         HeaderName: PartialEq<N>,
     {
         let stripped = self.stripped.iter();
+<<<<<<< HEAD
         let stripped = stripped.filter(move |(other, _)| *other == name);
         let stripped = stripped.map(|(_, value)| value.as_bytes());
         stripped.chain(self.headers.get_all(name).iter().map(HeaderValue::as_bytes))
+=======
+        let mut stripped = stripped
+            .filter(move |(other, _)| other.as_str() == name)
+            .map(|(_, value)| value)
+            .peekable();
+        // A field that is named among them and is still there is the same one, not a second.
+        let there = match stripped.peek() {
+            Some(_) => None,
+            None => Some(self.headers.get_all(name).iter()),
+        };
+        stripped
+            .chain(there.into_iter().flatten())
+            .map(HeaderValue::as_bytes)
+>>>>>>> w-wire
     }
 
     /// Writes the value of the field that `component` names.

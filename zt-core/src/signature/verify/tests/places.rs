@@ -209,6 +209,23 @@ async fn in_a_stack_the_body_is_verified_and_what_is_stripped_was_signed() {
 }
 
 #[tokio::test]
+async fn a_field_that_claims_an_identity_and_was_not_stripped_is_there_once() {
+    for name in ["forwarded", "client-cert", "x-forwarded-user"] {
+        let component = format!("\"{name}\"");
+        let draft = Draft::default().header(name, "ada").cover(&component);
+        assert!(strict().ask(draft.signed()).await.passed(), "{name}");
+        let mut changed = draft.signed();
+        changed.headers_mut().insert(name, "root".parse().unwrap());
+        strict().ask(changed).await.invalid("does not hold");
+        let mut twice = draft.signed();
+        twice.headers_mut().append(name, "ada".parse().unwrap());
+        strict().ask(twice).await.invalid("does not hold");
+        let twice = draft.clone().header(name, "bob");
+        assert!(strict().ask(twice.signed()).await.passed(), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn beside_a_token_a_signature_is_one_of_two_or_both() {
     let (tokens, clear) = tokens().await;
     let token = || VerifyServiceTokenLayer::new(tokens.clone());
