@@ -206,6 +206,9 @@ async fn exchange<A: Future<Output = Refused>>(
     arrived.ok_or(answer)
 }
 
+/// Who asked, and the body.
+type Read = (String, Vec<u8>);
+
 /// What the server's service does.
 async fn serve(
     request: Request<Incoming>,
@@ -214,7 +217,7 @@ async fn serve(
 ) -> (Arrived, Response<Full<Bytes>>) {
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let (version, headers) = (request.version(), request.headers().clone());
-    let read: Arc<Mutex<Option<(String, Vec<u8>)>>> = Arc::default();
+    let read: Arc<Mutex<Option<Read>>> = Arc::default();
     let reading = Arc::clone(&read);
     let handler = tower::service_fn(move |request: Request<RequestBody<Incoming>>| {
         let reading = Arc::clone(&reading);

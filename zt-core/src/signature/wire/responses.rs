@@ -55,6 +55,17 @@ pub(super) async fn ask<V: Future>(
         let lines = http2::translated(response);
         return ask_lines(request, &lines, response, verify).await;
     }
+    let client = hyper::client::conn::http1::Builder::new();
+    ask_with(&client, request, response, verify).await
+}
+
+/// As [`ask`] with HTTP/1.1 and a client of one's own.
+pub(super) async fn ask_with<V: Future>(
+    client: &hyper::client::conn::http1::Builder,
+    request: &Sent,
+    response: &Sent,
+    verify: impl FnOnce(request::Parts, Response<Incoming>) -> V,
+) -> hyper::Result<V::Output> {
     let (listener, stream) = connected().await;
     let server = async {
         let (stream, _) = listener.accept().await.unwrap();
@@ -63,7 +74,7 @@ pub(super) async fn ask<V: Future>(
         assert!(head.starts_with(&line), "{head}");
     };
     let client = async {
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
+        let (mut sender, connection) = client.handshake(stream).await?;
         let connection = tokio::spawn(connection);
         let (parts, body) = asked(Transport::Http1, request).into_parts();
         let request = Request::from_parts(parts.clone(), body);
