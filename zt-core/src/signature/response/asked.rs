@@ -48,7 +48,12 @@ impl Asked {
         let (uri, headers) = (&parts.uri, &parts.headers);
         let Target { scheme, authority } = Target::of_client(uri, headers, relative)?;
         let target = (scheme, Some(authority));
-        Self::received(&parts.method, uri, headers, target, label)
+        let asked = Self::received(&parts.method, uri, headers, target, label)?;
+        // Not to be bound after all must not happen by a misspelt label.
+        if label.is_some() && asked.signature.is_none() {
+            return Err(TargetError::RequestLabel);
+        }
+        Ok(asked)
     }
 
     pub(super) const fn method(&self) -> &Method {

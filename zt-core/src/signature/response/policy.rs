@@ -14,6 +14,7 @@ pub struct ResponsePolicy {
     pub(super) skew: Duration,
     pub(super) tag: Option<Box<str>>,
     pub(super) request_label: Option<Box<str>>,
+    pub(super) unbound: bool,
 }
 
 impl ResponsePolicy {
@@ -35,6 +36,7 @@ impl ResponsePolicy {
             skew: Duration::from_secs(5),
             tag: None,
             request_label: None,
+            unbound: false,
         }
     }
 
@@ -80,10 +82,19 @@ impl ResponsePolicy {
 
     /// Responses are bound to the request's signature with this label, where there are several; to
     /// the first otherwise. What the server's
-    /// [`request_label`](super::SignResponseLayer::request_label) is.
+    /// [`request_label`](super::SignResponseLayer::request_label) is. A request without such a
+    /// signature is an error.
     #[must_use]
     pub fn request_label(mut self, label: &str) -> Self {
         self.request_label = Some(label.into());
+        self
+    }
+
+    /// Responses need not cover the request's signature. One to a request can then stand for one
+    /// to another request of the same method and target.
+    #[must_use]
+    pub const fn insecure_unbound_to_signature(mut self) -> Self {
+        self.unbound = true;
         self
     }
 }

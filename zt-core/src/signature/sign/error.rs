@@ -102,6 +102,9 @@ pub enum TargetError {
     /// `Host` and the URI name different places. HTTP/1.1 would send the one, HTTP/2 the other.
     #[error("`Host` is not the host of the URI")]
     HostDisagrees,
+    /// Answers are to be bound to the request's signature with a label that it has not.
+    #[error("the request has no signature with the label that its answer is to be bound to")]
+    RequestLabel,
 }
 
 /// Why a body cannot be digested.
