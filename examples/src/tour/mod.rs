@@ -6,6 +6,7 @@ mod player;
 mod report;
 mod rotation;
 mod script;
+mod signed;
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
