@@ -166,6 +166,19 @@ impl<'a> Player<'a> {
         self.past_the_gateway(true, to, what, expected, ask).await
     }
 
+    /// As `attack_at`, where the audit log of the service should say `why`.
+    pub(super) async fn attack_because(
+        &mut self,
+        to: SocketAddr,
+        what: &str,
+        (expected, why): ((u16, &str), &'static str),
+        ask: Ask<'_>,
+    ) -> Result<()> {
+        self.attack_at(to, what, expected, ask).await?;
+        self.report.because(why);
+        Ok(())
+    }
+
     /// As `attack_at`, where nothing should be refused.
     pub(super) async fn good_at(
         &mut self,

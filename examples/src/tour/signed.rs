@@ -164,44 +164,44 @@ pub(super) async fn calls(player: &mut Player<'_>) -> Result<()> {
         .good_at(to, "a signed call to payments", 201, seen.as_it_is()?)
         .await?;
     player
-        .attack_at(
+        .attack_because(
             to,
             "the same signed call again",
-            (401, "replayed"),
+            ((401, "replayed"), "it was seen before"),
             seen.as_it_is()?,
         )
         .await?;
     player
-        .attack_at(
+        .attack_because(
             to,
             "a signed call with another body",
-            INVALID,
+            (INVALID, "the body has another digest"),
             call()?.signed()?.sent(PATH, CHANGED)?,
         )
         .await?;
     player
-        .attack_at(
+        .attack_because(
             to,
             "a signed call with another query",
-            INVALID,
+            (INVALID, "it does not hold"),
             call()?.signed()?.sent("/payments?batch=8", BODY)?,
         )
         .await?;
     player
-        .attack_at(
+        .attack_because(
             to,
             "a signed call whose digest was taken away",
-            INVALID,
+            (INVALID, "the field is absent"),
             call()?.signed()?.without("content-digest").as_it_is()?,
         )
         .await?;
     let clock = shop.issuer.clock();
     let layer = sign_calls(shop.orders_key.clone(), ORDERS_KEY, clock)?;
     player
-        .attack_at(
+        .attack_because(
             to,
             "a body under a signature that covers no digest",
-            INVALID,
+            (INVALID, "it covers no digest"),
             call()?.signed_by(&layer, None)?.as_it_is()?,
         )
         .await?;
@@ -218,24 +218,37 @@ async fn times_and_keys(player: &mut Player<'_>) -> Result<()> {
     let later = ManualClock::at(now + Duration::from_secs(60));
     let clock = shop.issuer.clock();
     let own = SigningKey::generate_ed25519()?;
-    for (what, signed) in [
-        ("a call signed two minutes ago", call.signed_at(earlier)?),
-        ("a call signed a minute ahead", call.signed_at(later)?),
+    for (what, why, signed) in [
+        (
+            "a call signed two minutes ago",
+            "it is too old",
+            call.signed_at(earlier)?,
+        ),
+        (
+            "a call signed a minute ahead",
+            "it was made in the future",
+            call.signed_at(later)?,
+        ),
         (
             "a call signed with a key that nobody knows",
+            "its key is not known",
             call.signed_with(&own, "orders-2", clock.clone())?,
         ),
         (
             "another key under the orders service's name",
+            "it does not hold",
             call.signed_with(&own, ORDERS_KEY, clock)?,
         ),
         (
             "a signature that covers the method alone",
+            "it does not cover",
             call.signed_for_the_method()?,
         ),
     ] {
         let asked = signed.as_it_is()?;
-        player.attack_at(to, what, INVALID, asked).await?;
+        player
+            .attack_because(to, what, (INVALID, why), asked)
+            .await?;
     }
     Ok(())
 }
@@ -292,10 +305,10 @@ async fn tokens(player: &mut Player<'_>) -> Result<()> {
         )
         .await?;
     player
-        .attack_at(
+        .attack_because(
             to,
             "a signed call with another's token",
-            INVALID,
+            (INVALID, "it does not hold"),
             call()?.signed()?.with_token(&theirs)?.as_it_is()?,
         )
         .await
@@ -322,10 +335,10 @@ pub(super) async fn webhooks(player: &mut Player<'_>) -> Result<()> {
         )
         .await?;
     player
-        .attack_at(
+        .attack_because(
             to,
             "a webhook with another body",
-            INVALID,
+            (INVALID, "no signature is of a key that is known"),
             sent(paid)?.carrying(changed),
         )
         .await?;

@@ -27,8 +27,8 @@ fn the_tour_has_no_surprise() {
         .collect();
     let requests = lines.iter().filter(|line| line["code"] != "fact").count();
     let attacks = lines.iter().filter(|line| line["attack"] == true).count();
-    assert!(requests >= 80, "{requests} requests");
-    assert!(attacks >= 60, "{attacks} attacks");
+    assert!(requests >= 100, "{requests} requests");
+    assert!(attacks >= 80, "{attacks} attacks");
     assert!(lines.iter().all(|line| line["good"] == true));
 }
 
