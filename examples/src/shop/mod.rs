@@ -151,24 +151,14 @@ impl Shop {
         let verifier = trust.verifier(PAYMENTS, Some(&sanctions)).await?;
         let jwt = VerifyJwtLayer::new(verifier);
         let webhook = signing::verify_provider(&webhook_secret)?;
-        let log_of_payments = log(PAYMENTS)?;
+        let records = log(PAYMENTS)?;
         let app = if omit == Some(Omit::Signatures) {
             let verify = any_of(jwt, webhook);
-            services::payments(Part::new(
-                log_of_payments,
-                verify,
-                &sanctions,
-                clock.clone(),
-            )?)?
+            services::payments(Part::new(records, verify, &sanctions, clock.clone())?)?
         } else {
             let signed = all_of(jwt, signing::verify_orders(&orders_key)?);
             let verify = any_of(signed, webhook);
-            services::payments(Part::new(
-                log_of_payments,
-                verify,
-                &sanctions,
-                clock.clone(),
-            )?)?
+            services::payments(Part::new(records, verify, &sanctions, clock.clone())?)?
         };
         let (payments, first) = listen(app).await?;
 

@@ -154,7 +154,10 @@ pub(super) fn payments<A: Authenticate>(part: Part<A>) -> Result<App> {
             return false;
         };
         match access.path() {
-            "/webhooks/payments" => caller.subject() == PROVIDER,
+            // By its webhook's signature, and not by a token that says so.
+            "/webhooks/payments" => {
+                caller.subject() == PROVIDER && caller.issuer() == Some("webhooks")
+            }
             // A token of one and a key of another are nobody's call.
             _ => {
                 caller.subject() == ORDERS_ACCOUNT

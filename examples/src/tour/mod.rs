@@ -7,6 +7,7 @@ mod report;
 mod rotation;
 mod script;
 mod signed;
+mod webhooks;
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 

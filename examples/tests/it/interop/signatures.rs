@@ -246,6 +246,7 @@ impl Client<'_> {
     fn meets_the_endpoint(&self) {
         let body = b"not \0 text \xff\r\n".as_slice();
         self.is_echoed(body);
+        self.answers_at_the_top();
         self.is_refused_when_changed(body);
         self.is_refused_when_made_wrong(body);
     }
@@ -283,6 +284,14 @@ impl Client<'_> {
                 again.refused(401, "replayed", method);
             }
         }
+    }
+
+    fn answers_at_the_top(&self) {
+        let mut message = self.message("GET", None);
+        message.path = self.path.to_owned();
+        message.query = "?".to_owned();
+        let answer = self.send(&message, &self.signed(&message));
+        assert_eq!(answer.status, 200, "{}", answer.head);
     }
 
     fn is_refused_when_changed(&self, body: &[u8]) {
