@@ -1,6 +1,9 @@
 //! A server for other people's clients: one endpoint a layer, and a file that says how to use them.
 //!
-//! For testing only: it hands out its keys.
+//! For testing only: it hands out its keys. It speaks HTTP/1.1 and HTTP/2 in the clear (with prior
+//! knowledge).
+
+mod signatures;
 
 use std::{
     fs,
@@ -60,6 +63,7 @@ pub async fn serve(listen: SocketAddr, keys: &Path) -> Result<()> {
     let burst = 5;
     let seconds = 60;
     let quota = Quota::new("limited", burst, Duration::from_secs(seconds))?;
+    let (signed, about_signed) = signatures::signatures(&log, keys)?;
     let about = json!({
         "base_url": format!("http://{address}"),
         "audit": {"dir": audit, "vkey": null},
@@ -77,6 +81,7 @@ pub async fn serve(listen: SocketAddr, keys: &Path) -> Result<()> {
             "typ": "at+jwt",
             "keys": private_keys(&issuer, keys)?,
         },
+        "signatures": about_signed,
         "limited": {"path": "/limited", "burst": burst, "seconds": seconds},
     });
 
@@ -98,7 +103,8 @@ pub async fn serve(listen: SocketAddr, keys: &Path) -> Result<()> {
         .route("/open", any(open))
         .route_service("/limited", limited)
         .route_service("/token/{*rest}", guarded)
-        .route_service("/jwt", for_tokens);
+        .route_service("/jwt", for_tokens)
+        .merge(signed);
 
     // Written last: whoever waits for the file finds a server that answers.
     let unfinished = keys.join("interop.json.new");

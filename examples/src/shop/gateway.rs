@@ -25,7 +25,8 @@ use zt_jwt::require::RequireStepUp;
 use super::{App, Part, services::Upstream};
 use crate::Result;
 
-/// A layer that the gateway is built without, to show that the tour notices.
+/// A layer that the shop is built without, the gateway unless said otherwise, to show that the tour
+/// notices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Omit {
     /// No security headers.
@@ -48,11 +49,13 @@ pub enum Omit {
     Policy,
     /// No limit by principal.
     PrincipalLimit,
+    /// Payments takes tokens without signatures.
+    Signatures,
 }
 
 impl Omit {
     /// Every layer that can be left out.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Headers,
         Self::Audit,
         Self::Validation,
@@ -63,6 +66,7 @@ impl Omit {
         Self::StepUp,
         Self::Policy,
         Self::PrincipalLimit,
+        Self::Signatures,
     ];
 }
 
@@ -180,7 +184,7 @@ pub(super) fn gateway<A: Authenticate>(
         };
     }
     Ok(match omit {
-        None | Some(Omit::Audience | Omit::StepUp) => {
+        None | Some(Omit::Audience | Omit::StepUp | Omit::Signatures) => {
             app! { record(record) validate(validate) limit_peer(by_peer) authenticate(verify)
             sanctions(sanctions) authorize(policy) limit(by_principal) }
         }

@@ -2,7 +2,8 @@
 //! a whole stack of its own, talking over TCP.
 //!
 //! Customers come with a service token or with a token of the shop's issuer. The services believe
-//! nobody but that issuer, and each only tokens that are meant for it.
+//! nobody but that issuer, and each only tokens that are meant for it. What the orders service asks of
+//! payments it also signs, and the payment provider signs its webhooks.
 //!
 //! Keys and tokens are made at start, nothing is written outside the folder that is given, and
 //! every stack is what one would run in production but for TLS and for the issuer, which is one
@@ -12,6 +13,7 @@ mod gateway;
 mod keys;
 mod projected;
 mod services;
+mod signing;
 mod trust;
 
 use std::{
@@ -26,9 +28,11 @@ use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 use tower::util::BoxCloneSyncService;
 use zt_audit::{AuditLog, Options, RecordAuditLayer};
 use zt_core::{
-    authenticate::any_of,
+    authenticate::{all_of, any_of},
     clock::{Clock, ManualClock, SystemClock},
     gate::Settings,
+    secret::Secret,
+    signature::key::SigningKey,
     state::Sanctions,
     validate::ValidateRequestLayer,
 };
@@ -47,6 +51,7 @@ pub(crate) use self::projected::write_private;
 pub use self::{
     gateway::Omit,
     keys::Keys,
+    signing::{ORDERS_KEY, sign_calls},
     trust::{GATEWAY, ORDERS, PAYMENTS},
 };
 use self::{projected::Projected, trust::Trust};
@@ -66,6 +71,10 @@ pub struct Shop {
     pub payments: SocketAddr,
     /// The tokens that were made, and the registry that made them.
     pub keys: Keys,
+    /// What the orders service signs with; payments knows it as [`ORDERS_KEY`].
+    pub orders_key: SigningKey,
+    /// What the payment provider signs its webhooks with.
+    pub webhook_secret: Secret,
     /// Issues tokens to customers and services.
     pub issuer: TestIssuer,
     /// Who may not go on.
@@ -137,15 +146,28 @@ impl Shop {
             Ok(log)
         };
 
+        let orders_key = SigningKey::generate_ed25519()?;
+        let webhook_secret = signing::webhook_secret()?;
         let verifier = trust.verifier(PAYMENTS, Some(&sanctions)).await?;
-        let verify = VerifyJwtLayer::new(verifier);
-        let part = Part::new(log(PAYMENTS)?, verify, &sanctions, clock.clone())?;
-        let (payments, first) = listen(services::payments(part)?).await?;
+        let jwt = VerifyJwtLayer::new(verifier);
+        let webhook = signing::verify_provider(&webhook_secret)?;
+        let records = log(PAYMENTS)?;
+        let app = if omit == Some(Omit::Signatures) {
+            let verify = any_of(jwt, webhook);
+            services::payments(Part::new(records, verify, &sanctions, clock.clone())?)?
+        } else {
+            let signed = all_of(jwt, signing::verify_orders(&orders_key)?);
+            let verify = any_of(signed, webhook);
+            services::payments(Part::new(records, verify, &sanctions, clock.clone())?)?
+        };
+        let (payments, first) = listen(app).await?;
 
         let verifier = trust.verifier(ORDERS, Some(&sanctions)).await?;
         let verify = VerifyJwtLayer::new(verifier);
         let part = Part::new(log(ORDERS)?, verify, &sanctions, clock.clone())?;
-        let to_payments = services::Upstream::new(payments, trust.orders_to_payments().await?)?;
+        let sign = sign_calls(orders_key.clone(), ORDERS_KEY, clock.clone())?;
+        let tokens = trust.orders_to_payments().await?;
+        let to_payments = services::Upstream::signed(payments, tokens, &sign)?;
         let (orders, second) = listen(services::orders(part, to_payments)?).await?;
 
         let (audience, heeded) = match omit {
@@ -172,6 +194,8 @@ impl Shop {
             orders,
             payments,
             keys,
+            orders_key,
+            webhook_secret,
             issuer: trust.issuer,
             sanctions,
             clock: None,
@@ -192,6 +216,15 @@ impl Shop {
     /// When the file cannot be written.
     pub fn project_token(&self) -> Result<()> {
         Ok(self.projected.write()?)
+    }
+
+    /// The token that the orders service calls payments with, as somebody reads it who should not.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn stolen_token(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.projected.path())?)
     }
 
     /// What the services call each other with, the orders service first.

@@ -1,5 +1,6 @@
 //! The services behind the gateway. They trust nobody because of where a call comes from: each
-//! asks for a token of its own and has a policy of its own.
+//! asks for a token of its own and has a policy of its own. Payments, where the money is, asks for
+//! signatures too.
 
 use std::net::SocketAddr;
 
@@ -7,31 +8,34 @@ use axum::{
     Json, Router,
     body::Body,
     extract::{Path, State},
-    http::{Method, Request, StatusCode, header},
+    http::{Method, Request, Response, StatusCode, header},
     response::IntoResponse,
     routing::{get, post},
 };
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
 use serde_json::{Value, json};
-use tower::{Layer, ServiceExt, util::BoxCloneSyncService};
+use tower::{Layer, Service, ServiceExt, util::BoxCloneSyncService};
 use zt_core::{
     authenticate::Authenticate,
     authorize::{Access, AuthorizeLayer, Policy},
     decision::Permit,
     identity::Principal,
+    signature::sign::SignRequestLayer,
     stack::ZeroTrust,
 };
 use zt_jwt::{
-    attach_token::{AttachToken, AttachTokenLayer, Destinations, Tokens},
+    attach_token::{AttachTokenLayer, Destinations, Tokens},
     verify_jwt::VerifyJwtLayer,
 };
 
 use super::{
     App, Part,
+    signing::PROVIDER,
     trust::{GATEWAY, ORDERS_ACCOUNT},
 };
 use crate::Result;
@@ -39,16 +43,35 @@ use crate::Result;
 /// Calls another service, and no other than that one, with this one's token.
 #[derive(Clone)]
 pub(super) struct Upstream {
-    client: AttachToken<Client<HttpConnector, Body>>,
+    client: BoxCloneSyncService<Request<Body>, Response<Incoming>, Unreachable>,
     to: SocketAddr,
 }
 
+/// Nothing was sent, or nothing came back.
+struct Unreachable;
+
 impl Upstream {
     pub(super) fn new(to: SocketAddr, tokens: Tokens) -> Result<Self> {
+        Self::over(client(), to, tokens)
+    }
+
+    /// Signs its calls as well: right above the client, so that the token is covered.
+    pub(super) fn signed(to: SocketAddr, tokens: Tokens, sign: &SignRequestLayer) -> Result<Self> {
+        Self::over(sign.layer(client()), to, tokens)
+    }
+
+    fn over<S>(client: S, to: SocketAddr, tokens: Tokens) -> Result<Self>
+    where
+        S: Service<Request<Body>, Response = Response<Incoming>, Error: Send, Future: Send>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+    {
         let only_there = Destinations::only([format!("http://{to}")])?;
-        let client = Client::builder(TokioExecutor::new()).build_http();
+        let client = AttachTokenLayer::new(tokens, only_there)?.layer(client);
         Ok(Self {
-            client: AttachTokenLayer::new(tokens, only_there)?.layer(client),
+            client: BoxCloneSyncService::new(client.map_err(|_| Unreachable)),
             to,
         })
     }
@@ -87,6 +110,10 @@ impl Upstream {
     }
 }
 
+fn client() -> Client<HttpConnector, Body> {
+    Client::builder(TokioExecutor::new()).build_http()
+}
+
 /// `router` behind a whole stack.
 fn behind<A: Authenticate>(
     part: Part<A>,
@@ -106,21 +133,39 @@ fn behind<A: Authenticate>(
     Ok(BoxCloneSyncService::new(zt.wrap(router)))
 }
 
-/// Takes payments; only the orders service may ask for one.
-pub(super) fn payments(part: Part<VerifyJwtLayer>) -> Result<App> {
-    let router = Router::new().route(
-        "/payments",
-        post(|permit: Permit, Json(order): Json<Value>| async move {
-            (
-                StatusCode::CREATED,
-                Json(json!({"paid": order.get("amount"), "rule": permit.rule()})),
-            )
-        }),
-    );
+/// Takes payments; only the orders service may ask for one. The provider says what became of them.
+pub(super) fn payments<A: Authenticate>(part: Part<A>) -> Result<App> {
+    let router = Router::new()
+        .route(
+            "/payments",
+            post(|permit: Permit, Json(order): Json<Value>| async move {
+                (
+                    StatusCode::CREATED,
+                    Json(json!({"paid": order.get("amount"), "rule": permit.rule()})),
+                )
+            }),
+        )
+        .route(
+            "/webhooks/payments",
+            post(|| async { StatusCode::NO_CONTENT }),
+        );
     let policy = AuthorizeLayer::new(|access: &Access<'_>| {
-        access
-            .principal()
-            .is_some_and(|caller| caller.subject() == ORDERS_ACCOUNT)
+        let Some(caller) = access.principal() else {
+            return false;
+        };
+        match access.path() {
+            // By its webhook's signature, and not by a token that says so.
+            "/webhooks/payments" => {
+                caller.subject() == PROVIDER && caller.issuer() == Some("webhooks")
+            }
+            // A token of one and a key of another are nobody's call.
+            _ => {
+                caller.subject() == ORDERS_ACCOUNT
+                    && caller
+                        .further_proofs()
+                        .all(|proof| proof.subject() == ORDERS_ACCOUNT)
+            }
+        }
     });
     behind(part, policy, router)
 }

@@ -6,6 +6,8 @@ mod player;
 mod report;
 mod rotation;
 mod script;
+mod signed;
+mod webhooks;
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
@@ -40,6 +42,9 @@ pub async fn play(folder: &Path, omit: Option<Omit>) -> Result<Report> {
     let logs = shop.stop()?;
     for log in &logs {
         report.check_log(log);
+    }
+    if let Some(payments) = logs.first() {
+        reasons(payments, &mut report)?;
     }
     if let Some(gateway) = logs.last() {
         account(gateway, gateway_requests, &mut report)?;
@@ -105,6 +110,33 @@ fn account(log: &Path, requests: usize, report: &mut Report) -> Result<()> {
         "0 without".to_owned(),
         format!("{unmatched} without"),
         unmatched == 0,
+    );
+    Ok(())
+}
+
+/// Callers are told little about a signature that does not hold; the log says which reason it was.
+fn reasons(log: &Path, report: &mut Report) -> Result<()> {
+    let mut told: BTreeMap<String, String> = BTreeMap::new();
+    for line in fs::read_to_string(log)?.lines() {
+        let record: Value = serde_json::from_str(line)?;
+        let detail = told
+            .entry(text(&record, "request_id").to_owned())
+            .or_default();
+        detail.push_str(text(&record, "detail"));
+    }
+    let expected = report.reasons().count();
+    let found = report
+        .reasons()
+        .filter(|(id, why)| {
+            let detail = id.and_then(|id| told.get(id));
+            detail.is_some_and(|detail| detail.contains(why))
+        })
+        .count();
+    report.fact(
+        "each forged signature is refused for its own reason",
+        format!("{expected} reasons"),
+        format!("{found} as expected"),
+        found == expected && found > 0,
     );
     Ok(())
 }

@@ -163,9 +163,45 @@ impl<'a> Player<'a> {
         expected: (u16, &str),
         ask: Ask<'_>,
     ) -> Result<()> {
+        self.past_the_gateway(true, to, what, expected, ask).await
+    }
+
+    /// As `attack_at`, where the audit log of the service should say `why`.
+    pub(super) async fn attack_because(
+        &mut self,
+        to: SocketAddr,
+        what: &str,
+        (expected, why): ((u16, &str), &'static str),
+        ask: Ask<'_>,
+    ) -> Result<()> {
+        self.attack_at(to, what, expected, ask).await?;
+        self.report.because(why);
+        Ok(())
+    }
+
+    /// As `attack_at`, where nothing should be refused.
+    pub(super) async fn good_at(
+        &mut self,
+        to: SocketAddr,
+        what: &str,
+        status: u16,
+        ask: Ask<'_>,
+    ) -> Result<()> {
+        self.past_the_gateway(false, to, what, (status, "-"), ask)
+            .await
+    }
+
+    async fn past_the_gateway(
+        &mut self,
+        attack: bool,
+        to: SocketAddr,
+        what: &str,
+        expected: (u16, &str),
+        ask: Ask<'_>,
+    ) -> Result<()> {
         let answer = send(self.source(), to, &ask.bytes(&to.to_string())).await?;
         self.report.past_the_gateway(true);
-        self.report.request(true, what, expected, &answer, Ok(()));
+        self.report.request(attack, what, expected, &answer, Ok(()));
         self.report.past_the_gateway(false);
         Ok(())
     }

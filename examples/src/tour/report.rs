@@ -20,6 +20,7 @@ pub struct Line {
     request_id: Option<String>,
     code: String,
     to_gateway: bool,
+    why: Option<&'static str>,
 }
 
 impl Line {
@@ -93,6 +94,19 @@ impl Report {
             .filter_map(|line| line.request_id.as_ref().map(|id| (id, &line.code)))
     }
 
+    /// The last request should have been refused for the reason `why`, which only the audit log says.
+    pub(super) fn because(&mut self, why: &'static str) {
+        if let Some(line) = self.lines.last_mut() {
+            line.why = Some(why);
+        }
+    }
+
+    /// Request ids, and what the audit log should say of them.
+    pub(super) fn reasons(&self) -> impl Iterator<Item = (Option<&String>, &'static str)> {
+        let with_reason = self.lines.iter();
+        with_reason.filter_map(|line| Some((line.request_id.as_ref(), line.why?)))
+    }
+
     /// A request: expected status and code (`-` for none), and what else must hold of the answer.
     pub(super) fn request(
         &mut self,
@@ -123,6 +137,7 @@ impl Report {
                 .map(str::to_owned),
             code,
             to_gateway: !self.elsewhere,
+            why: None,
         });
     }
 
@@ -136,6 +151,7 @@ impl Report {
             request_id: None,
             code: "fact".to_owned(),
             to_gateway: false,
+            why: None,
         });
     }
 

@@ -9,7 +9,7 @@ use zt_core::{
 use super::{
     Report, jwt,
     player::{Player, ask, get},
-    rotation,
+    rotation, signed, webhooks,
 };
 use crate::{
     Result,
@@ -321,6 +321,8 @@ pub(super) async fn play(shop: &Shop, report: &mut Report) -> Result<()> {
         .await;
 
     jwt::past_the_gateway(&mut player).await?;
+    signed::play(&mut player).await?;
+    webhooks::play(&mut player).await?;
 
     // Keys come and go, and the issuer is down.
     let Some(clock) = &shop.clock else {

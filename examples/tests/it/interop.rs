@@ -1,5 +1,7 @@
 //! The interop server as a stranger's client meets it: curl.
 
+mod signatures;
+
 use std::{
     io::Write,
     os::unix::fs::PermissionsExt,
@@ -224,7 +226,9 @@ fn curl_meets_one_endpoint_a_layer() {
     assert_eq!(status, 401);
     assert!(text.contains("credential-missing"), "{text}");
 
-    if Command::new("openssl").arg("version").output().is_ok() {
+    let with_openssl = Command::new("openssl").arg("version").output().is_ok();
+    signatures::meet(base, &about["signatures"], &folder, with_openssl);
+    if with_openssl {
         meets_jwt(base, &about["jwt"], &folder);
     } else {
         assert!(

@@ -27,9 +27,13 @@ fn the_tour_has_no_surprise() {
         .collect();
     let requests = lines.iter().filter(|line| line["code"] != "fact").count();
     let attacks = lines.iter().filter(|line| line["attack"] == true).count();
-    assert!(requests >= 80, "{requests} requests");
-    assert!(attacks >= 60, "{attacks} attacks");
+    assert!(requests >= 100, "{requests} requests");
+    assert!(attacks >= 80, "{attacks} attacks");
     assert!(lines.iter().all(|line| line["good"] == true));
+    for (code, times) in [("replayed", 2), ("signature-invalid", 10)] {
+        let told = lines.iter().filter(|line| line["code"] == code).count();
+        assert!(told >= times, "{code}: {told}");
+    }
 }
 
 #[test]
