@@ -34,14 +34,8 @@ impl<'a> Fields<'a> {
         self
     }
 
-<<<<<<< HEAD
-    /// The lines of the field `name`, in lower case: those that were taken off, then those that are
-    /// there.
-    pub(in crate::signature) fn lines<N>(
-=======
     /// The lines of the field `name`, in lower case.
-    pub(in crate::signature) fn lines<'n>(
->>>>>>> w-wire
+    pub(in crate::signature) fn lines<N>(
         &self,
         name: N,
     ) -> impl Iterator<Item = &'a [u8]> + use<'a, N>
@@ -50,13 +44,8 @@ impl<'a> Fields<'a> {
         HeaderName: PartialEq<N>,
     {
         let stripped = self.stripped.iter();
-<<<<<<< HEAD
-        let stripped = stripped.filter(move |(other, _)| *other == name);
-        let stripped = stripped.map(|(_, value)| value.as_bytes());
-        stripped.chain(self.headers.get_all(name).iter().map(HeaderValue::as_bytes))
-=======
         let mut stripped = stripped
-            .filter(move |(other, _)| other.as_str() == name)
+            .filter(move |(other, _)| *other == name)
             .map(|(_, value)| value)
             .peekable();
         // A field that is named among them and is still there is the same one, not a second.
@@ -67,7 +56,6 @@ impl<'a> Fields<'a> {
         stripped
             .chain(there.into_iter().flatten())
             .map(HeaderValue::as_bytes)
->>>>>>> w-wire
     }
 
     /// Writes the value of the field that `component` names.

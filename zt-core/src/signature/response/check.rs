@@ -126,7 +126,10 @@ impl VerifySettings {
             .iter()
             .filter(|(name, _)| parts.headers.contains_key(name))
             .map(|(_, component)| component);
-        let all = policy.required.iter().chain(asked.signature().filter(|_| !policy.unbound));
+        let all = policy
+            .required
+            .iter()
+            .chain(asked.signature().filter(|_| !policy.unbound));
         for component in all.chain(present) {
             if !candidate.covers(component) {
                 return Err(Invalid::Uncovered(component.to_string().into()));
