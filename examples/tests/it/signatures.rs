@@ -7,6 +7,8 @@
 //!
 //! `cargo test -p zt-examples --test it signatures -- --nocapture` prints a line an exchange.
 
+#![expect(clippy::print_stdout, reason = "says what was exchanged, or skipped")]
+
 #[path = "signatures/ours.rs"]
 mod ours;
 #[path = "signatures/peer.rs"]

@@ -1,9 +1,13 @@
-//! We sign, they verify.
+//! We sign, they verify; they sign their answers, and we verify those.
 
-use std::{convert::identity, net::SocketAddr, time::Duration};
+use std::{
+    convert::{Infallible, identity},
+    net::SocketAddr,
+    time::Duration,
+};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Uri};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, request, response};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::{Value, json};
@@ -11,11 +15,17 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 use zt_core::{
     clock::{Clock as _, ManualClock, SystemClock},
     digest::{ContentDigest, DigestAlgorithm},
-    signature::{base::Component, sign::SignRequestLayer},
+    signature::{
+        Algorithm,
+        base::Component,
+        key::{KeyEntry, KeyRefusal, KeyRing, Purpose},
+        response::{Invalid, NotVerified, ResponsePolicy, VerifyResponseLayer},
+        sign::{SignRequestLayer, TargetError},
+    },
 };
 
 use super::{
-    Keys, REQUESTS,
+    ANSWERS, Keys, REQUESTS,
     peer::{Peer, PeerServer},
 };
 
@@ -207,16 +217,19 @@ pub(super) async fn sign(peer: &Peer, keys: &Keys) {
             DoesNotHoldForNode if !python => DoesNotHold,
             said => said,
         };
-        let (status, answer) = send(&server, keys, case).await;
+        let (status, answer, believed) = send(&server, keys, case).await;
         let refused = answer["refused"].as_str();
         println!(
-            "signed by zt, verified by {}, {}, {}: {status} {}",
+            "signed by zt, verified by {}, {}, {}: {status} {}; the answer, by zt: {}",
             peer.name,
             keys.algorithm.as_str(),
             case.name,
             refused.unwrap_or("-"),
+            if believed { "verified" } else { "not verified" },
         );
         let name = case.name;
+        // An answer to another host than the one that was asked is not even looked at.
+        assert_eq!(believed, name != "another host", "{name}: {answer}");
         match said {
             Accepted | AcceptedByPython | DoesNotHoldForNode => {
                 assert_eq!(status, 200, "{name}: {answer}");
@@ -224,12 +237,14 @@ pub(super) async fn sign(peer: &Peer, keys: &Keys) {
             }
             DoesNotHold => {
                 assert_eq!(status, 401, "{name}: {answer}");
-                let said: &[&str] = match (python, keys.algorithm.as_str()) {
-                    (true, "ed25519") => &["InvalidSignature: "],
-                    (true, _) => &["InvalidSignature: Signature did not match digest."],
-                    (false, _) => &["Error: not verified: false"],
+                let why = match (python, keys.algorithm) {
+                    (true, Algorithm::HmacSha256) => {
+                        "InvalidSignature: Signature did not match digest."
+                    }
+                    (true, _) => "InvalidSignature: ",
+                    (false, _) => "Error: not verified: false",
                 };
-                assert!(said.contains(&refused.unwrap()), "{name}: {answer}");
+                assert_eq!(refused, Some(why), "{name}: {answer}");
             }
             Refused(by_python, by_node) => {
                 assert_eq!(status, 401, "{name}: {answer}");
@@ -266,12 +281,23 @@ fn covers(answer: &Value, server: SocketAddr, case: &Case, keys: &Keys) {
     assert_eq!(parameters["nonce"].as_str().unwrap().len(), 24, "{answer}");
 }
 
-async fn send(server: &PeerServer, keys: &Keys, case: &Case) -> (u16, Value) {
+/// Status, what they say, and whether their answer is believed.
+async fn send(server: &PeerServer, keys: &Keys, case: &Case) -> (u16, Value, bool) {
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let answers = VerifyResponseLayer::new(known_answers(keys), ResponsePolicy::strict());
     let change = case.change;
     let network = service_fn(move |mut request: Request<Full<Bytes>>| {
         change(&mut request);
-        client.request(request)
+        let (sent, body) = request.into_parts();
+        let answer = client.request(Request::from_parts(sent.clone(), body));
+        let answers = answers.clone();
+        async move {
+            let (parts, body) = answer.await.unwrap().into_parts();
+            let text = body.collect().await.unwrap().to_bytes();
+            let believed = is_believed(&answers, &sent, &parts, &text).await;
+            let said: Value = serde_json::from_slice(&text).unwrap();
+            Ok::<_, Infallible>(Response::from_parts(parts, (said, believed)))
+        }
     });
     let layer = SignRequestLayer::new(keys.requests.clone(), REQUESTS).unwrap();
     let uri = format!("http://{}{}", server.address, case.target);
@@ -282,17 +308,43 @@ async fn send(server: &PeerServer, keys: &Keys, case: &Case) -> (u16, Value) {
     if let Some(tag) = case.tag {
         set(&mut request, "x-expect-tag", tag);
     }
-    let exchange = async {
-        let response = (case.layer)(layer).layer(network).oneshot(request).await;
-        let (parts, body) = response.unwrap().into_parts();
-        let text = body.collect().await.unwrap().to_bytes();
-        let answer = serde_json::from_slice(&text).unwrap();
-        (parts.status.as_u16(), answer)
-    };
+    let exchange = (case.layer)(layer).layer(network).oneshot(request);
     let limit = Duration::from_secs(20);
-    tokio::time::timeout(limit, exchange)
-        .await
-        .expect("an answer in time")
+    let response = tokio::time::timeout(limit, exchange).await.unwrap();
+    let (parts, (said, believed)) = response.unwrap().into_parts();
+    (parts.status.as_u16(), said, believed)
+}
+
+fn known_answers(keys: &Keys) -> KeyRing {
+    let entry = KeyEntry::new(ANSWERS, keys.answers.verifying_key(), "payments");
+    KeyRing::new([entry.purposes([Purpose::Responses])]).unwrap()
+}
+
+/// Whether the answer is believed; another one never is.
+async fn is_believed(
+    answers: &VerifyResponseLayer,
+    sent: &request::Parts,
+    parts: &response::Parts,
+    text: &Bytes,
+) -> bool {
+    let answer = |text: &Bytes| Response::from_parts(parts.clone(), Full::new(text.clone()));
+    let another_body = Bytes::from([text, &b" "[..]].concat());
+    let mut another_status = answer(text);
+    *another_status.status_mut() = StatusCode::ACCEPTED;
+    let good = answers.verify(sent, answer(text)).await;
+    let another_body = answers.verify(sent, answer(&another_body)).await;
+    let another_status = answers.verify(sent, another_status).await;
+    if let Err(NotVerified::Target(TargetError::HostDisagrees)) = good {
+        return false;
+    }
+    assert!(good.is_ok(), "{:?}", good.err());
+    let Err(NotVerified::Invalid(Invalid::DigestMismatch)) = another_body else {
+        panic!("{another_body:?}");
+    };
+    let Err(NotVerified::Invalid(Invalid::Key(KeyRefusal::BadSignature))) = another_status else {
+        panic!("{another_status:?}");
+    };
+    true
 }
 
 fn parameter(layer: SignRequestLayer) -> SignRequestLayer {

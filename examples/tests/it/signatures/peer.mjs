@@ -10,6 +10,7 @@ import { json } from "node:stream/consumers";
 const require = createRequire(`${process.env.ZT_NODE_MODULES}/`);
 const { createSigner, createVerifier, httpbis } = require("http-message-signatures");
 
+const ANSWERS = "payments-answers";
 const COMPONENTS = ["@method", "@authority", "@path", "@query"];
 
 // Its verifiers of shared secrets take bytes, the others KeyObjects; `alg` goes by the names of the
@@ -219,15 +220,38 @@ async function verify() {
     for await (const piece of request) pieces.push(piece);
     const { method, headers } = request;
     const url = `http://${headers.host}${request.url}`;
+    const message = { method, url, headers, body: Buffer.concat(pieces) };
+    let [status, said] = [200];
     try {
-      const said = await judge(keys, { method, url, headers, body: Buffer.concat(pieces) });
-      response.end(JSON.stringify(said));
+      said = await judge(keys, message);
     } catch (error) {
-      response.statusCode = 401;
-      response.end(JSON.stringify({ refused: `${error.constructor.name}: ${error.message}` }));
+      [status, said] = [401, { refused: `${error.constructor.name}: ${error.message}` }];
     }
+    const text = JSON.stringify(said);
+    const answered = await signed(keys, { status, text }, message);
+    response.writeHead(status, answered.headers);
+    response.end(text);
   });
   server.listen(0, "127.0.0.1", () => console.log(server.address().port));
+}
+
+function signed(keys, { status, text }, request) {
+  const ofTheRequest = COMPONENTS.map((name) => `"${name}";req`);
+  const own = ["@status", "content-type", "content-digest"];
+  const headers = {
+    "content-type": "application/json",
+    "content-length": String(Buffer.byteLength(text)),
+    "content-digest": digestOf(text),
+  };
+  return httpbis.signMessage(
+    {
+      key: createSigner(material(keys[ANSWERS], "private"), keys[ANSWERS].alg, ANSWERS),
+      fields: [...own, ...ofTheRequest, '"signature";req;key="sig1"'],
+      params: ["created", "keyid", "alg"],
+    },
+    { status, headers },
+    request,
+  );
 }
 
 await { sign, verify }[process.argv[2]]();

@@ -1,8 +1,8 @@
 """The PyPI library http-message-signatures, as a client (`sign`) and as a server (`verify`).
 
 `sign` reads a plan from standard input, sends each of its requests and prints what came of it, one
-line of JSON each. `verify` reads keys and an algorithm, prints its port, and answers each request with what its
-signature covers, until it is killed.
+line of JSON each. `verify` reads keys and an algorithm, prints its port, and answers each request with what
+its signature covers, until it is killed; its answers are signed.
 """
 
 import base64
@@ -25,6 +25,7 @@ ALGORITHMS = {"hmac-sha256": algorithms.HMAC_SHA256, "ed25519": algorithms.ED255
 COMPONENTS = ("@method", "@authority", "@path", "@query")
 # `;req`: of the request that is answered (RFC 9421 section 2.4).
 OF_THE_REQUEST = tuple(f'"{name}";req' for name in COMPONENTS)
+ANSWERS = "payments-answers"
 MAX_AGE = datetime.timedelta(seconds=60)
 
 
@@ -177,6 +178,15 @@ class Request:
         self.headers = handler.headers
 
 
+class Response:
+    """And of a response."""
+
+    def __init__(self, status_code, headers, request):
+        self.status_code = status_code
+        self.headers = headers
+        self.request = request
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     plan = None
@@ -202,9 +212,29 @@ class Handler(http.server.BaseHTTPRequestHandler):
             status = 401
         text = json.dumps(answer).encode()
         self.send_response(status)
+        for name, value in self.signed(status, text).items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
+
+    def signed(self, status, text):
+        response = Response(status, {"Content-Type": "application/json"}, Request(self))
+        signer = HTTPMessageSigner(
+            signature_algorithm=ALGORITHMS[self.plan["alg"]], key_resolver=Keys(self.plan["keys"])
+        )
+        signer.sign(
+            response,
+            key_id=ANSWERS,
+            covered_component_ids=(
+                "@status",
+                "content-type",
+                *OF_THE_REQUEST,
+                '"signature";req;key="sig1"',
+            ),
+            body=text,
+        )
+        return response.headers
 
     do_GET = do_POST = do_PUT = handle_any
 

@@ -80,7 +80,7 @@ impl Peer {
     pub(super) async fn run(&self, what: &str, input: &Value) -> Vec<Value> {
         let child = self.spawn(what, input, Stdio::piped()).await;
         let output = timeout(TO_RUN, child.wait_with_output()).await;
-        let output = output.expect("the script ends in time").unwrap();
+        let output = output.unwrap().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}: {error}", self.name);
         String::from_utf8(output.stdout)
@@ -95,8 +95,8 @@ impl Peer {
         let mut child = self.spawn(what, input, Stdio::inherit()).await;
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let port = timeout(TO_RUN, lines.next_line()).await;
-        let port = port.expect("the server starts in time").unwrap();
-        let port: u16 = port.expect("a port").parse().unwrap();
+        let port = port.unwrap().unwrap();
+        let port: u16 = port.unwrap().parse().unwrap();
         PeerServer {
             address: SocketAddr::from(([127, 0, 0, 1], port)),
             _child: child,
@@ -166,7 +166,7 @@ async fn install(runs: &str, program: &str, arguments: &[&str], there: &Path) ->
     };
     // Whoever names a folder wants them.
     assert!(std::env::var_os(KEPT).is_none(), "{why}");
-    println!("skipped: {}", why.trim());
+    println!("skipped: {why}");
     None
 }
 
@@ -180,6 +180,11 @@ async fn end(program: &str, arguments: &[&str]) -> Result<(), String> {
     let output = timeout(TO_INSTALL, run).await;
     let output = output.map_err(|_| format!("{program} took too long"))?;
     let output = output.map_err(|error| format!("{program}: {error}"))?;
-    let errors = || format!("{program}: {}", String::from_utf8_lossy(&output.stderr));
-    output.status.success().then_some(()).ok_or_else(errors)
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let is_error = |line: &&str| line.to_ascii_lowercase().contains("error");
+    let error = said.lines().find(is_error).unwrap_or("it failed");
+    Err(format!("{program}: {error}"))
 }
