@@ -12,6 +12,7 @@ mod interop;
 mod order;
 mod quickstart;
 mod race;
+mod signatures;
 mod tour;
 mod your_stack;
 
