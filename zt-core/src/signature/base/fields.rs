@@ -26,20 +26,23 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// With `stripped`, which stood in the message when it was signed.
+    /// With `stripped`, which stood in the message when it was signed. Of a field that is still there
+    /// it says nothing new.
     #[must_use]
     pub const fn with_stripped(mut self, stripped: &'a [(HeaderName, HeaderValue)]) -> Self {
         self.stripped = stripped;
         self
     }
 
-    /// The lines of the field `name`, in lower case: those that were taken off, then those that are
-    /// there.
+    /// The lines of the field `name`, in lower case: those that are there, or else those that were
+    /// taken off. Whoever reads the message sees what is there, and nobody sees both.
     pub(in crate::signature) fn lines<'n>(
         &self,
         name: &'n str,
     ) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-        let stripped = self.stripped.iter();
+        let is_there = self.headers.contains_key(name);
+        let stripped = if is_there { &[] } else { self.stripped };
+        let stripped = stripped.iter();
         let stripped = stripped.filter(move |(other, _)| other.as_str() == name);
         let stripped = stripped.map(|(_, value)| value.as_bytes());
         stripped.chain(self.headers.get_all(name).iter().map(HeaderValue::as_bytes))
