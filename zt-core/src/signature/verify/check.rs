@@ -243,7 +243,8 @@ impl Inner {
         let uri = first_uri(parts, cx);
         let authority = self.policy.authority.find(uri, fields, cx)?;
         let message = Message::Request(RequestMessage {
-            method: cx.trail().method(),
+            // The one that is handled, whatever a layer in between made of the one that came.
+            method: &parts.method,
             uri,
             version: parts.version,
             scheme: self.policy.scheme,
