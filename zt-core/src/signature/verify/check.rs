@@ -199,14 +199,13 @@ impl Inner {
         cx: &SecurityContext,
         base: &mut Vec<u8>,
     ) -> Result<Proved, Refused> {
-        let entry = match resolved {
-            Ok(Some(entry)) => entry,
-            Ok(None) => return Err(Refusal::UnknownKey.into()),
-            Err(error) => return Err(Refusal::KeysUnavailable(error.to_string()).into()),
-        };
+        let entry = resolved.map_err(|error| Refusal::KeysUnavailable(error.to_string()))?;
         let params = candidate.params();
         let now = cx.now();
+        // Whether the key is known or not: what a stranger is told depends on the request alone.
         self.write_base(candidate, parts, cx, base)?;
+        let entry = entry.filter(|entry| Some(entry.id()) == params.keyid);
+        let entry = entry.ok_or(Refusal::UnknownKey)?;
         // The key says which algorithm it is for; a message that says another one is refused
         // (RFC 9421 section 3.2, step 6).
         let signature = candidate.signature();
