@@ -108,6 +108,7 @@ impl<'s> Candidate<'s> {
         out: &mut Vec<u8>,
     ) -> Result<(), BaseError> {
         let slots = self.slots();
+        let mut parsed = 0_usize;
         for (index, slot) in slots.iter().enumerate() {
             if let Some(error) = slot.error {
                 return Err(error);
@@ -119,6 +120,10 @@ impl<'s> Candidate<'s> {
                 .any(|other| other.kind == slot.kind && other.identifier(self.scratch) == component)
             {
                 return Err(BaseError::DuplicateComponent);
+            }
+            parsed = parsed.saturating_add(message.parsed_for(&component));
+            if parsed > MAX_PARSED {
+                return Err(BaseError::TooLarge);
             }
             write_start(slot.text.of(&self.scratch.text), out);
             message.write(&component, types, out)?;
@@ -133,6 +138,10 @@ impl<'s> Candidate<'s> {
         slots.unwrap_or_default()
     }
 }
+
+/// Bytes that are parsed for one base, over and over where many components name one field: whoever
+/// asks for that is not known yet.
+const MAX_PARSED: usize = 64 * 1024;
 
 pub(super) fn write_start(component: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(component.as_bytes());

@@ -85,6 +85,9 @@ pub enum BaseError {
     /// A value with bytes outside of ASCII, or with a line end in it (RFC 9421 section 2.5).
     #[error("the signature base is not ASCII")]
     NotAscii,
+    /// More than 64 KiB to parse: many components, each a part of one long field or query.
+    #[error("the components have too much to be parsed")]
+    TooLarge,
     /// A parameter of a signature that no structured string can hold.
     #[error("a parameter is not printable ASCII")]
     ParameterNotAscii,

@@ -26,15 +26,16 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// With `stripped`: all lines of these fields as they stood in the message when it was signed,
-    /// whether they were taken off it, are still there, or others have come in their place.
+    /// With `stripped`, which stood in the message when it was signed. Of a field that is still there
+    /// it says nothing new.
     #[must_use]
     pub const fn with_stripped(mut self, stripped: &'a [(HeaderName, HeaderValue)]) -> Self {
         self.stripped = stripped;
         self
     }
 
-    /// The lines of the field `name`, in lower case.
+    /// The lines of the field `name`, in lower case: those that are there, or else those that were
+    /// taken off. Whoever reads the message sees what is there, and nobody sees both.
     pub(in crate::signature) fn lines<N>(
         &self,
         name: N,
@@ -43,19 +44,12 @@ impl<'a> Fields<'a> {
         N: AsHeaderName + Copy,
         HeaderName: PartialEq<N>,
     {
-        let stripped = self.stripped.iter();
-        let mut stripped = stripped
-            .filter(move |(other, _)| *other == name)
-            .map(|(_, value)| value)
-            .peekable();
-        // A field that is named among them and is still there is the same one, not a second.
-        let there = match stripped.peek() {
-            Some(_) => None,
-            None => Some(self.headers.get_all(name).iter()),
-        };
-        stripped
-            .chain(there.into_iter().flatten())
-            .map(HeaderValue::as_bytes)
+        let is_there = self.headers.contains_key(name);
+        let stripped = if is_there { &[] } else { self.stripped };
+        let stripped = stripped.iter();
+        let stripped = stripped.filter(move |(other, _)| *other == name);
+        let stripped = stripped.map(|(_, value)| value.as_bytes());
+        stripped.chain(self.headers.get_all(name).iter().map(HeaderValue::as_bytes))
     }
 
     /// Writes the value of the field that `component` names.

@@ -6,7 +6,7 @@ use super::{
     component::Component,
     error::BaseError,
     fields::Fields,
-    identifier::{Identifier, Kind, REQ},
+    identifier::{BS, Identifier, KEY, Kind, REQ, SF},
     types::FieldTypes,
 };
 
@@ -113,6 +113,31 @@ impl Message<'_> {
             return Err(BaseError::NotAscii);
         }
         Ok(())
+    }
+}
+
+impl Message<'_> {
+    /// How many bytes of the message have to be parsed for `component`. A plain field is copied, and
+    /// only once.
+    pub(super) fn parsed_for(&self, component: &Identifier<'_>) -> usize {
+        let (request, fields) = match self {
+            Self::Request(request) => (Some(request), request.fields),
+            Self::Response(response) => match &response.request {
+                Some(request) if component.has(REQ) => (Some(request), request.fields),
+                _ => (None, response.fields),
+            },
+        };
+        match component.kind {
+            Kind::Field if component.has(SF | BS | KEY) => {
+                let lengths = fields.lines(component.name).map(<[u8]>::len);
+                lengths.fold(0, usize::saturating_add)
+            }
+            Kind::QueryParam => {
+                let query = request.and_then(|request| request.uri.query());
+                query.map_or(0, str::len)
+            }
+            _ => 0,
+        }
     }
 }
 

@@ -8,18 +8,33 @@ pub(super) fn write_parameter(query: &str, name: &str, out: &mut Vec<u8>) -> Res
     let mut found = None;
     for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
         let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        if encoded(key).eq(name.bytes()) && found.replace(value).is_some() {
+        if is_named(key, name) && found.replace((key, value)).is_some() {
             return Err(BaseError::QueryParamRepeated);
         }
     }
-    let value = found.ok_or(BaseError::QueryParamAbsent)?;
+    let (key, value) = found.ok_or(BaseError::QueryParamAbsent)?;
     // The standard decodes what is no UTF-8 to one replacement character, so `%FF` and `%FE` would be
     // the same: neither is covered.
-    if value.contains('%') && String::from_utf8(decoded(value).collect()).is_err() {
+    if replaced(key).is_some() || replaced(value).is_some() {
         return Err(BaseError::QueryParamEncoding);
     }
     out.extend(encoded(value));
     Ok(())
+}
+
+/// Whether `name` is what `key` says, or what somebody who replaces what is no UTF-8 makes of it.
+fn is_named(key: &str, name: &str) -> bool {
+    encoded(key).eq(name.bytes()) || replaced(key).is_some_and(|key| encode(&key) == name)
+}
+
+/// What is made of `text` where it decodes to no UTF-8.
+fn replaced(text: &str) -> Option<String> {
+    if !text.contains('%') {
+        return None;
+    }
+    let decoded = String::from_utf8(decoded(text).collect());
+    let bytes = decoded.err()?.into_bytes();
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// `text` in the application/x-www-form-urlencoded percent-encode set, a space as `%20`.

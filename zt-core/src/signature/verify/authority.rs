@@ -91,8 +91,13 @@ fn one<'a>(fields: Fields<'a>, name: &str) -> Result<Option<&'a str>, Refusal> {
 
 fn text(line: &[u8]) -> Result<&str, Refusal> {
     std::str::from_utf8(line)
-        .map(str::trim)
+        .map(trim)
         .map_err(|_| Refusal::NoAuthority)
+}
+
+/// Without optional whitespace (RFC 9110 section 5.6.3), which is of ASCII.
+fn trim(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
 }
 
 /// RFC 9112 section 3.2, RFC 9113 section 8.3.1: one host, however often it is said.
@@ -113,14 +118,14 @@ fn forwarded_host(value: &str) -> Result<&str, Refusal> {
     let element = value.rsplit(',').next().unwrap_or(value);
     let mut found = None;
     for pair in element.split(';') {
-        let (name, value) = pair.trim().split_once('=').ok_or(Refusal::NoAuthority)?;
+        let (name, value) = trim(pair).split_once('=').ok_or(Refusal::NoAuthority)?;
         if !name.eq_ignore_ascii_case("host") {
             continue;
         }
         if found.is_some() {
             return Err(Refusal::SeveralAuthorities);
         }
-        let value = value.trim();
+        let value = trim(value);
         let bare = value
             .strip_prefix('"')
             .and_then(|value| value.strip_suffix('"'));

@@ -26,21 +26,61 @@ use crate::{
 pub(super) struct Proved {
     entry: KeyEntry,
     pub(super) principal: Arc<Principal>,
-    pub(super) replay: ReplayKey,
-    pub(super) created: Timestamp,
-    pub(super) until: Timestamp,
+    replay: ReplayKey,
+    created: Timestamp,
+    until: Timestamp,
     /// Whether the digest of the body is covered.
     pub(super) digest: bool,
+    /// Further ones of the same request. They name nobody, and are remembered, or the request
+    /// could come again with one of them alone.
+    others: Vec<Self>,
 }
 
 impl Proved {
-    pub(super) fn sighting(&self, now: Timestamp) -> Sighting<'_> {
-        Sighting {
-            key: self.replay,
-            keyid: self.entry.id(),
-            created: self.created,
-            until: self.until,
+    /// What is to be remembered, each once.
+    pub(super) fn sighting(&self, at: usize, now: Timestamp) -> Option<Sighting<'_>> {
+        let this = std::iter::once(self).chain(&self.others).nth(at)?;
+        Some(Sighting {
+            key: this.replay,
+            keyid: this.entry.id(),
+            created: this.created,
+            until: this.until,
             now,
+        })
+    }
+
+    fn add(&mut self, other: Self) {
+        let mut all = std::iter::once(&*self).chain(&self.others);
+        if all.all(|one| one.replay != other.replay) {
+            self.others.push(other);
+        }
+    }
+}
+
+/// What became of the candidates so far.
+#[derive(Debug, Default)]
+pub(super) struct Looked {
+    /// How many there were.
+    at: usize,
+    found: Option<Box<Proved>>,
+    refused: Option<Refused>,
+}
+
+impl Looked {
+    fn keep(&mut self, judged: Result<Proved, Refused>) {
+        match (judged, &mut self.found) {
+            (Ok(proved), None) => self.found = Some(Box::new(proved)),
+            (Ok(proved), Some(found)) => found.add(proved),
+            (Err(refused), _) => keep_better(&mut self.refused, refused),
+        }
+        self.at += 1;
+    }
+
+    fn end(self) -> Search {
+        match (self.found, self.refused) {
+            (Some(found), _) => Search::Found(found),
+            (None, Some(refused)) => Search::Refused(refused),
+            (None, None) => Search::Refused(Refusal::NotForUs.into()),
         }
     }
 }
@@ -51,10 +91,9 @@ pub(super) enum Search {
     Found(Box<Proved>),
     /// None does.
     Refused(Refused),
-    /// The key of the candidate `at` is being fetched.
+    /// The key of the next candidate is being fetched.
     Asked {
-        at: usize,
-        refused: Option<Refused>,
+        looked: Looked,
         resolving: crate::store::BoxFuture<'static, Resolved>,
     },
 }
@@ -123,14 +162,14 @@ impl Inner {
         })
     }
 
-    /// Looks for a signature that holds, from the candidate `at` on, whose key may be known already.
+    /// Looks for signatures that hold, behind those that were looked at; the key of the next one
+    /// may be known already.
     pub(super) fn search(
         &self,
         parts: &Parts,
         cx: &SecurityContext,
-        mut at: usize,
+        mut looked: Looked,
         mut resolved: Option<Resolved>,
-        mut refused: Option<Refused>,
     ) -> Search {
         with_buffers(|scratch, base| {
             let fields = fields(parts, cx);
@@ -142,41 +181,32 @@ impl Inner {
             let ours = signatures
                 .candidates()
                 .filter(|one| self.policy.takes(&one.params()));
-            for candidate in ours.take(MAX_TRIED).skip(at) {
+            for candidate in ours.take(MAX_TRIED).skip(looked.at) {
                 let resolved = match resolved.take() {
                     Some(resolved) => resolved,
                     None => match self.ask(&candidate, cx.now()) {
                         Ok(Resolving::Now(resolved)) => resolved,
                         Ok(Resolving::Later(resolving)) => {
-                            return Search::Asked {
-                                at,
-                                refused,
-                                resolving,
-                            };
+                            return Search::Asked { looked, resolving };
                         }
                         Err(refusal) => {
-                            keep_better(&mut refused, refusal.into());
-                            at += 1;
+                            looked.keep(Err(refusal.into()));
                             continue;
                         }
                     },
                 };
                 match self.judge(&candidate, resolved, parts, cx, base) {
-                    Ok(proved) => return Search::Found(Box::new(proved)),
                     // Nobody can tell whether this one holds; another one does not change that.
                     Err(
-                        found @ Refused {
+                        refused @ Refused {
                             refusal: Refusal::KeysUnavailable(_),
                             ..
                         },
-                    ) => {
-                        return Search::Refused(found);
-                    }
-                    Err(found) => keep_better(&mut refused, found),
+                    ) => return Search::Refused(refused),
+                    judged => looked.keep(judged),
                 }
-                at += 1;
             }
-            Search::Refused(refused.unwrap_or_else(|| Refusal::NotForUs.into()))
+            looked.end()
         })
     }
 
@@ -199,14 +229,13 @@ impl Inner {
         cx: &SecurityContext,
         base: &mut Vec<u8>,
     ) -> Result<Proved, Refused> {
-        let entry = match resolved {
-            Ok(Some(entry)) => entry,
-            Ok(None) => return Err(Refusal::UnknownKey.into()),
-            Err(error) => return Err(Refusal::KeysUnavailable(error.to_string()).into()),
-        };
+        let entry = resolved.map_err(|error| Refusal::KeysUnavailable(error.to_string()))?;
         let params = candidate.params();
         let now = cx.now();
+        // Whether the key is known or not: what a stranger is told depends on the request alone.
         self.write_base(candidate, parts, cx, base)?;
+        let entry = entry.filter(|entry| Some(entry.id()) == params.keyid);
+        let entry = entry.ok_or(Refusal::UnknownKey)?;
         // The key says which algorithm it is for; a message that says another one is refused
         // (RFC 9421 section 3.2, step 6).
         let signature = candidate.signature();
@@ -228,6 +257,7 @@ impl Inner {
             created,
             until,
             digest: self.covers_digest(candidate),
+            others: Vec::new(),
         })
     }
 
@@ -243,7 +273,8 @@ impl Inner {
         let uri = first_uri(parts, cx);
         let authority = self.policy.authority.find(uri, fields, cx)?;
         let message = Message::Request(RequestMessage {
-            method: cx.trail().method(),
+            // The one that is handled, whatever a layer in between made of the one that came.
+            method: &parts.method,
             uri,
             version: parts.version,
             scheme: self.policy.scheme,

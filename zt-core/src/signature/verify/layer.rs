@@ -9,7 +9,7 @@ use http::request::Parts;
 use super::{
     ConfigError, SignaturePolicy,
     body::SignedBody,
-    check::{Proved, Refused, Search, digest_forms},
+    check::{Looked, Proved, Search, digest_forms},
     refusal::Refusal,
 };
 use crate::{
@@ -95,21 +95,12 @@ impl VerifySignatureLayer {
     }
 
     fn verify(&self, parts: &Parts, cx: &mut SecurityContext) -> Step<Arc<Principal>> {
-        match self.0.search(parts, cx, 0, None, None) {
-            Search::Found(proved) => match self.0.record(&proved, cx) {
-                Recording::Now(verdict) => self.0.admit(&proved, verdict, cx).into(),
-                Recording::Later(future) => self.later(Wait::Replay { future, proved }),
-            },
-            Search::Refused(refused) => self.0.answers.denial(refused).into(),
-            Search::Asked {
-                at,
-                refused,
-                resolving,
-            } => self.later(Wait::Key {
-                at,
-                refused,
-                future: resolving,
-            }),
+        match self
+            .0
+            .proceed(self.0.search(parts, cx, Looked::default(), None), cx)
+        {
+            Next::Done(result) => result.into(),
+            Next::Wait(wait) => self.later(wait),
         }
     }
 
@@ -119,42 +110,19 @@ impl VerifySignatureLayer {
         let mut wait = Some(wait);
         Step::Later(Later::poll_fn(move |task, parts, cx| {
             while let Some(waiting) = wait.as_mut() {
-                match ready!(waiting.poll(task)) {
-                    Ready::Verdict(verdict) => {
-                        let Some(Wait::Replay { proved, .. }) = wait.take() else {
-                            break;
-                        };
-                        return Poll::Ready(inner.admit(&proved, verdict, cx));
+                let ready = ready!(waiting.poll(task));
+                let next = match (ready, wait.take()) {
+                    (Ready::Key(resolved), Some(Wait::Key { looked, .. })) => {
+                        inner.proceed(inner.search(parts, cx, looked, Some(resolved)), cx)
                     }
-                    Ready::Key(resolved) => {
-                        let Some(Wait::Key { at, refused, .. }) = wait.take() else {
-                            break;
-                        };
-                        match inner.search(parts, cx, at, Some(resolved), refused) {
-                            Search::Refused(refused) => {
-                                return Poll::Ready(Err(inner.answers.denial(refused)));
-                            }
-                            Search::Asked {
-                                at,
-                                refused,
-                                resolving: future,
-                            } => {
-                                wait = Some(Wait::Key {
-                                    at,
-                                    refused,
-                                    future,
-                                });
-                            }
-                            Search::Found(proved) => match inner.record(&proved, cx) {
-                                Recording::Now(verdict) => {
-                                    return Poll::Ready(inner.admit(&proved, verdict, cx));
-                                }
-                                Recording::Later(future) => {
-                                    wait = Some(Wait::Replay { future, proved });
-                                }
-                            },
-                        }
+                    (Ready::Verdict(verdict), Some(Wait::Replay { at, proved, .. })) => {
+                        inner.after(verdict, at, proved, cx)
                     }
+                    _ => break,
+                };
+                match next {
+                    Next::Done(result) => return Poll::Ready(result),
+                    Next::Wait(next) => wait = Some(next),
                 }
             }
             Poll::Ready(Err(Denial::misordered(
@@ -166,14 +134,21 @@ impl VerifySignatureLayer {
 
 const REALM: &str = "api";
 
+/// An answer, or something to wait for.
+enum Next {
+    Done(Result<Arc<Principal>, Denial>),
+    Wait(Wait),
+}
+
 /// What is waited for.
 enum Wait {
     Key {
-        at: usize,
-        refused: Option<Refused>,
+        looked: Looked,
         future: BoxFuture<'static, Resolved>,
     },
     Replay {
+        /// Which of the signatures.
+        at: usize,
         future: BoxFuture<'static, Verdict>,
         proved: Box<Proved>,
     },
@@ -194,30 +169,54 @@ impl Wait {
 }
 
 impl Inner {
-    fn record(&self, proved: &Proved, cx: &SecurityContext) -> Recording {
-        self.replays.record(&proved.sighting(cx.now()))
+    fn proceed(&self, search: Search, cx: &mut SecurityContext) -> Next {
+        match search {
+            Search::Found(proved) => self.record(0, proved, cx),
+            Search::Refused(refused) => Next::Done(Err(self.answers.denial(refused))),
+            Search::Asked { looked, resolving } => Next::Wait(Wait::Key {
+                looked,
+                future: resolving,
+            }),
+        }
     }
 
-    fn admit(
-        &self,
-        proved: &Proved,
-        verdict: Verdict,
-        cx: &mut SecurityContext,
-    ) -> Result<Arc<Principal>, Denial> {
-        let refusal = match verdict {
-            Verdict::Fresh => {
-                let body = if proved.digest {
-                    &self.covered
-                } else {
-                    &self.uncovered
-                };
-                cx.owe_body(Arc::clone(body) as _)?;
-                return Ok(Arc::clone(&proved.principal));
+    /// Remembers the signatures from `at` on; with the last one the request passes.
+    fn record(&self, mut at: usize, proved: Box<Proved>, cx: &mut SecurityContext) -> Next {
+        while let Some(sighting) = proved.sighting(at, cx.now()) {
+            match self.replays.record(&sighting) {
+                Recording::Now(Verdict::Fresh) => at += 1,
+                Recording::Now(verdict) => return self.after(verdict, at, proved, cx),
+                Recording::Later(future) => {
+                    return Next::Wait(Wait::Replay { at, future, proved });
+                }
             }
+        }
+        Next::Done(self.admit(&proved, cx))
+    }
+
+    fn after(
+        &self,
+        verdict: Verdict,
+        at: usize,
+        proved: Box<Proved>,
+        cx: &mut SecurityContext,
+    ) -> Next {
+        let refusal = match verdict {
+            Verdict::Fresh => return self.record(at + 1, proved, cx),
             Verdict::Replayed => Refusal::Replayed,
             Verdict::Unavailable(why) => Refusal::ReplayUnavailable(why),
         };
-        Err(self.answers.denial(refusal.into()))
+        Next::Done(Err(self.answers.denial(refusal.into())))
+    }
+
+    fn admit(&self, proved: &Proved, cx: &mut SecurityContext) -> Result<Arc<Principal>, Denial> {
+        let body = if proved.digest {
+            &self.covered
+        } else {
+            &self.uncovered
+        };
+        cx.owe_body(Arc::clone(body) as _)?;
+        Ok(Arc::clone(&proved.principal))
     }
 }
 

@@ -25,8 +25,9 @@
 //!    component twice, no `@query-param` of a name that the query repeats, no trailer;
 //! 9. the host is known and unambiguous, from where the [policy](AuthoritySource) takes it;
 //! 10. the signature holds over the base that all of this gives;
-//! 11. it was not seen before (`replayed`), which the memory can tell (`replay-unavailable`); the
-//!     request is remembered now, before a byte of its body is read;
+//! 11. neither it nor another of the four that holds was seen before (`replayed`), which the memory
+//!     can tell (`replay-unavailable`); all of them are remembered now, before a byte of the body
+//!     is read;
 //! 12. where there is a body, `content-digest` is covered, and where `content-digest` is covered,
 //!     the body has each of its `sha-256` and `sha-512` digests (`signature-invalid`; also
 //!     `body-too-large`, `request-timeout`).
@@ -107,7 +108,8 @@
 //! # What it does not do
 //!
 //! It does not verify what no signature covers: further fields, trailers, and the order of fields
-//! of different names. It does not normalise paths. `@request-target` of the absolute form is what
+//! of different names. Nor whether a covered field came as one line with commas or as several: where
+//! a handler reads only the first line, cover it with `;bs`. It does not normalise paths. `@request-target` of the absolute form is what
 //! [`http::Uri`] keeps of it, with the scheme in lower case. A memory in one process knows nothing
 //! of what another process accepted: several instances need a
 //! [shared one](crate::signature::replay::SharedReplays).

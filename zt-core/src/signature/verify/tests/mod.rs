@@ -1,5 +1,6 @@
 //! A client that knows nothing of the code under test: it writes signature bases as text.
 
+mod attacks;
 mod body;
 mod configured;
 mod keys;
