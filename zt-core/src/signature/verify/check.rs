@@ -31,9 +31,20 @@ pub(super) struct Proved {
     pub(super) until: Timestamp,
     /// Whether the digest of the body is covered.
     pub(super) digest: bool,
+    /// Further signatures of the message that hold: with this one taken off, each of them would
+    /// let it pass again.
+    pub(super) also: Vec<Proved>,
 }
 
 impl Proved {
+    /// Another signature of the same message. One that is there under another label is the same.
+    fn add(&mut self, other: Self) {
+        let known = self.replay == other.replay;
+        if !known && self.also.iter().all(|one| one.replay != other.replay) {
+            self.also.push(other);
+        }
+    }
+
     pub(super) fn sighting(&self, now: Timestamp) -> Sighting<'_> {
         Sighting {
             key: self.replay,
@@ -54,6 +65,7 @@ pub(super) enum Search {
     /// The key of the candidate `at` is being fetched.
     Asked {
         at: usize,
+        found: Option<Box<Proved>>,
         refused: Option<Refused>,
         resolving: crate::store::BoxFuture<'static, Resolved>,
     },
@@ -123,13 +135,15 @@ impl Inner {
         })
     }
 
-    /// Looks for a signature that holds, from the candidate `at` on, whose key may be known already.
+    /// Looks for the signatures that hold, from the candidate `at` on, whose key may be known
+    /// already. The first one counts, and all of them are remembered.
     pub(super) fn search(
         &self,
         parts: &Parts,
         cx: &SecurityContext,
         mut at: usize,
         mut resolved: Option<Resolved>,
+        mut found: Option<Box<Proved>>,
         mut refused: Option<Refused>,
     ) -> Search {
         with_buffers(|scratch, base| {
@@ -150,6 +164,7 @@ impl Inner {
                         Ok(Resolving::Later(resolving)) => {
                             return Search::Asked {
                                 at,
+                                found,
                                 refused,
                                 resolving,
                             };
@@ -162,19 +177,25 @@ impl Inner {
                     },
                 };
                 match self.judge(&candidate, resolved, parts, cx, base) {
-                    Ok(proved) => return Search::Found(Box::new(proved)),
+                    Ok(proved) => match &mut found {
+                        None => found = Some(Box::new(proved)),
+                        Some(first) => first.add(proved),
+                    },
                     // Nobody can tell whether this one holds; another one does not change that.
                     Err(
-                        found @ Refused {
+                        why @ Refused {
                             refusal: Refusal::KeysUnavailable(_),
                             ..
                         },
                     ) => {
-                        return Search::Refused(found);
+                        return Search::Refused(why);
                     }
-                    Err(found) => keep_better(&mut refused, found),
+                    Err(why) => keep_better(&mut refused, why),
                 }
                 at += 1;
+            }
+            if let Some(found) = found {
+                return Search::Found(found);
             }
             Search::Refused(refused.unwrap_or_else(|| Refusal::NotForUs.into()))
         })
@@ -228,6 +249,7 @@ impl Inner {
             created,
             until,
             digest: self.covers_digest(candidate),
+            also: Vec::new(),
         })
     }
 

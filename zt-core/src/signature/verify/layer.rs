@@ -101,7 +101,7 @@ impl VerifySignatureLayer {
     }
 
     fn verify(&self, parts: &Parts, cx: &mut SecurityContext) -> Step<Arc<Principal>> {
-        match self.0.search(parts, cx, 0, None, None) {
+        match self.0.search(parts, cx, 0, None, None, None) {
             Search::Found(proved) => match self.0.record(&proved, cx) {
                 Recording::Now(verdict) => self.0.admit(&proved, verdict, cx).into(),
                 Recording::Later(future) => self.later(Wait::Replay { future, proved }),
@@ -109,10 +109,12 @@ impl VerifySignatureLayer {
             Search::Refused(refused) => self.0.answers.denial(refused).into(),
             Search::Asked {
                 at,
+                found,
                 refused,
                 resolving,
             } => self.later(Wait::Key {
                 at,
+                found,
                 refused,
                 future: resolving,
             }),
@@ -133,20 +135,25 @@ impl VerifySignatureLayer {
                         return Poll::Ready(inner.admit(&proved, verdict, cx));
                     }
                     Ready::Key(resolved) => {
-                        let Some(Wait::Key { at, refused, .. }) = wait.take() else {
+                        let Some(Wait::Key {
+                            at, found, refused, ..
+                        }) = wait.take()
+                        else {
                             break;
                         };
-                        match inner.search(parts, cx, at, Some(resolved), refused) {
+                        match inner.search(parts, cx, at, Some(resolved), found, refused) {
                             Search::Refused(refused) => {
                                 return Poll::Ready(Err(inner.answers.denial(refused)));
                             }
                             Search::Asked {
                                 at,
+                                found,
                                 refused,
                                 resolving: future,
                             } => {
                                 wait = Some(Wait::Key {
                                     at,
+                                    found,
                                     refused,
                                     future,
                                 });
@@ -172,10 +179,23 @@ impl VerifySignatureLayer {
 
 const REALM: &str = "api";
 
+/// Fresh where all are: a message with several signatures is one message.
+async fn worst(recordings: Vec<Recording>) -> Verdict {
+    let mut verdict = Verdict::Fresh;
+    for recording in recordings {
+        let next = recording.verdict().await;
+        if verdict == Verdict::Fresh {
+            verdict = next;
+        }
+    }
+    verdict
+}
+
 /// What is waited for.
 enum Wait {
     Key {
         at: usize,
+        found: Option<Box<Proved>>,
         refused: Option<Refused>,
         future: BoxFuture<'static, Resolved>,
     },
@@ -201,7 +221,14 @@ impl Wait {
 
 impl Inner {
     fn record(&self, proved: &Proved, cx: &SecurityContext) -> Recording {
-        self.replays.record(&proved.sighting(cx.now()))
+        let first = self.replays.record(&proved.sighting(cx.now()));
+        if proved.also.is_empty() {
+            return first;
+        }
+        let also = proved.also.iter();
+        let also = also.map(|one| self.replays.record(&one.sighting(cx.now())));
+        let all: Vec<_> = std::iter::once(first).chain(also).collect();
+        Recording::Later(Box::pin(worst(all)))
     }
 
     fn admit(

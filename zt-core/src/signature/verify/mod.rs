@@ -26,7 +26,8 @@
 //! 9. the host is known and unambiguous, from where the [policy](AuthoritySource) takes it;
 //! 10. the signature holds over the base that all of this gives;
 //! 11. it was not seen before (`replayed`), which the memory can tell (`replay-unavailable`); the
-//!     request is remembered now, before a byte of its body is read;
+//!     request is remembered now, before a byte of its body is read, by each of its first four
+//!     signatures that holds: with one taken off it is the same request;
 //! 12. where there is a body, `content-digest` is covered, and where `content-digest` is covered,
 //!     the body has each of its `sha-256` and `sha-512` digests (`signature-invalid`; also
 //!     `body-too-large`, `request-timeout`).

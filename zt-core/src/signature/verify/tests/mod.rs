@@ -1,6 +1,7 @@
 //! A client that knows nothing of the code under test: it writes signature bases as text.
 
 mod body;
+mod copies;
 mod keys;
 mod places;
 mod refusals;
