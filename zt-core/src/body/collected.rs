@@ -144,6 +144,7 @@ where
         task: &mut Context<'_>,
     ) -> Poll<Result<CollectedBody, Unread>> {
         let mut this = self.project();
+        let mut hollow = 0;
         loop {
             let read = this.pieces.as_ref().len();
             let left = this.limits.bytes.saturating_sub(read);
@@ -151,7 +152,15 @@ where
             if declared > left as u64 {
                 return Poll::Ready(Err(Unread::TooLarge(None)));
             }
-            let frame = match this.body.as_mut().poll_frame(task) {
+            // Neither the limit nor the deadline would end pieces without content that never have
+            // to be waited for.
+            let next = if hollow < HOLLOW {
+                this.body.as_mut().poll_frame(task)
+            } else {
+                task.waker().wake_by_ref();
+                Poll::Pending
+            };
+            let frame = match next {
                 Poll::Ready(Some(Ok(frame))) => frame,
                 Poll::Ready(Some(Err(error))) => {
                     return Poll::Ready(Err(Unread::Broken(error.into())));
@@ -173,6 +182,7 @@ where
                 Ok(mut data) => {
                     // A `Bytes` gives itself away here; nothing is copied.
                     let data = data.copy_to_bytes(data.remaining());
+                    hollow += u32::from(data.is_empty());
                     if data.len() > left {
                         return Poll::Ready(Err(Unread::TooLarge(Some(data))));
                     }
@@ -181,11 +191,17 @@ where
                     this.pieces
                         .add(data, read.saturating_add(declared).min(16 * 1024));
                 }
-                Err(frame) => *this.trailers = frame.into_trailers().ok(),
+                Err(frame) => {
+                    hollow += 1;
+                    *this.trailers = frame.into_trailers().ok();
+                }
             }
         }
     }
 }
+
+/// How many pieces without content are taken in one go, before others have their turn.
+pub(crate) const HOLLOW: u32 = 32;
 
 impl Pieces {
     fn as_ref(&self) -> &[u8] {

@@ -11,7 +11,7 @@ pub use self::{
     response::ZtBody,
 };
 pub(crate) use self::{
-    collected::{Reading, Unread, broken},
+    collected::{HOLLOW, Reading, Unread, broken},
     response::{Settle, Tail},
 };
 

@@ -180,6 +180,15 @@ where
                 });
             }
         };
+        // What was made of a request's body that nobody proved does not end as if it were good,
+        // also where whoever made it swallowed the error.
+        if !matches!(frame, Some(Err(_)))
+            && let Some(denial) = tail.trail.body_refused()
+        {
+            let error = denial.clone().into();
+            tail.settle(End::Cut, None);
+            return Poll::Ready(Some(Err(error)));
+        }
         match &frame {
             None => tail.settle(End::Complete, None),
             Some(Err(_)) => tail.settle(End::BodyError, None),

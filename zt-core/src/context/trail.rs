@@ -58,6 +58,7 @@ pub struct Trail {
     pub(super) handler: AtomicU8,
     pub(super) decided: AtomicBool,
     pub(super) body_exceeded: AtomicBool,
+    pub(super) body_streams: AtomicBool,
     pub(super) body_refused: OnceLock<Denial>,
     pub(super) watched: AtomicBool,
 }
@@ -106,6 +107,7 @@ impl Trail {
             handler: AtomicU8::new(0),
             decided: AtomicBool::new(false),
             body_exceeded: AtomicBool::new(false),
+            body_streams: AtomicBool::new(false),
             body_refused: OnceLock::new(),
             watched: AtomicBool::new(false),
         }
@@ -267,6 +269,15 @@ impl Trail {
 
     pub(crate) fn body_exceeded(&self) {
         self.body_exceeded.store(true, Ordering::Release);
+    }
+
+    /// Notes that the request's body is verified while the handler reads it.
+    pub(crate) fn stream_body(&self) {
+        self.body_streams.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn streams_body(&self) -> bool {
+        self.body_streams.load(Ordering::Acquire)
     }
 
     pub(crate) fn refuse_body(&self, denial: Denial) {

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use super::{ContentDigest, ContentHasher};
-use crate::body::BoxError;
+use crate::body::{BoxError, HOLLOW};
 
 /// A body does not have its digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -106,6 +106,7 @@ where
         task: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut this = self.project();
+        let mut hollow = 0;
         loop {
             match this.state {
                 State::Failed => return Poll::Ready(None),
@@ -117,7 +118,15 @@ where
                 State::Flowing(hasher) => match ready!(this.inner.as_mut().poll_frame(task)) {
                     Some(Ok(frame)) => match frame.into_data() {
                         // An empty piece behind the last one must not set the last one free.
-                        Ok(data) if data.is_empty() => continue,
+                        Ok(data) if data.is_empty() => {
+                            hollow += 1;
+                            if hollow == HOLLOW {
+                                // Others have their turn, the reader's own deadline among them.
+                                task.waker().wake_by_ref();
+                                return Poll::Pending;
+                            }
+                            continue;
+                        }
                         Ok(data) => {
                             hasher.update(&data);
                             let next = if *this.withholds {
@@ -144,21 +153,23 @@ where
                     None => {}
                 },
             }
-            // The inner body has ended.
-            let State::Flowing(hasher) = std::mem::replace(this.state, State::Ended) else {
+            // The inner body has ended. Failed until it is known to be the one that was digested:
+            // whoever is told of another may panic, and somebody poll again.
+            let State::Flowing(hasher) = std::mem::replace(this.state, State::Failed) else {
                 continue;
             };
             if hasher.finish() {
+                *this.state = State::Ended;
                 continue;
             }
             let told = this.on_unproved.take();
             let error = told.and_then(|told| told(Unproved::Mismatch));
             if *this.withholds {
-                *this.state = State::Failed;
                 (*this.withheld, *this.trailers) = (None, None);
                 let error = error.unwrap_or_else(|| DigestMismatch.into());
                 return Poll::Ready(Some(Err(error)));
             }
+            *this.state = State::Ended;
         }
     }
 

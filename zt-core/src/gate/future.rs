@@ -430,8 +430,12 @@ where
     } else {
         None
     };
+    // An answer that streams may be made of a body that turns out to be another. Where that is
+    // known already, this is what was answered in its place.
+    let trail = cx.trail();
+    let streams = !ends && trail.streams_body() && trail.body_refused().is_none();
     let tail = match (guards, watch) {
-        (None, None) => None,
+        (None, None) if !streams => None,
         (guards, watch) => {
             let tail: Box<Tail<dyn Settle>> = Box::new(Tail {
                 trail: Arc::clone(cx.trail()),

@@ -16,7 +16,8 @@
 //! A refusal is what the proof says ([`ProveBody::mismatch`]). In stream mode the handler runs
 //! already: its body fails, nothing more is handed on, and the denial takes the place of its
 //! answer, also where it swallowed the error. Only a head that has left already cannot be taken
-//! back: of an answer that echoes the body as it comes, the body breaks off.
+//! back: an answer that is made of the body as it comes breaks off, also where it swallowed the
+//! error.
 //!
 //! **What stream mode means.** A handler that acts on early pieces acts on bytes that nobody has
 //! verified. What it never sees is the end: what it does once the body has ended, it does for the
@@ -160,7 +161,10 @@ where
         if !cx.owes_body() {
             return Step::Now(Ok(None));
         }
-        let present = !body.is_end_stream();
+        // One that was collected is there to be looked at, also where its stream was read.
+        let collected = body.as_collected();
+        let present = !body.is_end_stream()
+            || collected.is_some_and(|collected| !collected.bytes().is_empty());
         let plans = match Plans::of(cx.take_owed(), parts, present, cx) {
             Ok(plans) => plans,
             Err(denial) => return denial.into(),
@@ -298,6 +302,9 @@ impl Plans {
         B::Error: Into<BoxError>,
     {
         let observing = cx.is_observing();
+        if !observing {
+            cx.trail().stream_body();
+        }
         for Open { by, digest, .. } in self.proofs.into_iter().flatten() {
             let Some(digest) = digest else { continue };
             let trail = Arc::clone(cx.trail());

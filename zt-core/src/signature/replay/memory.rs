@@ -82,6 +82,8 @@ struct Inner {
     window: Duration,
     /// Nothing that was created at or before it is accepted.
     horizon: Option<Timestamp>,
+    /// How much later than the start that is.
+    skew: Option<Duration>,
     limits: ReplayLimits,
     seed: RandomState,
     shards: Box<[Mutex<Shard>]>,
@@ -159,7 +161,7 @@ impl MemoryReplays {
     #[must_use]
     pub fn new(window: Duration, future_skew: Duration, started: Timestamp) -> Self {
         let horizon = Some(started + future_skew);
-        Self::build(window, horizon, ReplayLimits::default())
+        Self::build(window, horizon, Some(future_skew), ReplayLimits::default())
     }
 
     /// An empty memory for keys that were made in this very process and that nobody else
@@ -171,19 +173,25 @@ impl MemoryReplays {
     /// the same key.
     #[must_use]
     pub fn for_new_keys(window: Duration) -> Self {
-        Self::build(window, None, ReplayLimits::default())
+        Self::build(window, None, None, ReplayLimits::default())
     }
 
     /// An empty memory like this one, with other limits.
     #[must_use]
     pub fn with_limits(self, limits: ReplayLimits) -> Self {
-        Self::build(self.0.window, self.0.horizon, limits)
+        Self::build(self.0.window, self.0.horizon, self.0.skew, limits)
     }
 
-    fn build(window: Duration, horizon: Option<Timestamp>, limits: ReplayLimits) -> Self {
+    fn build(
+        window: Duration,
+        horizon: Option<Timestamp>,
+        skew: Option<Duration>,
+        limits: ReplayLimits,
+    ) -> Self {
         Self(Arc::new(Inner {
             window: window.max(MIN_WINDOW),
             horizon,
+            skew,
             limits,
             seed: RandomState::new(),
             shards: (0..SHARDS)
@@ -225,6 +233,10 @@ impl ReplayMemory for MemoryReplays {
 
     fn window(&self) -> Option<Duration> {
         Some(self.0.window)
+    }
+
+    fn future_skew(&self) -> Option<Duration> {
+        self.0.skew
     }
 }
 

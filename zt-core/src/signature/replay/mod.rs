@@ -175,4 +175,11 @@ pub trait ReplayMemory: fmt::Debug + Send + Sync + 'static {
     fn window(&self) -> Option<Duration> {
         None
     }
+
+    /// How far ahead a message may have been dated that an earlier process has accepted, where
+    /// this memory counts on that; `None` where it does not. A message that is dated further ahead
+    /// would pass once more after a restart, so whoever asks compares first, when it is built.
+    fn future_skew(&self) -> Option<Duration> {
+        None
+    }
 }

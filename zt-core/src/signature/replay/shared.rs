@@ -21,7 +21,8 @@ use crate::{
 /// **Clocks.** Entries expire by the store's clock, and a message by that of whoever verifies. An
 /// entry lives for a [margin](Self::with_margin) longer than its message, 30 s unless told. A
 /// store whose clock is further ahead than the margin forgets too early; further still, it never
-/// remembers at all. Watch the clocks, or make the margin larger.
+/// remembers at all. Watch the clocks, or make the margin larger. A request that came in time and
+/// was held up until its message has ended is refused.
 ///
 /// **Restarts.** Nothing is refused at the start of a process, for the store outlives it. One that
 /// does not, as [`MemoryStore`](crate::store::MemoryStore), or that loses writes when it fails
@@ -37,10 +38,12 @@ pub struct SharedReplays {
     margin: Duration,
     deadline: Duration,
     horizon: Option<Timestamp>,
+    skew: Option<Duration>,
 }
 
 impl SharedReplays {
-    /// Over `store`, in the namespace `default`; `clock` times the deadline. Processes that accept
+    /// Over `store`, in the namespace `default`; `clock` is the one that requests are timed by, and
+    /// times the deadline. Processes that accept
     /// the same messages share a namespace, others do not need to.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: impl Clock) -> Self {
@@ -51,6 +54,7 @@ impl SharedReplays {
             margin: Duration::from_secs(30),
             deadline: Duration::from_secs(1),
             horizon: None,
+            skew: None,
         }
     }
 
@@ -94,6 +98,7 @@ impl SharedReplays {
     pub fn empty_before(self, started: Timestamp, future_skew: Duration) -> Self {
         Self {
             horizon: Some(started + future_skew),
+            skew: Some(future_skew),
             ..self
         }
     }
@@ -121,10 +126,20 @@ impl ReplayMemory for SharedReplays {
         {
             return Recording::Now(Verdict::Unavailable(super::memory::TOO_EARLY));
         }
+        // A request is judged by the time at which it came. One that was held up since, by keys or
+        // by a queue, may be the copy of one that the store has forgotten.
+        let last = sighting.until.max(sighting.now);
+        if !self.clock.now().is_ok_and(|now| now <= last) {
+            return Recording::Now(Verdict::Unavailable(TOO_LATE));
+        }
         let key = format!("{}{:x}", self.prefix, sighting.key);
         // A request's time that is long past must not make an entry that has ended already.
-        let expires = sighting.until.max(sighting.now) + self.margin;
+        let expires = last + self.margin;
         Recording::Later(Box::pin(self.clone().put(key, expires)))
+    }
+
+    fn future_skew(&self) -> Option<Duration> {
+        self.skew
     }
 }
 
@@ -148,6 +163,8 @@ pub struct NamespaceError(Box<str>);
 const MAX_NAMESPACE: usize = 400;
 const MIN_MARGIN: Duration = Duration::from_secs(5);
 
+pub(super) const TOO_LATE: &str =
+    "the request was held up until the store may have forgotten the message";
 pub(super) const STORE_FULL: &str = "the store of the replay memory is full";
 pub(super) const STORE_FAILED: &str = "the store of the replay memory failed";
 pub(super) const STORE_LATE: &str = "the store of the replay memory did not answer in time";

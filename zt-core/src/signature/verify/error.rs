@@ -12,6 +12,15 @@ pub enum ConfigError {
         /// Maximum age and future skew of the policy.
         policy: Duration,
     },
+    /// The memory counts on a smaller skew: what is dated further ahead could come again after a
+    /// restart.
+    #[error("the replay memory counts on a skew of {memory:?}, and the policy allows {policy:?}")]
+    MemorySkew {
+        /// The skew that the memory was made with.
+        memory: Duration,
+        /// The future skew of the policy.
+        policy: Duration,
+    },
     /// The policy asks for no component.
     #[error("a signature that covers nothing says nothing of a request")]
     NothingCovered,

@@ -56,8 +56,8 @@ impl VerifySignatureLayer {
     ///
     /// # Errors
     ///
-    /// Where the memory forgets before the policy does, the fixed authority is none, or the policy
-    /// cannot be told to clients.
+    /// Where the memory forgets before the policy does or counts on a smaller skew, the fixed
+    /// authority is none, or the policy cannot be told to clients.
     pub fn new(
         policy: SignaturePolicy,
         keys: impl KeyResolver,
@@ -69,6 +69,14 @@ impl VerifySignatureLayer {
             return Err(ConfigError::MemoryTooShort {
                 memory,
                 policy: policy.replay_window(),
+            });
+        }
+        if let Some(memory) = replays.future_skew()
+            && memory < policy.future_skew
+        {
+            return Err(ConfigError::MemorySkew {
+                memory,
+                policy: policy.future_skew,
             });
         }
         policy.authority.check()?;

@@ -142,6 +142,11 @@ impl WebhookBuilder {
         if self.memory.window().is_some_and(|window| window < needed) {
             return Err(WebhookError::MemoryTooShort(needed));
         }
+        if let (Some(Tolerance { ahead, .. }), Some(skew)) = (tolerance, self.memory.future_skew())
+            && skew < ahead
+        {
+            return Err(WebhookError::MemorySkew(ahead));
+        }
         let keyid: Arc<str> = format!("webhook/{}/{}", self.format, self.subject).into();
         let principal =
             Principal::assertion(PrincipalKind::Service, self.subject, AuthMethod::Signature)

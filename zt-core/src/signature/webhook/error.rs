@@ -47,6 +47,10 @@ pub enum WebhookError {
     /// The replay memory forgets before a webhook has become too old.
     #[error("the replay memory must reach over {} s", .0.as_secs())]
     MemoryTooShort(Duration),
+    /// The replay memory counts on a smaller skew: what is dated further ahead could come again
+    /// after a restart.
+    #[error("the replay memory must count on a skew of {} s", .0.as_secs())]
+    MemorySkew(Duration),
     /// No body could be read.
     #[error("the bounds of the body leave no room for one")]
     Body,

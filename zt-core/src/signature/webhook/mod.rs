@@ -84,8 +84,8 @@
 //!
 //! A memory of one process refuses what is dated before its start, and for the skew that it was
 //! made with after it (`replay-unavailable`, 503). Its skew has to be at least the layer's
-//! [`future_skew`](WebhookBuilder::future_skew), which is the tolerance where nothing else is
-//! said: choose a few seconds, or a memory over a store.
+//! [`future_skew`](WebhookBuilder::future_skew), or the layer cannot be built; that is the tolerance
+//! where nothing else is said: choose a few seconds, or a memory over a store.
 //!
 //! **Standards.** Standard Webhooks 1.0.0 (signature scheme, webhook headers, verifying); GitHub's
 //! "Validating webhook deliveries"; Stripe's "Verify webhook signatures manually"; RFC 2104

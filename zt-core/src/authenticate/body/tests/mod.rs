@@ -1,5 +1,6 @@
 //! What is verified of a body, and what becomes of one that is not.
 
+mod attacks;
 mod collecting;
 mod finishing;
 mod observing;

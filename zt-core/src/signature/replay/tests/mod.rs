@@ -1,3 +1,4 @@
+mod attacks;
 mod broken;
 mod memory;
 mod model;

@@ -1,3 +1,4 @@
+mod attacks;
 mod client;
 mod server;
 mod wire;

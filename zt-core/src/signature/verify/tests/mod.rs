@@ -3,6 +3,7 @@
 mod attacks;
 mod body;
 mod configured;
+mod copies;
 mod keys;
 mod places;
 mod refusals;

@@ -1,3 +1,4 @@
+mod attacks;
 mod claim;
 mod config;
 mod known;
