@@ -1,5 +1,6 @@
 //! What is read of `Signature-Input` and `Signature` is the same when its canonical form is read
-//! again, and takes no more memory than a few times its length.
+//! again, and when it is read without the short way, and takes no more memory than a few times its
+//! length.
 //!
 //! Lines: `Signature-Input`, `Signature`, each again.
 
@@ -8,7 +9,7 @@
 use http::{HeaderMap, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 use zt_core::signature::base::{
-    Component, FieldLimits, Fields, InputBuilder, SIGNATURE, SIGNATURE_INPUT, Scratch, Signatures,
+    Component, FieldError, FieldLimits, Fields, InputBuilder, SIGNATURE, SIGNATURE_INPUT, Scratch, Signatures,
 };
 
 fuzz_target!(|input: &[u8]| {
@@ -21,6 +22,16 @@ fuzz_target!(|input: &[u8]| {
     }
     let limits = FieldLimits::default();
     let mut scratch = Scratch::default();
+    // What another one has left behind.
+    let mut used = Scratch::default();
+    let _ = Signatures::read(Fields::new(&known()), &limits, &mut used);
+    for scratch in [&mut scratch, &mut used] {
+        let mut other = Scratch::default();
+        let short = Signatures::read(Fields::new(&headers), &limits, scratch);
+        let long = Signatures::read_the_long_way(Fields::new(&headers), &limits, &mut other);
+        compare(short, long);
+    }
+
     let read = Signatures::read(Fields::new(&headers), &limits, &mut scratch);
     let Ok(Some(signatures)) = read else {
         // Capacities double, and a component of three bytes takes a slot.
@@ -63,3 +74,47 @@ fuzz_target!(|input: &[u8]| {
     }
     assert!(scratch.capacity() <= 4096 + 128 * input.len());
 });
+
+type Read<'s> = Result<Option<Signatures<'s>>, FieldError>;
+
+fn compare(short: Read<'_>, long: Read<'_>) {
+    let (short, long) = match (short, long) {
+        (Ok(Some(short)), Ok(Some(long))) => (short, long),
+        (short, long) => {
+            return assert_eq!(short.map(|read| read.is_some()), long.map(|read| read.is_some()));
+        }
+    };
+    assert_eq!(short.candidates().count(), long.candidates().count());
+    let derived = [
+        Component::METHOD,
+        Component::TARGET_URI,
+        Component::AUTHORITY,
+        Component::SCHEME,
+        Component::REQUEST_TARGET,
+        Component::PATH,
+        Component::QUERY,
+        Component::STATUS,
+        Component::CONTENT_DIGEST,
+    ];
+    for (one, other) in short.candidates().zip(long.candidates()) {
+        assert_eq!(one.label(), other.label());
+        assert_eq!(one.signature_params(), other.signature_params());
+        assert_eq!(one.params(), other.params());
+        assert_eq!(one.signature(), other.signature());
+        assert!(one.components().eq(other.components()));
+        for component in &derived {
+            let request = component.clone().req();
+            assert_eq!(one.covers(component), other.covers(component));
+            assert_eq!(one.covers(&request), other.covers(&request));
+        }
+    }
+}
+
+/// A message whose list of components is known afterwards.
+fn known() -> HeaderMap {
+    let input = r#"sig1=("@method" "@authority" "@path" "content-digest");created=1618884473"#;
+    let mut headers = HeaderMap::new();
+    headers.insert(SIGNATURE_INPUT, HeaderValue::from_static(input));
+    headers.insert(SIGNATURE, HeaderValue::from_static("sig1=:AA==:"));
+    headers
+}

@@ -5,6 +5,7 @@ use http::HeaderValue;
 use super::{
     ACCEPT_SIGNATURE,
     builder::{InputBuilder, field_value, string_parameter, write_components},
+    candidate::Candidate,
     component::Component,
     error::{BaseError, FieldError},
     fields::Fields,
@@ -116,17 +117,16 @@ impl AcceptSignature {
         input::read(value, limits, true, &mut scratch)?;
         let mut asked = Vec::with_capacity(scratch.candidates.len());
         for entry in &scratch.candidates {
-            let slots = scratch
-                .components
-                .get(entry.components.start..entry.components.end);
-            let slots = slots.unwrap_or_default().iter();
-            let components = slots.map(|slot| slot.text.of(&scratch.text).parse());
+            let candidate = Candidate {
+                scratch: &scratch,
+                entry,
+            };
+            let components = candidate.components().map(str::parse);
             let components = components.collect::<Result<Vec<Component>, _>>();
-            let label = entry.label.of(&scratch.text);
             let mut one = components
-                .and_then(|components| Self::new(label, components))
+                .and_then(|components| Self::new(candidate.label(), components))
                 .map_err(FieldError::Component)?;
-            let text = |span: Option<Span>| span.map(|span| span.of(&scratch.strings).to_owned());
+            let text = |span: Option<Span>| span.map(|span| span.of(scratch.strings()).to_owned());
             if entry.wants_created {
                 one = one.created();
             }

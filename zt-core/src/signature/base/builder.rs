@@ -5,8 +5,8 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::{
+    bare::{write_bytes, write_integer, write_string},
     candidate::{write_end, write_start},
-    canonical::{write_bytes, write_integer, write_string},
     component::Component,
     error::BaseError,
     identifier::{is_key, is_printable},

@@ -3,6 +3,7 @@
 use super::{
     component::Component,
     error::BaseError,
+    identifier::Identifier,
     message::Message,
     params::Params,
     scratch::{Entry, Scratch, Slot},
@@ -26,7 +27,7 @@ impl<'s> Candidate<'s> {
     /// Its parameters.
     #[must_use]
     pub fn params(&self) -> Params<'s> {
-        let strings = &self.scratch.strings;
+        let strings = self.scratch.strings();
         Params {
             created: self.entry.created,
             expires: self.entry.expires,
@@ -53,18 +54,24 @@ impl<'s> Candidate<'s> {
     #[must_use]
     pub fn covers(&self, component: &Component) -> bool {
         let wanted = component.as_identifier();
+        if let Some(bit) = wanted.kind.bit()
+            && wanted.marks == 0
+        {
+            return self.entry.derived & bit != 0;
+        }
         let mut slots = self.slots().iter();
         slots.any(|slot| {
             slot.error.is_none()
                 && slot.kind == wanted.kind
-                && slot.identifier(self.scratch) == wanted
+                && slot.marks == wanted.marks
+                && self.identifier(slot) == wanted
         })
     }
 
     /// The covered components, in order, in their canonical form.
     pub fn components(&self) -> impl Iterator<Item = &'s str> + use<'s> {
-        let text = &self.scratch.text;
-        self.slots().iter().map(move |slot| slot.text.of(text))
+        let params = self.signature_params();
+        self.slots().iter().map(move |slot| slot.text.of(params))
     }
 
     /// The signature.
@@ -108,24 +115,27 @@ impl<'s> Candidate<'s> {
         out: &mut Vec<u8>,
     ) -> Result<(), BaseError> {
         let slots = self.slots();
+        let params = self.signature_params();
         let mut parsed = 0_usize;
         for (index, slot) in slots.iter().enumerate() {
             if let Some(error) = slot.error {
                 return Err(error);
             }
-            let component = slot.identifier(self.scratch);
+            let component = self.identifier(slot);
             // RFC 9421 section 2.5: each identifier once.
             let mut earlier = slots.iter().take(index);
-            if earlier
-                .any(|other| other.kind == slot.kind && other.identifier(self.scratch) == component)
-            {
+            if earlier.any(|other| {
+                other.kind == slot.kind
+                    && other.marks == slot.marks
+                    && self.identifier(other) == component
+            }) {
                 return Err(BaseError::DuplicateComponent);
             }
             parsed = parsed.saturating_add(message.parsed_for(&component));
             if parsed > MAX_PARSED {
                 return Err(BaseError::TooLarge);
             }
-            write_start(slot.text.of(&self.scratch.text), out);
+            write_start(slot.text.of(params), out);
             message.write(&component, types, out)?;
             out.push(b'\n');
         }
@@ -133,9 +143,11 @@ impl<'s> Candidate<'s> {
     }
 
     pub(super) fn slots(&self) -> &'s [Slot] {
-        let range = self.entry.components;
-        let slots = self.scratch.components.get(range.start..range.end);
-        slots.unwrap_or_default()
+        self.scratch.slots(self.entry)
+    }
+
+    fn identifier(&self, slot: &Slot) -> Identifier<'s> {
+        slot.identifier(self.signature_params(), self.scratch.strings())
     }
 }
 

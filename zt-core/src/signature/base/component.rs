@@ -14,9 +14,10 @@ use sfv::{
 };
 
 use super::{
-    canonical::{Members, write_string},
+    bare::write_string,
     error::BaseError,
     identifier::{BS, Identifier, KEY, Kind, Marks, NAME, REQ, SF, is_key},
+    members::Members,
     query,
 };
 
@@ -73,6 +74,8 @@ impl Component {
         QUERY Query "@query"
         /// `@status` (section 2.2.9).
         STATUS Status "@status"
+        /// The field `content-digest`, which binds the body (RFC 9530 section 2).
+        CONTENT_DIGEST Field "content-digest"
     }
 
     /// A field of the message.
@@ -183,6 +186,9 @@ impl FromStr for Component {
         let parsed = Parser::new(text).parse_item_with_visitor(&mut read);
         parsed.map_err(|_| BaseError::Identifier)?;
         let kind = Kind::of(read.name.as_deref().ok_or(BaseError::Identifier)?)?;
+        if read.repeated {
+            return Err(BaseError::ParameterRepeated);
+        }
         Ok(Self {
             text: Cow::Owned(read.text),
             kind,
@@ -220,6 +226,7 @@ struct Read {
     marks: Marks,
     argument: String,
     members: Members,
+    repeated: bool,
 }
 
 impl<'de> ItemVisitor<'de> for &mut Read {
@@ -247,6 +254,7 @@ impl<'de> ParameterVisitor<'de> for &mut Read {
         key: &'de KeyRef,
         value: BareItemFromInput<'de>,
     ) -> Result<(), Infallible> {
+        self.repeated |= self.members.has(key.as_str(), &self.text);
         self.members
             .push_parameter(key.as_str(), &value, &mut self.text);
         if let Some(argument) = self.marks.note(key.as_str(), &value) {
@@ -256,7 +264,6 @@ impl<'de> ParameterVisitor<'de> for &mut Read {
     }
 
     fn finish(self) -> Result<(), Infallible> {
-        self.members.finish_parameters(&mut self.text);
         Ok(())
     }
 }

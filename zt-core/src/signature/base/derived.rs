@@ -51,11 +51,7 @@ impl RequestMessage<'_> {
         if authority.is_empty() || !authority.bytes().all(is_of_authority) {
             return Err(BaseError::Authority);
         }
-        let start = out.len();
-        out.extend_from_slice(authority.as_bytes());
-        out.iter_mut()
-            .skip(start)
-            .for_each(u8::make_ascii_lowercase);
+        out.extend(authority.bytes().map(|byte| byte.to_ascii_lowercase()));
         Ok(())
     }
 

@@ -25,6 +25,9 @@ pub enum BaseError {
     /// `;key` or `;name` that is no string, a flag that has a value.
     #[error("a component parameter has a value of the wrong type")]
     ParameterValue,
+    /// A parameter twice; which of the two is meant depends on the reader.
+    #[error("a component has a parameter twice")]
+    ParameterRepeated,
     /// `;name` elsewhere than at `@query-param`; `;sf`, `;key` and `;bs` of a derived component.
     #[error("a component has a parameter that does not apply to it")]
     ParameterNotApplicable,
@@ -121,6 +124,10 @@ pub enum FieldError {
     /// `created` or `expires` that is no integer; `nonce`, `alg`, `keyid` or `tag` that is no string.
     #[error("a signature parameter is of the wrong type")]
     ParameterType,
+    /// A parameter of a signature or of a component twice; which of the two is meant depends on the
+    /// reader.
+    #[error("a parameter occurs twice")]
+    ParameterRepeated,
     /// A member of `Signature` that is no byte sequence.
     #[error("a member of `Signature` is not a byte sequence")]
     NotBytes,

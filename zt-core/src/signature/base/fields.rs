@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header::AsHeaderName};
 
 use super::{
-    canonical,
+    bare, canonical,
     error::BaseError,
     identifier::{BS, Identifier, KEY, SF},
     types::{FieldTypes, StructuredType},
@@ -125,14 +125,29 @@ fn write_bytes(line: &[u8], out: &mut Vec<u8>) {
     let mut value = Vec::new();
     write_line(line, &mut value);
     let mut text = String::new();
-    canonical::write_bytes(&value, &mut text);
+    bare::write_bytes(&value, &mut text);
     out.extend_from_slice(text.as_bytes());
 }
 
-fn has_line_end(text: &[u8]) -> bool {
-    // Without a way out of the loop it takes many bytes at once.
-    text.iter()
-        .fold(false, |found, byte| found | matches!(byte, b'\r' | b'\n'))
+pub(super) fn has_line_end(text: &[u8]) -> bool {
+    // The words overlap, so that no byte is left for a loop.
+    let (words, _) = text.as_chunks::<8>();
+    match text.last_chunk::<8>() {
+        Some(last) => words.iter().chain([last]).fold(false, |found, word| {
+            let word = u64::from_ne_bytes(*word);
+            found | has_byte(word, b'\r') | has_byte(word, b'\n')
+        }),
+        None => text.iter().any(|byte| matches!(byte, b'\r' | b'\n')),
+    }
+}
+
+/// Whether one of the eight bytes of `word` is `byte`: only a zero borrows into a high bit that was not
+/// set before.
+const fn has_byte(word: u64, byte: u8) -> bool {
+    const LOW: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    let word = word ^ u64::from_ne_bytes([byte; 8]);
+    word.wrapping_sub(LOW) & !word & HIGH != 0
 }
 
 /// Without optional whitespace (RFC 9110 section 5.6.3).

@@ -54,6 +54,14 @@ impl Kind {
             _ => return Err(BaseError::Name),
         })
     }
+
+    /// A bit of its own where the name says all: a field and a query parameter are of many names.
+    pub(super) const fn bit(self) -> Option<u16> {
+        match self {
+            Self::Field | Self::QueryParam => None,
+            _ => Some(1 << self as u16),
+        }
+    }
 }
 
 pub(super) const SF: u8 = 1;
@@ -67,7 +75,7 @@ const TR: u8 = 32;
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Marks {
     seen: u8,
-    /// Those whose last value is of the wrong type.
+    /// Those whose value is of the wrong type.
     wrong: u8,
     unknown: bool,
 }
@@ -100,7 +108,6 @@ impl Marks {
             }
         };
         self.seen |= mark;
-        self.wrong &= !mark;
         match value {
             BareItemFromInput::Boolean(true) if is_flag => None,
             BareItemFromInput::String(value) if !is_flag => Some(value.as_str()),

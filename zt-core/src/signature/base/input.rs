@@ -11,7 +11,7 @@ use sfv::{
 };
 
 use super::{
-    canonical::write_string,
+    bare::write_string,
     error::{BaseError, FieldError},
     identifier::{Kind, Marks},
     read::FieldLimits,
@@ -70,10 +70,13 @@ impl Reader<'_> {
 
     /// Notes a parameter of a component or of a signature.
     fn push_parameter(&mut self, key: &str, value: &BareItemFromInput<'_>) -> Result<(), Stop> {
-        if self.into.members.len() >= MAX_PARAMETERS {
+        let Scratch { members, text, .. } = &mut *self.into;
+        if members.len() >= MAX_PARAMETERS {
             return Err(self.stop(FieldError::TooLarge));
         }
-        let Scratch { members, text, .. } = &mut *self.into;
+        if members.has(key, text) {
+            return Err(self.stop(FieldError::ParameterRepeated));
+        }
         members.push_parameter(key, value, text);
         Ok(())
     }
@@ -85,8 +88,10 @@ impl Reader<'_> {
         Span { start, end }
     }
 
-    fn finish_parameters(&mut self) {
-        self.into.members.finish_parameters(&mut self.into.text);
+    /// Where the components of the signature that is being read begin.
+    fn params_start(&self) -> usize {
+        let last = self.into.candidates.last();
+        last.map_or(0, |candidate| candidate.params.start)
     }
 }
 
@@ -169,10 +174,7 @@ impl<'de> InnerListVisitor<'de> for Components<'_, '_> {
         if let Some(candidate) = self.0.candidate() {
             candidate.components.end = end;
         }
-        Ok(Parameters {
-            reader: self.0,
-            wrong: 0,
-        })
+        Ok(Parameters(self.0))
     }
 }
 
@@ -189,9 +191,10 @@ impl<'de> ItemVisitor<'de> for Component<'_, '_> {
         let BareItemFromInput::String(name) = value else {
             return Err(self.0.stop(FieldError::ComponentNotString));
         };
-        let start = self.0.into.text.len();
+        let before = self.0.params_start();
+        let start = self.0.into.text.len() - before;
         write_string(name.as_str(), &mut self.0.into.text);
-        let end = self.0.into.text.len();
+        let end = self.0.into.text.len() - before;
         Ok(ComponentParameters {
             reader: self.0,
             marks: Marks::default(),
@@ -232,8 +235,8 @@ impl<'de> ParameterVisitor<'de> for ComponentParameters<'_, '_> {
     }
 
     fn finish(mut self) -> Result<(), Stop> {
-        self.reader.finish_parameters();
-        self.slot.text.end = self.reader.into.text.len();
+        self.reader.into.members.clear();
+        self.slot.text.end = self.reader.into.text.len() - self.reader.params_start();
         let checked = self.kind.and_then(|kind| {
             let marks = self.marks.check(kind)?;
             Ok((kind, marks))
@@ -243,79 +246,78 @@ impl<'de> ParameterVisitor<'de> for ComponentParameters<'_, '_> {
             Err(error) => self.slot.error = Some(error),
         }
         self.reader.into.components.push(self.slot);
+        if let Some(candidate) = self.reader.candidate() {
+            candidate.derived |= self.slot.derived();
+        }
         Ok(())
     }
 }
 
 /// Those of a signature.
-struct Parameters<'a, 'b> {
-    reader: &'a mut Reader<'b>,
-    /// The known ones whose last value is of the wrong type.
-    wrong: u8,
-}
+struct Parameters<'a, 'b>(&'a mut Reader<'b>);
 
 impl<'de> ParameterVisitor<'de> for Parameters<'_, '_> {
     type Out = ();
     type Error = Stop;
 
     fn parameter(&mut self, key: &'de KeyRef, value: BareItemFromInput<'de>) -> Result<(), Stop> {
-        self.reader.push_parameter(key.as_str(), &value)?;
-        let bit = match key.as_str() {
-            "created" => 1,
-            "expires" => 2,
-            "nonce" => 4,
-            "alg" => 8,
-            "keyid" => 16,
-            "tag" => 32,
+        self.0.push_parameter(key.as_str(), &value)?;
+        match key.as_str() {
+            "created" => self.time(&value, |candidate| {
+                (&mut candidate.created, &mut candidate.wants_created)
+            }),
+            "expires" => self.time(&value, |candidate| {
+                (&mut candidate.expires, &mut candidate.wants_expires)
+            }),
+            "nonce" => self.string(&value, |candidate| &mut candidate.nonce),
+            "alg" => self.string(&value, |candidate| &mut candidate.alg),
+            "keyid" => self.string(&value, |candidate| &mut candidate.keyid),
+            "tag" => self.string(&value, |candidate| &mut candidate.tag),
             // RFC 9421 section 2.3: others are carried along.
-            _ => return Ok(()),
+            _ => Ok(()),
+        }
+    }
+
+    fn finish(self) -> Result<(), Stop> {
+        self.0.into.members.clear();
+        let end = self.0.into.text.len();
+        if let Some(candidate) = self.0.candidate() {
+            candidate.params.end = end;
+        }
+        Ok(())
+    }
+}
+
+impl Parameters<'_, '_> {
+    fn time(
+        &mut self,
+        value: &BareItemFromInput<'_>,
+        place: fn(&mut Entry) -> (&mut Option<i64>, &mut bool),
+    ) -> Result<(), Stop> {
+        let asks = self.0.asks;
+        let seconds = match value {
+            BareItemFromInput::Integer(seconds) => Some((*seconds).into()),
+            BareItemFromInput::Boolean(true) if asks => None,
+            _ => return Err(self.0.stop(FieldError::ParameterType)),
         };
-        self.wrong &= !bit;
-        let asks = self.reader.asks;
-        let string = match &value {
-            BareItemFromInput::String(text) if bit > 2 => {
-                Some(self.reader.push_string(text.as_str()))
-            }
-            _ => None,
-        };
-        let Some(candidate) = self.reader.candidate() else {
-            return Ok(());
-        };
-        match (bit, &value, string) {
-            (1, BareItemFromInput::Integer(seconds), _) => {
-                candidate.created = Some((*seconds).into());
-                candidate.wants_created = asks;
-            }
-            (2, BareItemFromInput::Integer(seconds), _) => {
-                candidate.expires = Some((*seconds).into());
-                candidate.wants_expires = asks;
-            }
-            (1, BareItemFromInput::Boolean(true), _) if asks => {
-                candidate.created = None;
-                candidate.wants_created = true;
-            }
-            (2, BareItemFromInput::Boolean(true), _) if asks => {
-                candidate.expires = None;
-                candidate.wants_expires = true;
-            }
-            (4, _, Some(text)) => candidate.nonce = Some(text),
-            (8, _, Some(text)) => candidate.alg = Some(text),
-            (16, _, Some(text)) => candidate.keyid = Some(text),
-            (32, _, Some(text)) => candidate.tag = Some(text),
-            // A later one may put it right (RFC 9651 section 4.2.3.2).
-            _ => self.wrong |= bit,
+        if let Some(candidate) = self.0.candidate() {
+            let (time, wanted) = place(candidate);
+            (*time, *wanted) = (seconds, asks);
         }
         Ok(())
     }
 
-    fn finish(self) -> Result<(), Stop> {
-        if self.wrong != 0 {
-            return Err(self.reader.stop(FieldError::ParameterType));
-        }
-        self.reader.finish_parameters();
-        let end = self.reader.into.text.len();
-        if let Some(candidate) = self.reader.candidate() {
-            candidate.params.end = end;
+    fn string(
+        &mut self,
+        value: &BareItemFromInput<'_>,
+        place: fn(&mut Entry) -> &mut Option<Span>,
+    ) -> Result<(), Stop> {
+        let BareItemFromInput::String(text) = value else {
+            return Err(self.0.stop(FieldError::ParameterType));
+        };
+        let span = self.0.push_string(text.as_str());
+        if let Some(candidate) = self.0.candidate() {
+            *place(candidate) = Some(span);
         }
         Ok(())
     }

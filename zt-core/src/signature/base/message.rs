@@ -5,7 +5,7 @@ use http::{Method, StatusCode, Uri, Version};
 use super::{
     component::Component,
     error::BaseError,
-    fields::Fields,
+    fields::{Fields, has_line_end},
     identifier::{BS, Identifier, KEY, Kind, REQ, SF},
     types::FieldTypes,
 };
@@ -173,8 +173,7 @@ impl ResponseMessage<'_> {
     }
 }
 
+/// ASCII without a line end.
 fn is_line(value: &[u8]) -> bool {
-    // Without a way out of the loop it takes many bytes at once.
-    let other = |found, byte: &u8| found | !byte.is_ascii() | matches!(byte, b'\r' | b'\n');
-    !value.iter().fold(false, other)
+    value.is_ascii() && !has_line_end(value)
 }

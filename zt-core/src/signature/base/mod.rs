@@ -8,12 +8,14 @@
 //! There is a base where
 //!
 //! 1. `Signature-Input` and `Signature` are dictionaries with the same labels, each once, of lists of
-//!    strings and of bytes, within [`FieldLimits`];
+//!    strings and of bytes, with each parameter once, within [`FieldLimits`];
 //! 2. each component is known with each of its parameters, applies to the message, and is there once;
 //! 3. each field, dictionary member and query parameter is in the message, and is one value;
 //! 4. all of it is ASCII, one line a component.
 //!
-//! Everything else is a [`FieldError`] or a [`BaseError`] that says which.
+//! Everything else is a [`FieldError`] or a [`BaseError`] that says which. A field that is there and
+//! empty is a value, and has a line with nothing behind the colon (section 2.1): that is not the same as
+//! a field that is absent. `Signature-Input` and `Signature` are refused where they are empty.
 //!
 //! # Standards
 //!
@@ -21,7 +23,9 @@
 //! order in which they came, unknown ones too (section 2.3). What differs on purpose:
 //!
 //! - `;tr` is refused (section 2.1.4): intermediaries may drop trailers.
-//! - A label twice is refused, though the last one would count (RFC 9651 section 4.2.2).
+//! - A label twice is refused, and so is a parameter twice, of a signature or of a component, though
+//!   the last one would count (RFC 9651 sections 4.2.2 and 4.2.3.2): whoever reads the first one sees
+//!   another time, nonce or key.
 //! - `@path` of `*` and of the target of `CONNECT` is refused: `/` would be another resource.
 //! - `@query-param` with a value that is no UTF-8 is refused: the standard replaces such bytes, and
 //!   one signature would be good for several values.
@@ -34,6 +38,7 @@
 //! fragment, and the empty path of a whole URL, are as it delivers them.
 
 mod accept;
+mod bare;
 mod builder;
 mod candidate;
 mod canonical;
@@ -43,8 +48,10 @@ mod error;
 mod fields;
 mod identifier;
 mod input;
+mod members;
 mod message;
 mod params;
+mod plain;
 mod query;
 mod read;
 mod scratch;

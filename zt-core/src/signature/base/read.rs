@@ -4,7 +4,7 @@ use http::HeaderName;
 
 use super::{
     SIGNATURE, SIGNATURE_INPUT, candidate::Candidate, error::FieldError, fields::Fields, input,
-    scratch::Scratch, value,
+    plain, scratch::Scratch, value,
 };
 
 /// How much of the signature fields is read.
@@ -44,9 +44,29 @@ impl<'s> Signatures<'s> {
         limits: &FieldLimits,
         scratch: &'s mut Scratch,
     ) -> Result<Option<Self>, FieldError> {
+        Self::read_by(fields, limits, scratch, true)
+    }
+
+    /// The same without the short way for what is plain, to compare it with.
+    #[cfg(any(test, fuzzing))]
+    #[doc(hidden)]
+    pub fn read_the_long_way(
+        fields: Fields<'_>,
+        limits: &FieldLimits,
+        scratch: &'s mut Scratch,
+    ) -> Result<Option<Self>, FieldError> {
+        Self::read_by(fields, limits, scratch, false)
+    }
+
+    fn read_by(
+        fields: Fields<'_>,
+        limits: &FieldLimits,
+        scratch: &'s mut Scratch,
+        plain: bool,
+    ) -> Result<Option<Self>, FieldError> {
         scratch.clear();
         let mut several = std::mem::take(&mut scratch.joined);
-        let result = Self::read_into(fields, limits, scratch, &mut several);
+        let result = Self::read_into(fields, limits, scratch, &mut several, plain);
         scratch.joined = several;
         Ok(result?.then_some(Self(scratch)))
     }
@@ -56,6 +76,7 @@ impl<'s> Signatures<'s> {
         limits: &FieldLimits,
         scratch: &mut Scratch,
         several: &mut Vec<u8>,
+        plain: bool,
     ) -> Result<bool, FieldError> {
         let Some(value) = join(fields, &SIGNATURE_INPUT, limits, several)? else {
             return match fields.lines(&SIGNATURE).next() {
@@ -63,9 +84,12 @@ impl<'s> Signatures<'s> {
                 None => Ok(false),
             };
         };
-        input::read(value, limits, false, scratch)?;
+        if !plain || plain::read(value, limits, scratch).is_none() {
+            input::read(value, limits, false, scratch)?;
+        }
         let value = join(fields, &SIGNATURE, limits, several)?;
-        value::read(value.ok_or(FieldError::SignatureAbsent)?, scratch)?;
+        let value = value.ok_or(FieldError::SignatureAbsent)?;
+        value::read(value, plain, scratch)?;
         Ok(true)
     }
 

@@ -1,9 +1,10 @@
 //! Memory that is used again.
 
 use super::{
-    canonical::Members,
     error::BaseError,
     identifier::{Identifier, Kind},
+    members::Members,
+    plain::List,
 };
 
 /// Memory for reading signatures, to be used again: what one request needed is there for the next.
@@ -12,7 +13,7 @@ use super::{
 pub struct Scratch {
     /// `Signature-Input` in its canonical form, one member after the other.
     pub(super) text: String,
-    /// Strings of parameters, without quotes and escapes.
+    /// Strings of parameters, without quotes and escapes, where they are not plain.
     pub(super) strings: String,
     /// The signatures.
     pub(super) bytes: Vec<u8>,
@@ -22,6 +23,9 @@ pub struct Scratch {
     pub(super) members: Members,
     /// Several field lines as one.
     pub(super) joined: Vec<u8>,
+    /// Whether `text` is one member as it came: its components are in `list`, and its strings in it.
+    pub(super) is_plain: bool,
+    pub(super) list: List,
 }
 
 /// Where something is.
@@ -40,7 +44,9 @@ impl Span {
 /// A component of a candidate.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Slot {
+    /// Of what [`Entry::params`] is.
     pub(super) text: Span,
+    /// Of the same.
     pub(super) name: Span,
     pub(super) kind: Kind,
     pub(super) marks: u8,
@@ -50,12 +56,21 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn identifier<'s>(&self, scratch: &'s Scratch) -> Identifier<'s> {
+    /// `params` is what [`Entry::params`] is.
+    pub(super) fn identifier<'s>(&self, params: &'s str, strings: &'s str) -> Identifier<'s> {
         Identifier {
             kind: self.kind,
-            name: self.name.of(&scratch.text),
+            name: self.name.of(params),
             marks: self.marks,
-            argument: self.argument.of(&scratch.strings),
+            argument: self.argument.of(strings),
+        }
+    }
+
+    /// Its bit of [`Entry::derived`].
+    pub(super) const fn derived(&self) -> u16 {
+        match self.kind.bit() {
+            Some(bit) if self.marks == 0 && self.error.is_none() => bit,
+            Some(_) | None => 0,
         }
     }
 }
@@ -65,8 +80,10 @@ impl Slot {
 pub(super) struct Entry {
     pub(super) label: Span,
     pub(super) params: Span,
-    /// Of `components`.
+    /// Of `components`, where it is not plain.
     pub(super) components: Span,
+    /// The derived components without parameters that are covered.
+    pub(super) derived: u16,
     /// Of `bytes`.
     pub(super) signature: Option<Span>,
     pub(super) created: Option<i64>,
@@ -90,6 +107,7 @@ impl Scratch {
         self.candidates.clear();
         self.members.clear();
         self.joined.clear();
+        self.is_plain = false;
         self.text.shrink_above();
         self.strings.shrink_above();
         self.bytes.shrink_above();
@@ -99,6 +117,28 @@ impl Scratch {
         if self.members.capacity() > KEPT {
             self.members = Members::default();
         }
+        if self.list.capacity() > KEPT {
+            self.list = List::default();
+        }
+    }
+
+    /// Where the strings of parameters are.
+    pub(super) fn strings(&self) -> &str {
+        if self.is_plain {
+            &self.text
+        } else {
+            &self.strings
+        }
+    }
+
+    /// The components of `entry`.
+    pub(super) fn slots(&self, entry: &Entry) -> &[Slot] {
+        if self.is_plain {
+            return &self.list.slots;
+        }
+        let range = entry.components;
+        let slots = self.components.get(range.start..range.end);
+        slots.unwrap_or_default()
     }
 
     /// Bytes of memory that are held.
@@ -111,6 +151,7 @@ impl Scratch {
             + self.candidates.capacity() * size_of::<Entry>()
             + self.members.capacity()
             + self.joined.capacity()
+            + self.list.capacity()
     }
 }
 

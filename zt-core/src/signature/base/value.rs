@@ -16,18 +16,12 @@ use super::{
     scratch::{Scratch, Span},
 };
 
-/// Reads `value`, whose labels are those of the candidates in `scratch`, each once.
-pub(super) fn read(value: &[u8], scratch: &mut Scratch) -> Result<(), FieldError> {
-    match read_plain(value, scratch) {
-        Some(result) => result?,
-        None => {
-            scratch.bytes.clear();
-            scratch
-                .candidates
-                .iter_mut()
-                .for_each(|candidate| candidate.signature = None);
-            read_any(value, scratch)?;
-        }
+/// Reads `value`, whose labels are those of the candidates in `scratch`, each once; by the short way,
+/// where `plain`.
+pub(super) fn read(value: &[u8], plain: bool, scratch: &mut Scratch) -> Result<(), FieldError> {
+    if !plain || read_plain(value, scratch).is_none() {
+        scratch.bytes.clear();
+        read_any(value, scratch)?;
     }
     if scratch
         .candidates
@@ -39,28 +33,21 @@ pub(super) fn read(value: &[u8], scratch: &mut Scratch) -> Result<(), FieldError
     Ok(())
 }
 
-/// What nearly everyone writes, `label=:base64:` without parameters, without an allocation. `None`
-/// where it is anything else.
-fn read_plain(value: &[u8], scratch: &mut Scratch) -> Option<Result<(), FieldError>> {
-    let text = std::str::from_utf8(value).ok()?;
-    if text.contains('\t') {
+/// What nearly everyone writes, `label=:base64:` for the one label, without an allocation. `None` where
+/// it is anything else.
+fn read_plain(value: &[u8], scratch: &mut Scratch) -> Option<()> {
+    let [candidate] = scratch.candidates.as_mut_slice() else {
         return None;
-    }
-    for member in text.split(',') {
-        let (label, rest) = member.trim_matches(' ').split_once('=')?;
-        let encoded = rest.strip_prefix(':')?.strip_suffix(':')?;
-        let index = match find(label, scratch) {
-            Ok(index) => index,
-            // Whether it is a label at all is for the other reader to say.
-            Err(FieldError::LabelWithoutInput) => return None,
-            Err(error) => return Some(Err(error)),
-        };
-        let start = scratch.bytes.len();
-        STANDARD.decode_vec(encoded, &mut scratch.bytes).ok()?;
-        let end = scratch.bytes.len();
-        scratch.candidates.get_mut(index)?.signature = Some(Span { start, end });
-    }
-    Some(Ok(()))
+    };
+    let label = candidate.label.of(&scratch.text);
+    let rest = value.strip_prefix(label.as_bytes())?;
+    let encoded = rest.strip_prefix(b"=:")?.strip_suffix(b":")?;
+    STANDARD.decode_vec(encoded, &mut scratch.bytes).ok()?;
+    candidate.signature = Some(Span {
+        start: 0,
+        end: scratch.bytes.len(),
+    });
+    Some(())
 }
 
 fn find(label: &str, scratch: &Scratch) -> Result<usize, FieldError> {
@@ -73,7 +60,7 @@ fn find(label: &str, scratch: &Scratch) -> Result<usize, FieldError> {
     }
 }
 
-pub(super) fn read_any(value: &[u8], scratch: &mut Scratch) -> Result<(), FieldError> {
+fn read_any(value: &[u8], scratch: &mut Scratch) -> Result<(), FieldError> {
     if trim(value).is_empty() {
         return Err(FieldError::Empty);
     }

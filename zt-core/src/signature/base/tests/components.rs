@@ -114,15 +114,16 @@ fn refuses_identifiers_that_are_not_understood() {
             assert_eq!(built.base(&two), Err(error), "{component}");
         }
     }
-    // Of a parameter that comes again, the last one counts.
-    assert_eq!(
-        "\"x-a\";sf=1;sf".parse(),
-        Ok(Component::field("x-a").unwrap().sf())
-    );
-    assert_eq!(
-        "\"x-a\";sf;sf=1".parse::<Component>(),
-        Err(BaseError::ParameterValue)
-    );
+    for component in [
+        "\"x-a\";sf;sf",
+        "\"x-a\";sf;req;sf=1",
+        "\"x-a\";key=\"a\";key=\"a\"",
+        "\"@query-param\";name=\"a\";name=\"b\"",
+        "\"x-a\";zz;zz",
+    ] {
+        let repeated = Err(BaseError::ParameterRepeated);
+        assert_eq!(component.parse::<Component>(), repeated, "{component}");
+    }
 }
 
 #[test]
@@ -408,4 +409,25 @@ fn bytes_of_a_field_may_be_anything() {
     built.headers.insert("x-a", value);
     assert_eq!(built.component("\"x-a\""), Err(BaseError::NotAscii));
     assert_eq!(built.component("\"x-a\";bs").unwrap(), ":/w==:");
+}
+
+#[test]
+fn a_line_end_is_found_wherever_it_is() {
+    for len in 0..40 {
+        for at in 0..len {
+            for byte in [b'\r', b'\n'] {
+                let mut text = vec![b'\x0b'; len];
+                assert!(!fields::has_line_end(&text));
+                text[at] = byte;
+                assert!(fields::has_line_end(&text), "{len} {at}");
+            }
+        }
+    }
+    for byte in (0..=u8::MAX).filter(|byte| !matches!(byte, b'\r' | b'\n')) {
+        assert!(!fields::has_line_end(&[byte; 19]), "{byte}");
+        let text = [[byte, 0x0b], [0x0c, byte], [0x0e, 0x09]]
+            .concat()
+            .repeat(3);
+        assert!(!fields::has_line_end(&text), "{byte}");
+    }
 }

@@ -3,6 +3,7 @@
 mod accept;
 mod components;
 mod naive;
+mod plain;
 mod reading;
 mod signing;
 mod structured;

@@ -162,7 +162,7 @@ fn bases_of_the_vectors_are_those_that_were_signed() {
             "{id}"
         );
         let mut signature = String::new();
-        canonical::write_bytes(candidate.signature(), &mut signature);
+        bare::write_bytes(candidate.signature(), &mut signature);
         assert_eq!(signature.trim_matches(':'), case["signature"], "{id}");
         assert_eq!(candidate.params().keyid, case["keyid"].as_str(), "{id}");
 
