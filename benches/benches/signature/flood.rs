@@ -52,7 +52,7 @@ pub(super) fn run(
     let limits = ReplayLimits::default();
     let flat = valid("the default limits, one key id", limits, each, report)?;
     report.bar(Bar::new(
-        format!("the same with the default limits, which refuse most of them"),
+        "the same with the default limits, which refuse most of them",
         Limit::Times(1.0),
         flat,
     ));

@@ -10,7 +10,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
-use tower::{Layer as _, Service as _};
+use tower::{Layer as _, ServiceExt as _};
 use zt_benches::{Outcome, Report};
 use zt_core::{
     body::RequestBody,
@@ -107,8 +107,8 @@ fn ours(probe: &Probe, keys: &Keys) -> Answered<Found> {
         SignaturePolicy::insecure_covering_only([Component::METHOD])?.insecure_without_nonce();
     let memory = MemoryReplays::for_new_keys(WINDOW);
     let layer = VerifySignatureLayer::new(policy, keys.ring()?, memory)?;
-    let mut service = layer.layer(tower::service_fn(drain::<RequestBody<Body>>));
-    let answer = service.call(probe.request(keys)?.map(Body::from));
+    let service = layer.layer(tower::service_fn(drain::<RequestBody<Body>>));
+    let answer = service.oneshot(probe.request(keys)?.map(Body::from));
     let answer = answer.now_or_never().ok_or("it waits")??;
     if answer.status().is_success() {
         return Ok(Ok(()));
