@@ -48,7 +48,7 @@ impl Heap {
         let session = Session::new().no_stdout().no_file();
         let operation = session.operation("work");
         let done = {
-            let _span = operation.measure_thread();
+            let _span = operation.measure_thread().iterations(1);
             work()
         };
         let report = session.to_report();

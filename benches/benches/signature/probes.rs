@@ -309,7 +309,7 @@ fn all() -> Answered<Vec<Probe>> {
     );
     let mut unrelated = Probe::new(
         "a body with its digest, which the signature does not cover",
-        "7.2.8, 7.5.2",
+        "3.2.1, 7.2.8",
         Refused("covers no digest"),
     )?;
     unrelated.body = content.clone().into();
