@@ -48,7 +48,7 @@ impl Proved {
 /// How far the search for a signature that holds has come.
 pub(super) enum Search {
     /// One holds.
-    Found(Box<Proved>),
+    Found(Proved),
     /// None does.
     Refused(Refused),
     /// The key of the candidate `at` is being fetched.
@@ -162,7 +162,7 @@ impl Inner {
                     },
                 };
                 match self.judge(&candidate, resolved, parts, cx, base) {
-                    Ok(proved) => return Search::Found(Box::new(proved)),
+                    Ok(proved) => return Search::Found(proved),
                     // Nobody can tell whether this one holds; another one does not change that.
                     Err(
                         found @ Refused {

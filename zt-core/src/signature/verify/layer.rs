@@ -173,7 +173,7 @@ enum Wait {
     },
     Replay {
         future: BoxFuture<'static, Verdict>,
-        proved: Box<Proved>,
+        proved: Proved,
     },
 }
 
