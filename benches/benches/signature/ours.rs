@@ -24,7 +24,8 @@ use super::{
 
 pub(super) const HMAC: &str = "VerifySignature, hmac-sha256";
 pub(super) const ED25519: &str = "VerifySignature, ed25519";
-pub(super) const SIGN: &str = "SignRequest, hmac-sha256";
+pub(super) const ORIGIN: &str = "VerifySignature, origin-form and Host";
+const SIGN: &str = "SignRequest, hmac-sha256";
 
 /// Reads the body to its end, as a handler would; what is measured stands before it.
 pub(super) async fn drain<B>(request: Request<B>) -> Result<Response<Body>, Infallible>
@@ -102,7 +103,7 @@ pub(super) fn variants(group: &mut Group, order: &Order<'_>, busy: &Busy) -> Out
         layer(order.keys, strict(), busy)?.layer(tower::service_fn(drain::<RequestBody<Body>>));
     group.service(
         Kind::Zt,
-        "VerifySignature, origin-form and Host",
+        ORIGIN,
         "as HTTP/1.1 delivers it; hmac-sha256",
         service.clone(),
         (&order.origin_form()?, ok),

@@ -28,7 +28,7 @@ use super::{
 use crate::bare::wait;
 
 pub(super) const HMAC: &str = "httpsig-hyper 0.0.26, hmac-sha256";
-pub(super) const ED25519: &str = "httpsig-hyper 0.0.26, ed25519";
+const ED25519: &str = "httpsig-hyper 0.0.26, ed25519";
 
 /// Adds those that verify.
 pub(super) fn add(group: &mut Group, shared: &Order<'_>, public: &Order<'_>) -> Outcome {
