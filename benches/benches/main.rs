@@ -9,6 +9,7 @@ mod jwt;
 mod limit;
 mod raw_log;
 mod service_token;
+mod signature;
 mod stack;
 mod tower;
 mod validate;
@@ -30,6 +31,7 @@ const RUNS: &[(&str, Section)] = &[
     ("limit", limit::run),
     ("service_token", service_token::run),
     ("jwt", jwt::run),
+    ("signature", signature::run),
     ("authorize", authorize::run),
     ("audit", audit::run),
     ("stack", stack::run),

@@ -18,6 +18,7 @@ mod report;
 mod template;
 
 pub use self::{
+    allocations::Heap,
     bars::{Bar, Limit},
     drive::{Answer, carries, drive, shows},
     group::{Group, Kind, Measured},

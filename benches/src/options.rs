@@ -11,6 +11,7 @@ pub const SECTIONS: &[&str] = &[
     "limit",
     "service_token",
     "jwt",
+    "signature",
     "authorize",
     "audit",
     "stack",
@@ -79,6 +80,12 @@ impl Options {
             options.batch = Duration::from_micros(500);
         }
         Ok(options)
+    }
+
+    /// Whether few rounds are enough.
+    #[must_use]
+    pub const fn is_quick(&self) -> bool {
+        self.rounds < 100
     }
 
     /// Whether `section` was asked for; all are where none was named.

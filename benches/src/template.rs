@@ -50,6 +50,13 @@ impl Template {
         self
     }
 
+    /// A body, handed over in one piece.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
     /// A request.
     #[must_use]
     pub fn request(&self) -> Request<Body> {

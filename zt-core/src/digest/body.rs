@@ -32,6 +32,8 @@ pin_project_lite::pin_project! {
     /// A body that is hashed as it flows and whose last piece is withheld until the digest is seen
     /// to match; where it does not, the body fails and nothing more is handed on.
     ///
+    /// Trailers are left out: the digest says nothing of them.
+    ///
     /// Whoever acts on the pieces as they come acts on what nobody has verified yet. What it never
     /// sees is an end: only a body that was read to its end is the one that has the digest.
     pub struct DigestedBody<B> {
@@ -140,6 +142,9 @@ where
                             }
                         }
                         // Nothing follows trailers (RFC 9112 section 7.1.2).
+                        // They are no part of the content, so the digest says nothing of them, and
+                        // may be left out (RFC 9110 section 6.5.1).
+                        Err(frame) if *this.withholds => drop(frame),
                         Err(frame) => *this.trailers = frame.into_trailers().ok(),
                     },
                     Some(Err(error)) => {

@@ -100,7 +100,7 @@ where
                 CollectingProj::Judging { judging } => {
                     let result = ready!(judging.poll(Some(task), parts, cx));
                     // Also where it is refused: a stack that only observes goes on.
-                    *body = RequestBody::collected(judging.content.clone());
+                    *body = RequestBody::collected(judging.handed_on(cx));
                     return Poll::Ready(result.map(|()| None));
                 }
             }
@@ -135,8 +135,13 @@ impl Judging {
         }
     }
 
-    pub(super) fn into_content(self) -> CollectedBody {
-        self.content
+    /// What the handler gets. Trailers are no part of the content, so nothing has proved them, and
+    /// they may be left out (RFC 9110 section 6.5.1); a stack that only observes leaves out nothing.
+    pub(super) fn handed_on(&self, cx: &SecurityContext) -> CollectedBody {
+        if cx.is_observing() || self.content.trailers().is_none() {
+            return self.content.clone();
+        }
+        CollectedBody::new(self.content.bytes().clone(), None)
     }
 
     /// Without a task nothing is waited for.

@@ -208,7 +208,7 @@ where
     let mut judging = Judging::new(content, plans);
     match judging.poll(None, parts, cx) {
         Poll::Ready(result) => {
-            *body = RequestBody::collected(judging.into_content());
+            *body = RequestBody::collected(judging.handed_on(cx));
             Step::Now(result.map(|()| None))
         }
         Poll::Pending => Step::Later(Later::of(Collecting::judge(judging))),

@@ -9,7 +9,7 @@ use super::{Invalid, NotVerified, VerifiedResponse, asked::Asked, verify::Verify
 use crate::{
     body::{BoxError, CollectLimits, CollectedBody},
     clock::Timestamp,
-    digest::{CONTENT_DIGEST, ContentDigest},
+    digest::ContentDigest,
     signature::{
         base::{
             Candidate, Component, Fields, Message, Params, ResponseMessage, Scratch, Signatures,
@@ -100,8 +100,7 @@ impl VerifySettings {
             )
             .map_err(Invalid::Key)?;
 
-        let digest = Component::field(CONTENT_DIGEST.as_str()).map_err(Invalid::Base)?;
-        let digest = if candidate.covers(&digest) {
+        let digest = if candidate.covers(&Component::CONTENT_DIGEST) {
             ContentDigest::from_headers(&parts.headers).map_err(Invalid::Digest)?
         } else {
             None

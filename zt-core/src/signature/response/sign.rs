@@ -235,8 +235,7 @@ impl SignSettings {
         let maker = &self.maker;
         maker.check_room(&parts.headers)?;
         maker.digest(&mut parts.headers, Some(content))?;
-        let digest = Component::field(CONTENT_DIGEST.as_str())?;
-        let mut covered = vec![Component::STATUS, digest];
+        let mut covered = vec![Component::STATUS, Component::CONTENT_DIGEST];
         if parts.headers.contains_key(CONTENT_TYPE) {
             covered.push(Component::field(CONTENT_TYPE.as_str())?);
         }

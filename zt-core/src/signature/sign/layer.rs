@@ -17,7 +17,7 @@ use super::{
 use crate::{
     body::{BoxError, CollectLimits},
     clock::Clock,
-    digest::{CONTENT_DIGEST, DigestAlgorithm},
+    digest::DigestAlgorithm,
     random::Entropy,
     signature::{
         base::{Component, FieldTypes, Message, UrlScheme},
@@ -203,7 +203,7 @@ impl SignRequestLayer {
         let mut covered = components.clone();
         let nothing: Option<&[u8]> = always_digest.then_some(&[]);
         if maker.digest(&mut parts.headers, body.or(nothing))? {
-            covered.push(Component::field(CONTENT_DIGEST.as_str())?);
+            covered.push(Component::CONTENT_DIGEST);
         }
         covered.extend(maker.further(&parts.headers));
         let target = Target::of_client(&parts.uri, &parts.headers, *relative)?;

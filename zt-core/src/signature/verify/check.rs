@@ -8,7 +8,6 @@ use super::{layer::Inner, policy::SignaturePolicy, refusal::Refusal};
 use crate::{
     clock::Timestamp,
     context::SecurityContext,
-    digest::CONTENT_DIGEST,
     identity::Principal,
     signature::{
         Algorithm,
@@ -62,14 +61,14 @@ impl Proved {
 pub(super) struct Looked {
     /// How many there were.
     at: usize,
-    found: Option<Box<Proved>>,
+    found: Option<Proved>,
     refused: Option<Refused>,
 }
 
 impl Looked {
     fn keep(&mut self, judged: Result<Proved, Refused>) {
         match (judged, &mut self.found) {
-            (Ok(proved), None) => self.found = Some(Box::new(proved)),
+            (Ok(proved), None) => self.found = Some(proved),
             (Ok(proved), Some(found)) => found.add(proved),
             (Err(refused), _) => keep_better(&mut self.refused, refused),
         }
@@ -86,9 +85,13 @@ impl Looked {
 }
 
 /// How far the search for a signature that holds has come.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is what nearly every request ends with"
+)]
 pub(super) enum Search {
     /// One holds.
-    Found(Box<Proved>),
+    Found(Proved),
     /// None does.
     Refused(Refused),
     /// The key of the next candidate is being fetched.
@@ -114,7 +117,7 @@ impl From<Refusal> for Refused {
     }
 }
 
-/// Signatures whose keys are asked for; a stranger decides how many there are.
+/// Signatures that a request may have for one verifier; a stranger decides how many there are.
 const MAX_TRIED: usize = 4;
 
 /// Buffers that one request leaves to the next on its thread.
@@ -178,13 +181,19 @@ impl Inner {
                 Ok(None) => return Search::Refused(Refusal::NotForUs.into()),
                 Err(error) => return Search::Refused(Refusal::Unreadable(error).into()),
             };
-            let ours = signatures
-                .candidates()
-                .filter(|one| self.policy.takes(&one.params()));
-            for candidate in ours.take(MAX_TRIED).skip(looked.at) {
+            let ours = || {
+                signatures
+                    .candidates()
+                    .filter(|one| self.policy.takes(&one.params()))
+            };
+            // One that is not tried is not remembered, and could come again alone.
+            if ours().nth(MAX_TRIED).is_some() {
+                return Search::Refused(Refusal::TooMany.into());
+            }
+            for candidate in ours().skip(looked.at) {
                 let resolved = match resolved.take() {
                     Some(resolved) => resolved,
-                    None => match self.ask(&candidate, cx.now()) {
+                    None => match self.ask(&candidate, fields, cx.now()) {
                         Ok(Resolving::Now(resolved)) => resolved,
                         Ok(Resolving::Later(resolving)) => {
                             return Search::Asked { looked, resolving };
@@ -211,9 +220,14 @@ impl Inner {
     }
 
     /// What can be said before the key is known, then the question for the key.
-    fn ask(&self, candidate: &Candidate<'_>, now: Timestamp) -> Result<Resolving, Refusal> {
+    fn ask(
+        &self,
+        candidate: &Candidate<'_>,
+        fields: Fields<'_>,
+        now: Timestamp,
+    ) -> Result<Resolving, Refusal> {
         let params = candidate.params();
-        self.policy.check(candidate, &params, now)?;
+        self.policy.check(candidate, &params, fields, now)?;
         Ok(self.keys.resolve(&KeyQuestion {
             keyid: params.keyid,
             tag: params.tag,
@@ -308,10 +322,8 @@ impl Inner {
 
 /// Forms of the component that bind the whole of `Content-Digest`; `;key` binds one member.
 pub(super) fn digest_forms() -> Vec<Component> {
-    let plain = Component::field(CONTENT_DIGEST.as_str());
-    plain
-        .map(|plain| vec![plain.clone(), plain.clone().sf(), plain.bs()])
-        .unwrap_or_default()
+    let plain = Component::CONTENT_DIGEST;
+    vec![plain.clone(), plain.clone().sf(), plain.bs()]
 }
 
 impl SignaturePolicy {
@@ -323,6 +335,7 @@ impl SignaturePolicy {
         &self,
         candidate: &Candidate<'_>,
         params: &Params<'_>,
+        fields: Fields<'_>,
         now: Timestamp,
     ) -> Result<(), Refusal> {
         if candidate.is_empty() {
@@ -341,7 +354,10 @@ impl SignaturePolicy {
             return Err(Refusal::Lacks("expires"));
         }
         self.check_time(params, now)?;
-        match self.components.iter().find(|one| !candidate.covers(one)) {
+        let present = self.if_present.iter();
+        let present = present.filter(|(name, _)| fields.lines(name).next().is_some());
+        let mut wanted = self.components.iter().chain(present.map(|(_, one)| one));
+        match wanted.find(|one| !candidate.covers(one)) {
             Some(missing) => Err(Refusal::NotCovered(missing.to_string())),
             None => Ok(()),
         }

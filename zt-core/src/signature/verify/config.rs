@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use http::HeaderName;
 use serde::{
     Deserialize,
     de::{Deserializer, Error as _},
@@ -23,6 +24,7 @@ use crate::{
 ///
 /// let policy: SignaturePolicy = serde_json::from_str(r#"{
 ///     "covers": ["\"idempotency-key\""],
+///     "covers_if_present": ["content-type"],
 ///     "tag": "orders",
 ///     "algorithms": ["ed25519"],
 ///     "max_age_seconds": 30,
@@ -41,6 +43,10 @@ impl<'de> Deserialize<'de> for SignaturePolicy {
         for component in &config.covers {
             let component: Component = component.parse().map_err(D::Error::custom)?;
             policy = policy.covering(component);
+        }
+        for name in &config.covers_if_present {
+            let name = HeaderName::try_from(name).map_err(D::Error::custom)?;
+            policy = policy.covering_if_present(name).map_err(D::Error::custom)?;
         }
         if let Some(tag) = &config.tag {
             policy = policy.tag(tag);
@@ -83,6 +89,8 @@ impl<'de> Deserialize<'de> for SignaturePolicy {
 struct Config {
     #[serde(default)]
     covers: Vec<String>,
+    #[serde(default)]
+    covers_if_present: Vec<String>,
     tag: Option<String>,
     algorithms: Option<Vec<Algorithm>>,
     max_age_seconds: Option<u64>,

@@ -158,7 +158,7 @@ enum Wait {
         /// Which of the signatures.
         at: usize,
         future: BoxFuture<'static, Verdict>,
-        proved: Box<Proved>,
+        proved: Proved,
     },
 }
 
@@ -189,7 +189,7 @@ impl Inner {
     }
 
     /// Remembers the signatures from `at` on; with the last one the request passes.
-    fn record(&self, mut at: usize, proved: Box<Proved>, cx: &mut SecurityContext) -> Next {
+    fn record(&self, mut at: usize, proved: Proved, cx: &mut SecurityContext) -> Next {
         while let Some(sighting) = proved.sighting(at, cx.now()) {
             match self.replays.record(&sighting) {
                 Recording::Now(Verdict::Fresh) => at += 1,
@@ -202,13 +202,7 @@ impl Inner {
         Next::Done(self.admit(&proved, cx))
     }
 
-    fn after(
-        &self,
-        verdict: Verdict,
-        at: usize,
-        proved: Box<Proved>,
-        cx: &mut SecurityContext,
-    ) -> Next {
+    fn after(&self, verdict: Verdict, at: usize, proved: Proved, cx: &mut SecurityContext) -> Next {
         let refusal = match verdict {
             Verdict::Fresh => return self.record(at + 1, proved, cx),
             Verdict::Replayed => Refusal::Replayed,

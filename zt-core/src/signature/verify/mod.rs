@@ -11,12 +11,13 @@
 //! 1. it has `Signature-Input` and `Signature` (otherwise `signature-missing`), which can be read:
 //!    dictionaries of the same labels, each once, within the [limits](FieldLimits)
 //!    (`credential-malformed`);
-//! 2. one of its first four signatures that have the policy's `tag`, if that names one, meets 3 to
-//!    10 (otherwise `signature-invalid`, and the private detail has the reason of the one that came
+//! 2. it has at most four signatures with the policy's `tag`, if that names one, and one of them
+//!    meets 3 to 10 (otherwise `signature-invalid`, and the private detail has the reason of the one that came
 //!    furthest);
 //! 3. it has what the policy asks for: `keyid`, `created`, `nonce`, `expires`;
 //! 4. it was made at most the maximum age ago and at most the future skew ahead, and has not expired;
-//! 5. it covers each of the policy's components, and at least one;
+//! 5. it covers each of the policy's components, and each field that it has and that the policy wants
+//!    where it is there; at least one component;
 //! 6. its key is known (where that cannot be said now: `keys-unavailable`), is for requests, and is
 //!    good at this time;
 //! 7. the key's algorithm is one that the policy accepts, and `alg`, where it is there, is that
@@ -107,8 +108,9 @@
 //!
 //! # What it does not do
 //!
-//! It does not verify what no signature covers: further fields, trailers, and the order of fields
-//! of different names. Nor whether a covered field came as one line with commas or as several: where
+//! It does not verify what no signature covers: further fields, `Content-Type` and
+//! `Content-Encoding` among them unless the policy [wants](SignaturePolicy::covering_if_present) them,
+//! and the order of fields of different names. Trailers are not handed on. Nor whether a covered field came as one line with commas or as several: where
 //! a handler reads only the first line, cover it with `;bs`. It does not normalise paths. `@request-target` of the absolute form is what
 //! [`http::Uri`] keeps of it, with the scheme in lower case. A memory in one process knows nothing
 //! of what another process accepted: several instances need a

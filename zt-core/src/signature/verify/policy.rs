@@ -5,10 +5,9 @@ use http::HeaderName;
 use super::{AuthoritySource, ConfigError};
 use crate::{
     body::CollectLimits,
-    digest::CONTENT_DIGEST,
     signature::{
         Algorithm,
-        base::{Component, FieldLimits, FieldTypes, StructuredType, UrlScheme},
+        base::{BaseError, Component, FieldLimits, FieldTypes, StructuredType, UrlScheme},
     },
 };
 
@@ -29,6 +28,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct SignaturePolicy {
     pub(super) components: Vec<Component>,
+    pub(super) if_present: Vec<(HeaderName, Component)>,
     pub(super) tag: Option<Arc<str>>,
     pub(super) algorithms: Option<Vec<Algorithm>>,
     pub(super) max_age: Duration,
@@ -85,6 +85,7 @@ impl SignaturePolicy {
     fn insecure_covering_nothing() -> Self {
         Self {
             components: Vec::new(),
+            if_present: Vec::new(),
             tag: None,
             algorithms: None,
             max_age: Duration::from_secs(60),
@@ -113,7 +114,19 @@ impl SignaturePolicy {
         self
     }
 
-    /// Only signatures with this `tag` count (RFC 9421 section 7.2.8); others are for somebody
+    /// Also covers the field `name` of requests that have it, such as `content-type`, by which a
+    /// handler decides how to read a body.
+    ///
+    /// # Errors
+    ///
+    /// Where the field cannot be covered.
+    pub fn covering_if_present(mut self, name: HeaderName) -> Result<Self, BaseError> {
+        let component = Component::field(name.as_str())?;
+        self.if_present.push((name, component));
+        Ok(self)
+    }
+
+    /// Only signatures with this `tag` count (RFC 9421 section 2.3); others are for somebody
     /// else. Without it every tag does.
     #[must_use]
     pub fn tag(mut self, tag: &str) -> Self {
@@ -234,9 +247,11 @@ impl SignaturePolicy {
 
     /// The components that clients are asked for where there is a body.
     pub(super) fn asked(&self) -> impl Iterator<Item = Component> {
-        let digest = Component::field(CONTENT_DIGEST.as_str()).ok();
-        let digest =
-            digest.filter(|digest| !self.unsigned_body && !self.components.contains(digest));
-        self.components.iter().cloned().chain(digest)
+        let digest = Component::CONTENT_DIGEST;
+        let wanted = !self.unsigned_body && !self.components.contains(&digest);
+        let further = self.if_present.iter();
+        let further = further.map(|(_, component)| component.clone());
+        let all = self.components.iter().cloned();
+        all.chain(wanted.then_some(digest)).chain(further)
     }
 }

@@ -14,6 +14,8 @@ pub(super) enum Refusal {
     Unreadable(FieldError),
     /// None has the tag that is asked for.
     NotForUs,
+    /// More have it than are tried.
+    TooMany,
     NothingCovered,
     NotCovered(String),
     Lacks(&'static str),
@@ -52,6 +54,7 @@ impl Refusal {
     pub(super) const fn sentence(&self) -> Option<&'static str> {
         match self {
             Self::NotForUs => Some("no signature has the tag that is asked for"),
+            Self::TooMany => Some("there are too many signatures"),
             Self::NothingCovered | Self::NotCovered(_) | Self::Lacks(_) => {
                 Some("the signature does not cover what it has to")
             }
@@ -86,6 +89,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::Unreadable(error) => error.fmt(f),
             Self::NotForUs => f.write_str("none has the tag that is asked for"),
+            Self::TooMany => f.write_str("there are more than four for this verifier"),
             Self::NothingCovered => f.write_str("it covers nothing"),
             Self::NotCovered(component) => write!(f, "it does not cover {component}"),
             Self::Lacks(parameter) => write!(f, "it has no `{parameter}`"),

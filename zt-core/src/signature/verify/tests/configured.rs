@@ -43,7 +43,7 @@ async fn an_empty_configuration_is_the_strict_policy() {
 async fn what_is_configured_holds() {
     let policy = read(
         r#"{
-            "covers": ["\"idempotency-key\""], "tag": "orders", "algorithms": ["hmac-sha256"],
+            "covers": ["\"idempotency-key\""], "covers_if_present": ["content-type"], "tag": "orders", "algorithms": ["hmac-sha256"],
             "max_age_seconds": 30, "future_skew_seconds": 2, "expiring": true, "scheme": "http",
             "authority": {"fixed": "shop.example"}, "body": {"buffer": {"bytes": 2, "seconds": 5}}
         }"#,
@@ -66,6 +66,13 @@ async fn what_is_configured_holds() {
         .ask(draft("421", "n2").signed())
         .await
         .is(Code::BodyTooLarge, "");
+    let typed = draft("42", "n4").header("content-type", "text/plain");
+    server
+        .ask(typed.signed())
+        .await
+        .invalid("does not cover \"content-type\"");
+    let typed = typed.cover("\"content-type\"");
+    assert!(server.ask(typed.signed()).await.passed());
     let uncovered = draft("42", "n3").without("\"idempotency-key\"");
     server
         .ask(uncovered.signed())
