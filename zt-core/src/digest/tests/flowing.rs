@@ -80,9 +80,9 @@ async fn trailers_of_another_body_are_not_handed_on() {
 }
 
 #[tokio::test]
-async fn nothing_follows_trailers() {
+async fn nothing_follows_trailers_and_they_are_left_out() {
     let body = digested([data("ab"), trailers(), data("c")], "ab");
-    assert_eq!(pieces(body).await, ["ab", "#"]);
+    assert_eq!(pieces(body).await, ["ab"]);
     let body = digested([data("ab"), trailers(), data("c")], "abc");
     assert_eq!(pieces(body).await, [MISMATCH]);
 }
@@ -100,10 +100,7 @@ async fn hands_on_the_body_that_has_the_digest() {
         (vec![data("abc")], vec!["abc"]),
         (vec![data("a"), data("bc")], vec!["a", "bc"]),
         (vec![data(""), data("abc"), data("")], vec!["abc"]),
-        (
-            vec![data("ab"), data("c"), trailers()],
-            vec!["ab", "c", "#"],
-        ),
+        (vec![data("ab"), data("c"), trailers()], vec!["ab", "c"]),
     ] {
         assert_eq!(pieces(digested(sent, "abc")).await, seen);
     }
