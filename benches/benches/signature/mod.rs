@@ -78,7 +78,7 @@ fn one(
         0 => "",
         _ => "reads the body, as everybody's does",
     };
-    group.service(Kind::Base, BARE, note, base.clone(), ok, &[])?;
+    group.service(Kind::Base, BARE, note, base, ok, &[])?;
     floors::add(&mut group, shared, public)?;
     let opened = GateLayer::new(Opened, Settings::shared_default()).layer(base);
     let note = "hands its context on";

@@ -315,7 +315,7 @@ proptest! {
         ),
     ) {
         let input = members.join(" , ");
-        let labels: Vec<_> = members.iter().map(|member| format!("{}=:AA==:", &member[..1])).collect();
+        let labels: Vec<_> = members.iter().map(|member| format!("{}=:AA==:", member.get(..1).unwrap())).collect();
         let Some(headers_) = headers(&input, &labels.join(",")) else { return Ok(()) };
         let mut scratch = Scratch::default();
         let Ok(Some(first)) = Signatures::read(Fields::new(&headers_), &LIMITS, &mut scratch) else {

@@ -24,7 +24,7 @@ fn read_within(
         let candidates = signatures.candidates();
         let each = candidates.map(|one| {
             assert_eq!(one.len(), one.components().count());
-            assert_eq!(one.is_empty(), one.len() == 0);
+            assert_eq!(one.is_empty(), one.components().next().is_none());
             format!(
                 "{}={} {:02x?}",
                 one.label(),

@@ -244,8 +244,10 @@ async fn refuses_a_signature_that_does_not_cover_what_it_has_to() {
         .await
         .invalid("covers nothing");
     // The request's `@target-uri` says it all, and is not what was asked for.
-    let mut other = Draft::default();
-    other.components = vec!["\"@method\"".into(), "\"@target-uri\"".into()];
+    let other = Draft {
+        components: vec!["\"@method\"".into(), "\"@target-uri\"".into()],
+        ..Draft::default()
+    };
     strict()
         .ask(other.signed())
         .await

@@ -76,7 +76,7 @@ fn standard_signatures_are_written_in_one_way() {
         "v1".to_owned(),
         "v1,".to_owned(),
         base64.to_owned(),
-        format!("v1,{}", &base64[..43]),
+        format!("v1,{}", base64.get(..43).unwrap()),
         format!("v1,{base64}="),
         format!("v1,{}", base64.replace('+', "-")),
         // The last sextet has two bits over.
@@ -100,7 +100,7 @@ fn standard_signatures_are_written_in_one_way() {
 
 #[test]
 fn signatures_are_counted() {
-    let four = vec![GOOD; 4].join(" ");
+    let four = [GOOD; 4].join(" ");
     assert_eq!(standard_read("a", "1", &four).unwrap().macs().len(), 4);
     assert!(is_malformed(standard_read(
         "a",
@@ -134,7 +134,7 @@ fn githubs_header_is_written_in_one_way() {
         format!("sha256={}", digits.to_uppercase()),
         format!("sha256={digits}0"),
         format!("sha256={digits}00"),
-        format!("sha256={}", &digits[..62]),
+        format!("sha256={}", digits.get(..62).unwrap()),
         format!("sha256={}", digits.replace('7', "g")),
         format!("sha256={digits},sha256={digits}"),
     ] {
@@ -155,7 +155,7 @@ fn stripes_header_is_written_in_one_way() {
         format!("t=1,v1={v1},"),
         format!("t=1,,v1={v1}"),
         format!("t=1,v1={}", v1.replace("07", "0G")),
-        format!("t=1,v1={}", &v1[..63]),
+        format!("t=1,v1={}", v1.get(..63).unwrap()),
         "t=1,v1=".to_owned(),
     ] {
         assert!(is_malformed(stripe_read(&header)), "{header}");
