@@ -29,7 +29,10 @@ use crate::{
 /// over, is no better than its memory: say when it began by [`empty_before`](Self::empty_before),
 /// or use [`MemoryReplays`](super::MemoryReplays).
 ///
-/// **Room** is the store's; no key id has a share of its own.
+/// **Room** is the store's; no key id has a share of its own, so limit what one caller may send.
+///
+/// **Verifiers** that share a namespace have one maximum age: an entry lives as long as the one that
+/// saw the message first says, and one that takes older messages would take it again.
 #[derive(Clone)]
 pub struct SharedReplays {
     store: Arc<dyn Store>,
