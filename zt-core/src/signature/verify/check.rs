@@ -429,12 +429,20 @@ pub(super) fn fields<'a>(parts: &'a Parts, cx: &'a SecurityContext) -> Fields<'a
 /// The target as the client sent it: a router that nests takes prefixes away.
 fn first_uri<'a>(parts: &'a Parts, cx: &'a SecurityContext) -> &'a Uri {
     let seen = cx.trail().uri();
-    #[cfg(feature = "axum")]
-    if *seen == parts.uri
-        && let Some(axum::extract::OriginalUri(original)) = parts.extensions.get()
-    {
+    match first_of_router(&parts.extensions) {
         // The context was opened inside the router, which has kept what it saw first.
-        return original;
+        Some(original) if *seen == parts.uri => original,
+        _ => seen,
     }
-    seen
+}
+
+#[cfg(feature = "axum")]
+fn first_of_router(extensions: &http::Extensions) -> Option<&Uri> {
+    let original: &axum::extract::OriginalUri = extensions.get()?;
+    Some(&original.0)
+}
+
+#[cfg(not(feature = "axum"))]
+const fn first_of_router(_: &http::Extensions) -> Option<&Uri> {
+    None
 }
