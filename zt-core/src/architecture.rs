@@ -31,6 +31,7 @@ const SHARED: &[&str] = &[
     "secret",
     "state",
     "store",
+    "weak_key",
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

@@ -30,7 +30,7 @@
 //! | [`signature`], [`digest`] | requests and answers that are signed, and what they carry |
 //! | [`sanction`], [`authorize`] | revoked and quarantined callers; policies, scopes, roles |
 //! | [`state`], [`store`] | routes, recorder, sanctions, feeds, live snapshots; the store below them |
-//! | [`clock`], [`random`], [`secret`] | time, chance, and what nobody may see |
+//! | [`clock`], [`random`], [`secret`], [`weak_key`] | time, chance, what nobody may see, and keys that nobody should use |
 //! | `extract` (feature `axum`) | permit, principal and context as arguments of handlers |
 //! | [`manual`] | attacks, defaults, stacks by hand, and what zt will not do |
 //!
@@ -110,6 +110,7 @@ pub mod stack;
 pub mod state;
 pub mod store;
 pub mod validate;
+pub mod weak_key;
 
 /// For the macros of this crate.
 #[doc(hidden)]

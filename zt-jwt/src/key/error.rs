@@ -1,3 +1,5 @@
+use zt_core::weak_key::WeakKey;
+
 use crate::algorithm::Algorithm;
 
 /// Why a key, or a set of them, cannot be used. Says nothing of what the key is.
@@ -90,4 +92,15 @@ pub enum KeyError {
         /// How many are accepted.
         limit: usize,
     },
+}
+
+impl From<WeakKey> for KeyError {
+    fn from(why: WeakKey) -> Self {
+        match why {
+            WeakKey::Number(name) => Self::Malformed(name),
+            WeakKey::Weak(why) => Self::Weak(why),
+            // An Ed25519 key is one number (RFC 8037 section 2).
+            _ => Self::Malformed("x"),
+        }
+    }
 }

@@ -50,7 +50,6 @@ mod set_document;
 #[cfg(test)]
 pub(crate) mod tests;
 mod verification_key;
-mod weak;
 
 pub(crate) use self::set::Found;
 pub use self::{error::KeyError, set::KeySet, verification_key::VerificationKey};

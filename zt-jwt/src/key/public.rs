@@ -6,8 +6,9 @@ use aws_lc_rs::{
     signature::{self, ParsedPublicKey, RsaParameters, RsaPublicKeyComponents},
 };
 use sha2::{Digest, Sha256};
+use zt_core::weak_key;
 
-use super::{KeyError, weak};
+use super::KeyError;
 use crate::{
     algorithm::{Algorithm, Algorithms},
     jose::base64url,
@@ -93,11 +94,15 @@ impl Public {
     /// Whether it is a key at all, and not a weak one.
     pub(super) fn check(&self) -> Result<(), KeyError> {
         match self {
-            Self::Rsa { n, e } => weak::check_rsa(n, e),
+            Self::Rsa { n, e } => Ok(weak_key::check_rsa(n, e)?),
             // RFC 7518 section 6.2.1.2: of the full length, zeros in front included.
             Self::Ec { curve, x, .. } if x.len() != curve.length() => Err(KeyError::Malformed("x")),
             Self::Ec { curve, y, .. } if y.len() != curve.length() => Err(KeyError::Malformed("y")),
-            Self::Ed25519 { x } => weak::check_ed25519(x),
+            Self::Ed25519 { x } => {
+                let x = x.as_slice().try_into();
+                let x = x.map_err(|_| KeyError::Malformed("x"))?;
+                Ok(weak_key::check_ed25519(x)?)
+            }
             Self::MlDsa { algorithm, key } => {
                 // FIPS 204 section 4, table 2.
                 let length = match algorithm {

@@ -87,3 +87,15 @@ pub struct BadSignature;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the signature could not be made")]
 pub struct SigningFailed;
+
+#[cfg(feature = "asymmetric")]
+impl From<crate::weak_key::WeakKey> for KeyError {
+    fn from(why: crate::weak_key::WeakKey) -> Self {
+        use crate::weak_key::WeakKey;
+        match why {
+            WeakKey::Number(_) => Self::Der,
+            WeakKey::NotOnCurve => Self::NotOnCurve,
+            WeakKey::Weak(why) => Self::Weak(why),
+        }
+    }
+}

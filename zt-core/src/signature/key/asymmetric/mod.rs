@@ -3,7 +3,6 @@
 pub(super) mod pem;
 mod private;
 pub(super) mod spki;
-mod weak;
 
 use aws_lc_rs::{
     encoding::{AsDer, PublicKeyX509Der},
@@ -13,7 +12,7 @@ use aws_lc_rs::{
 pub(super) use self::private::PrivateKey;
 use self::spki::{Curve, Numbers};
 use super::{BadSignature, KeyError};
-use crate::signature::Algorithm;
+use crate::{signature::Algorithm, weak_key};
 
 /// A public key, parsed and checked.
 pub(super) struct PublicKey {
@@ -28,7 +27,7 @@ impl PublicKey {
         let (parsed, length) = match (algorithm, numbers) {
             (Algorithm::HmacSha256, _) => return Err(KeyError::Symmetric(algorithm)),
             (Algorithm::Ed25519, Numbers::Ed25519(key)) => {
-                weak::check_ed25519(key)?;
+                weak_key::check_ed25519(key)?;
                 // RFC 9421 section 3.3.6: 64 octets.
                 (point(&signature::ED25519, key)?, 64)
             }
@@ -89,7 +88,7 @@ fn rsa(
     n: &[u8],
     e: &[u8],
 ) -> Result<ParsedPublicKey, KeyError> {
-    weak::check_rsa(n, e)?;
+    weak_key::check_rsa(n, e)?;
     RsaPublicKeyComponents { n, e }
         .to_parsed_public_key(parameters)
         .map_err(|_| KeyError::Der)
