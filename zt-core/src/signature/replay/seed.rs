@@ -32,12 +32,8 @@ impl Seed {
             .wrapping_mul(upper)
             .wrapping_add(second.wrapping_mul(lower))
             .wrapping_add(self.offset);
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the upper half of 128 bits"
-        )]
-        let place = (sum >> 64) as u64;
-        place
+        // The upper half of 128 bits.
+        (sum >> 64) as u64
     }
 }
 

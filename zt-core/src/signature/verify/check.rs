@@ -85,10 +85,6 @@ impl Looked {
 }
 
 /// How far the search for a signature that holds has come.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large one is what nearly every request ends with"
-)]
 pub(super) enum Search {
     /// One holds.
     Found(Proved),
