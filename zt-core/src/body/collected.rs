@@ -20,7 +20,8 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub struct CollectedBody {
     data: Bytes,
-    trailers: Option<HeaderMap>,
+    /// Boxed, because few bodies have any and every body is moved about.
+    trailers: Option<Box<HeaderMap>>,
     data_sent: bool,
 }
 
@@ -36,7 +37,11 @@ pub struct CollectLimits {
 impl CollectedBody {
     /// From bytes at hand.
     #[must_use]
-    pub const fn new(data: Bytes, trailers: Option<HeaderMap>) -> Self {
+    pub fn new(data: Bytes, trailers: Option<HeaderMap>) -> Self {
+        Self::boxed(data, trailers.map(Box::new))
+    }
+
+    const fn boxed(data: Bytes, trailers: Option<Box<HeaderMap>>) -> Self {
         Self {
             data,
             trailers,
@@ -52,8 +57,17 @@ impl CollectedBody {
 
     /// The trailers.
     #[must_use]
-    pub const fn trailers(&self) -> Option<&HeaderMap> {
-        self.trailers.as_ref()
+    pub fn trailers(&self) -> Option<&HeaderMap> {
+        self.trailers.as_deref()
+    }
+
+    /// Without the trailers.
+    #[must_use]
+    pub(crate) fn without_trailers(self) -> Self {
+        match self.trailers {
+            Some(_) => Self::new(self.data, None),
+            None => self,
+        }
     }
 
     /// Reads `body` to its end.
@@ -92,7 +106,7 @@ pin_project_lite::pin_project! {
         // Made when the body is first waited for: one that is there needs none.
         deadline: Option<Sleep>,
         pieces: Pieces,
-        trailers: Option<HeaderMap>,
+        trailers: Option<Box<HeaderMap>>,
     }
 }
 
@@ -136,7 +150,8 @@ where
     /// What was read so far, taken out.
     pub(crate) fn take(self: Pin<&mut Self>) -> (Bytes, Option<HeaderMap>) {
         let this = self.project();
-        (this.pieces.take(), this.trailers.take())
+        let trailers = this.trailers.take();
+        (this.pieces.take(), trailers.map(|trailers| *trailers))
     }
 
     pub(crate) fn poll(
@@ -166,7 +181,7 @@ where
                     return Poll::Ready(Err(Unread::Broken(error.into())));
                 }
                 Poll::Ready(None) => {
-                    return Poll::Ready(Ok(CollectedBody::new(
+                    return Poll::Ready(Ok(CollectedBody::boxed(
                         this.pieces.take(),
                         this.trailers.take(),
                     )));
@@ -193,7 +208,7 @@ where
                 }
                 Err(frame) => {
                     hollow += 1;
-                    *this.trailers = frame.into_trailers().ok();
+                    *this.trailers = frame.into_trailers().ok().map(Box::new);
                 }
             }
         }
@@ -272,7 +287,7 @@ impl Body for CollectedBody {
         Poll::Ready(
             self.trailers
                 .take()
-                .map(|trailers| Ok(Frame::trailers(trailers))),
+                .map(|trailers| Ok(Frame::trailers(*trailers))),
         )
     }
 

@@ -81,7 +81,6 @@ impl<B> RequestBody<B> {
     /// # Errors
     ///
     /// Itself, where something had.
-    #[expect(clippy::result_large_err, reason = "it is the body itself, moved once")]
     pub fn try_into_inner(self) -> Result<B, Self> {
         match self.kind {
             Kind::AsItCame { body } => Ok(body),

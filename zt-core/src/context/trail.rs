@@ -73,7 +73,12 @@ impl Trail {
         client: ClientAddress,
         claimed: Claimed,
     ) -> Self {
-        let user_agent = parts.headers.get(header::USER_AGENT);
+        let agent = parts.headers.get(header::USER_AGENT);
+        let (uri, user_agent) = if kept {
+            detached::target(&parts.uri, agent)
+        } else {
+            (parts.uri.clone(), agent.cloned())
+        };
         Self {
             settings,
             request_id: RequestId::next(),
@@ -81,18 +86,8 @@ impl Trail {
             opened_monotonic,
             traceparent: TraceParent::from_headers(&parts.headers),
             method: parts.method.clone(),
-            uri: if kept {
-                detached::uri(&parts.uri)
-            } else {
-                parts.uri.clone()
-            },
-            user_agent: user_agent.map(|agent| {
-                if kept {
-                    detached::value(agent)
-                } else {
-                    agent.clone()
-                }
-            }),
+            uri,
+            user_agent,
             grpc: is_grpc(parts),
             client,
             claimed,

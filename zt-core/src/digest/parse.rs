@@ -59,7 +59,7 @@ pub(super) fn usual(line: &[u8]) -> Option<ContentDigest> {
         });
     }
     let text = text.strip_prefix(b"sha-512=:")?;
-    let sha512 = Some(decoded::<64, 88, 66>(text)?);
+    let sha512 = Some(Box::new(decoded::<64, 88, 66>(text)?));
     Some(ContentDigest {
         sha256: None,
         sha512,
@@ -79,7 +79,7 @@ fn decoded<const N: usize, const TEXT: usize, const ROOM: usize>(text: &[u8]) ->
 struct Members<'de> {
     keys: [Option<&'de str>; MAX_MEMBERS],
     sha256: Option<[u8; 32]>,
-    sha512: Option<[u8; 64]>,
+    sha512: Option<Box<[u8; 64]>>,
 }
 
 impl<'de> DictionaryVisitor<'de> for &mut Members<'de> {
@@ -138,7 +138,7 @@ impl<'de> ItemVisitor<'de> for Member<'_, 'de> {
         let malformed = |_| DigestError::Malformed;
         match self.key {
             "sha-256" => self.members.sha256 = Some(bytes.try_into().map_err(malformed)?),
-            "sha-512" => self.members.sha512 = Some(bytes.try_into().map_err(malformed)?),
+            "sha-512" => self.members.sha512 = Some(Box::new(bytes.try_into().map_err(malformed)?)),
             _ => {}
         }
         Ok(Ignored)

@@ -25,14 +25,11 @@ use crate::{
 pin_project_lite::pin_project! {
     /// A body that is read, then judged. All that a waiting request needs is in here, so that it
     /// is one allocation.
-    #[project = CollectingProj]
-    pub(super) enum Collecting<B> {
-        Reading {
-            #[pin]
-            reading: Reading<Source<B>>,
-            plans: Option<Plans>,
-        },
-        Judging { judging: Judging },
+    pub(super) struct Collecting<B> {
+        // `None` where it is read.
+        #[pin]
+        reading: Option<Reading<Source<B>>>,
+        judging: Judging,
     }
 }
 
@@ -55,14 +52,17 @@ where
             Source::Enforced { body }
         };
         let clock = Arc::clone(cx.settings().clock());
-        Self::Reading {
-            reading: Reading::new(source, limits, clock),
-            plans: Some(plans),
+        Self {
+            reading: Some(Reading::new(source, limits, clock)),
+            judging: Judging::new(CollectedBody::default(), plans),
         }
     }
 
     pub(super) const fn judge(judging: Judging) -> Self {
-        Self::Judging { judging }
+        Self {
+            reading: None,
+            judging,
+        }
     }
 }
 
@@ -72,39 +72,30 @@ where
     B::Error: Into<BoxError>,
 {
     fn resume(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         task: &mut Context<'_>,
         parts: &mut Parts,
         body: &mut RequestBody<B>,
         cx: &mut SecurityContext,
     ) -> Poll<Result<Option<Verified>, Denial>> {
-        loop {
-            match self.as_mut().project() {
-                CollectingProj::Reading { mut reading, plans } => {
-                    let content = match ready!(reading.as_mut().poll(task)) {
-                        Ok(content) => content,
-                        Err(unread) => {
-                            let denial = unread.denial();
-                            if let Some(whole) = whole_again(reading, unread) {
-                                *body = whole;
-                            }
-                            return Poll::Ready(Err(denial));
-                        }
-                    };
-                    let Some(plans) = plans.take() else {
-                        return Poll::Ready(Err(Denial::misordered("a body was read twice")));
-                    };
-                    let judging = Judging::new(content, plans);
-                    self.set(Self::Judging { judging });
-                }
-                CollectingProj::Judging { judging } => {
-                    let result = ready!(judging.poll(Some(task), parts, cx));
-                    // Also where it is refused: a stack that only observes goes on.
-                    *body = RequestBody::collected(judging.handed_on(cx));
-                    return Poll::Ready(result.map(|()| None));
+        let mut this = self.project();
+        if let Some(mut reading) = this.reading.as_mut().as_pin_mut() {
+            match ready!(reading.as_mut().poll(task)) {
+                Ok(content) => this.judging.content = content,
+                Err(unread) => {
+                    let denial = unread.denial();
+                    if let Some(whole) = whole_again(reading, unread) {
+                        *body = whole;
+                    }
+                    return Poll::Ready(Err(denial));
                 }
             }
+            this.reading.set(None);
         }
+        let result = ready!(this.judging.poll(Some(task), parts, cx));
+        // Also where it is refused: a stack that only observes goes on.
+        *body = RequestBody::collected(this.judging.handed_on(cx));
+        Poll::Ready(result.map(|()| None))
     }
 }
 
@@ -135,13 +126,16 @@ impl Judging {
         }
     }
 
-    /// What the handler gets. Trailers are no part of the content, so nothing has proved them, and
-    /// they may be left out (RFC 9110 section 6.5.1); a stack that only observes leaves out nothing.
-    pub(super) fn handed_on(&self, cx: &SecurityContext) -> CollectedBody {
-        if cx.is_observing() || self.content.trailers().is_none() {
-            return self.content.clone();
+    /// What the handler gets, at the end. Trailers are no part of the content, so nothing has
+    /// proved them, and they may be left out (RFC 9110 section 6.5.1); a stack that only observes
+    /// leaves out nothing.
+    pub(super) fn handed_on(&mut self, cx: &SecurityContext) -> CollectedBody {
+        let content = std::mem::take(&mut self.content);
+        if cx.is_observing() {
+            content
+        } else {
+            content.without_trailers()
         }
-        CollectedBody::new(self.content.bytes().clone(), None)
     }
 
     /// Without a task nothing is waited for.

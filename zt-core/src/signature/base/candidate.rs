@@ -117,20 +117,29 @@ impl<'s> Candidate<'s> {
         let slots = self.slots();
         let params = self.signature_params();
         let mut parsed = 0_usize;
+        // The derived components without parameters, which are told apart by a bit each.
+        let mut seen = 0;
         for (index, slot) in slots.iter().enumerate() {
             if let Some(error) = slot.error {
                 return Err(error);
             }
             let component = self.identifier(slot);
             // RFC 9421 section 2.5: each identifier once.
-            let mut earlier = slots.iter().take(index);
-            if earlier.any(|other| {
-                other.kind == slot.kind
-                    && other.marks == slot.marks
-                    && self.identifier(other) == component
-            }) {
+            let bit = slot.derived();
+            let is_there = if bit != 0 {
+                seen & bit != 0
+            } else {
+                let mut earlier = slots.iter().take(index);
+                earlier.any(|other| {
+                    other.kind == slot.kind
+                        && other.marks == slot.marks
+                        && self.identifier(other) == component
+                })
+            };
+            if is_there {
                 return Err(BaseError::DuplicateComponent);
             }
+            seen |= bit;
             parsed = parsed.saturating_add(message.parsed_for(&component));
             if parsed > MAX_PARSED {
                 return Err(BaseError::TooLarge);

@@ -44,12 +44,17 @@ impl<'a> Fields<'a> {
         N: AsHeaderName + Copy,
         HeaderName: PartialEq<N>,
     {
-        let is_there = self.headers.contains_key(name);
-        let stripped = if is_there { &[] } else { self.stripped };
+        let mut there = self.headers.get_all(name).iter();
+        let first = there.next();
+        let stripped = match first {
+            Some(_) => &[],
+            None => self.stripped,
+        };
         let stripped = stripped.iter();
         let stripped = stripped.filter(move |(other, _)| *other == name);
-        let stripped = stripped.map(|(_, value)| value.as_bytes());
-        stripped.chain(self.headers.get_all(name).iter().map(HeaderValue::as_bytes))
+        let stripped = stripped.map(|(_, value)| value);
+        let lines = first.into_iter().chain(there).chain(stripped);
+        lines.map(HeaderValue::as_bytes)
     }
 
     /// Writes the value of the field that `component` names.

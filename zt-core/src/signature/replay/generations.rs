@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, mem, time::Duration};
 
-use super::{ReplayKey, Sighting, Verdict, memory::ReplayLimits, rooms::Rooms};
+use super::{ReplayKey, Sighting, Verdict, memory::ReplayLimits, rooms::Rooms, seed::Seed};
 use crate::clock::Timestamp;
 
 /// One shard: all that is remembered of the keys that fall to it.
@@ -23,18 +23,17 @@ pub(super) struct Shard {
 
 #[derive(Debug)]
 struct Generation {
-    /// Hashed by a seeded hasher, although keys are hashes: their sender chose the nonce.
-    keys: HashSet<u128>,
+    keys: HashSet<u128, Seed>,
     /// The last moment at which one of its messages could be accepted.
     latest: Timestamp,
 }
 
 impl Shard {
-    pub(super) fn new(start: Timestamp) -> Self {
+    pub(super) fn new(start: Timestamp, seed: Seed) -> Self {
         Self {
             start,
-            current: Generation::new(),
-            previous: Generation::new(),
+            current: Generation::new(seed),
+            previous: Generation::new(seed),
             forgotten: Timestamp::EPOCH,
         }
     }
@@ -77,7 +76,7 @@ impl Shard {
         limits: &ReplayLimits,
         rooms: &Rooms,
     ) -> Verdict {
-        let key = u128::from_ne_bytes(*sighting.key.as_bytes());
+        let key = sighting.key.as_number();
         if self.previous.keys.contains(&key) || self.current.keys.contains(&key) {
             return Verdict::Replayed;
         }
@@ -111,9 +110,9 @@ impl Shard {
 }
 
 impl Generation {
-    fn new() -> Self {
+    fn new(seed: Seed) -> Self {
         Self {
-            keys: HashSet::new(),
+            keys: HashSet::with_hasher(seed),
             latest: Timestamp::EPOCH,
         }
     }

@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,6 +12,7 @@ use super::{
     Recording, ReplayMemory, Sighting, Verdict,
     generations::{Shard, set_bytes},
     rooms::{self, Rooms},
+    seed::Seed,
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -85,7 +85,7 @@ struct Inner {
     /// How much later than the start that is.
     skew: Option<Duration>,
     limits: ReplayLimits,
-    seed: RandomState,
+    seed: Seed,
     shards: Box<[Mutex<Shard>]>,
     rooms: Rooms,
     /// How often a generation began.
@@ -188,14 +188,15 @@ impl MemoryReplays {
         skew: Option<Duration>,
         limits: ReplayLimits,
     ) -> Self {
+        let seed = Seed::new();
         Self(Arc::new(Inner {
             window: window.max(MIN_WINDOW),
             horizon,
             skew,
             limits,
-            seed: RandomState::new(),
+            seed,
             shards: (0..SHARDS)
-                .map(|_| Mutex::new(Shard::new(Timestamp::EPOCH)))
+                .map(|_| Mutex::new(Shard::new(Timestamp::EPOCH, seed)))
                 .collect(),
             rooms: Rooms::new(limits),
             turns: Mutex::new(1),
@@ -263,8 +264,9 @@ impl Inner {
 
     /// Which shard a key falls to. Seeded, so that nobody can fill one of them alone.
     fn shard(&self, sighting: &Sighting<'_>) -> Option<&Mutex<Shard>> {
-        let hash = self.seed.hash_one(sighting.key);
-        let at = usize::try_from(hash % SHARDS as u64).ok()?;
+        // The tables of a shard go by the lowest and the highest bits.
+        let place = self.seed.place(sighting.key.as_number()) >> 48;
+        let at = usize::try_from(place % SHARDS as u64).ok()?;
         self.shards.get(at)
     }
 

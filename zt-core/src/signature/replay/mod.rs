@@ -32,6 +32,7 @@ pub mod conformance;
 mod generations;
 mod memory;
 mod rooms;
+mod seed;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -48,8 +49,8 @@ use crate::{clock::Timestamp, store::BoxFuture};
 
 /// What is remembered of a signed message: 16 bytes, whatever the message said.
 ///
-/// They are the first half of a SHA-256 hash over the kind, the key id and the nonce or base,
-/// each with its length in front, so that no two of these triples are hashed alike.
+/// They are the first half of a SHA-256 hash over the kind, the length of the key id, the key id and
+/// the nonce or base, so that no two of these triples are hashed alike.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ReplayKey([u8; 16]);
 
@@ -57,14 +58,18 @@ impl ReplayKey {
     /// Of a nonce under a key id.
     #[must_use]
     pub fn of_nonce(keyid: &str, nonce: &str) -> Self {
-        Self::of(b"nonce", keyid, nonce.as_bytes())
+        Self::of(*b"ztn1", keyid, nonce.as_bytes())
     }
 
     /// Of the signature base, where there is no nonce. Not of the signature: ECDSA's can be
     /// changed without the key.
     #[must_use]
     pub fn of_base(keyid: &str, base: &[u8]) -> Self {
-        Self::of(b"base", keyid, base)
+        Self::of(*b"ztb1", keyid, base)
+    }
+
+    fn as_number(self) -> u128 {
+        u128::from_ne_bytes(self.0)
     }
 
     /// The 16 bytes; they are no secret.
@@ -73,21 +78,21 @@ impl ReplayKey {
         &self.0
     }
 
-    fn of(kind: &[u8], keyid: &str, what: &[u8]) -> Self {
-        let mut hash = Sha256::new_with_prefix(DOMAIN);
-        for part in [kind, keyid.as_bytes(), what] {
-            // A `usize` is at most 64 bits wide on every platform that Rust has.
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
+    /// What is in front is short, so that a usual nonce leaves all of it in one block of the hash.
+    fn of(kind: [u8; 4], keyid: &str, what: &[u8]) -> Self {
+        // A key id of four gigabytes is none that anybody looks up.
+        let len = u32::try_from(keyid.len()).unwrap_or(u32::MAX);
+        let mut hash = Sha256::new();
+        hash.update(kind);
+        hash.update(len.to_be_bytes());
+        hash.update(keyid);
+        hash.update(what);
         let hash: [u8; 32] = hash.finalize().into();
         let mut key = [0; 16];
         key.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
         Self(key)
     }
 }
-
-const DOMAIN: &[u8] = b"zt replay key v1\0";
 
 /// As 32 digits.
 impl fmt::LowerHex for ReplayKey {

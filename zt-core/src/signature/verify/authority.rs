@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use http::{Uri, header};
+use http::{
+    HeaderName, Uri,
+    header::{self, AsHeaderName},
+};
 
 use super::{ConfigError, refusal::Refusal};
 use crate::{context::SecurityContext, signature::base::Fields};
@@ -57,7 +60,7 @@ impl AuthoritySource {
             Self::Forwarded => {
                 from_proxy(cx)?;
                 let last = fields
-                    .lines("forwarded")
+                    .lines(&header::FORWARDED)
                     .last()
                     .ok_or(Refusal::NoAuthority)?;
                 forwarded_host(text(last)?).map(Cow::Borrowed)
@@ -80,7 +83,11 @@ fn from_proxy(cx: &SecurityContext) -> Result<(), Refusal> {
     }
 }
 
-fn one<'a>(fields: Fields<'a>, name: &str) -> Result<Option<&'a str>, Refusal> {
+fn one<'a, N>(fields: Fields<'a>, name: N) -> Result<Option<&'a str>, Refusal>
+where
+    N: AsHeaderName + Copy,
+    HeaderName: PartialEq<N>,
+{
     let mut lines = fields.lines(name);
     match (lines.next(), lines.next()) {
         (None, _) => Ok(None),
@@ -102,7 +109,7 @@ fn trim(text: &str) -> &str {
 
 /// RFC 9112 section 3.2, RFC 9113 section 8.3.1: one host, however often it is said.
 fn of_request<'a>(uri: &'a Uri, fields: Fields<'a>) -> Result<Cow<'a, str>, Refusal> {
-    let host = one(fields, header::HOST.as_str())?;
+    let host = one(fields, &header::HOST)?;
     let target = uri.authority().map(http::uri::Authority::as_str);
     match (target, host) {
         (Some(target), Some(host)) if !target.eq_ignore_ascii_case(host) => {

@@ -97,6 +97,19 @@ pub(super) enum Search {
     },
 }
 
+impl Search {
+    /// Whether there is no signature that is for this verifier.
+    pub(super) const fn is_for_others(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused(Refused {
+                refusal: Refusal::NotForUs,
+                ..
+            })
+        )
+    }
+}
+
 /// A refusal, and the base that was computed where somebody wants to see it.
 #[derive(Debug)]
 pub(super) struct Refused {

@@ -102,11 +102,8 @@ impl VerifySignatureLayer {
         self
     }
 
-    fn verify(&self, parts: &Parts, cx: &mut SecurityContext) -> Step<Arc<Principal>> {
-        match self
-            .0
-            .proceed(self.0.search(parts, cx, Looked::default(), None), cx)
-        {
+    fn go_on(&self, search: Search, cx: &mut SecurityContext) -> Step<Arc<Principal>> {
+        match self.0.proceed(search, cx) {
             Next::Done(result) => result.into(),
             Next::Wait(wait) => self.later(wait),
         }
@@ -239,7 +236,21 @@ impl Authenticate for VerifySignatureLayer {
     }
 
     fn authenticate(&self, parts: &mut Parts, cx: &mut SecurityContext) -> Step<Arc<Principal>> {
-        self.verify(parts, cx)
+        let search = self.0.search(parts, cx, Looked::default(), None);
+        self.go_on(search, cx)
+    }
+
+    /// Reads the fields once.
+    fn proceed(
+        &self,
+        parts: &mut Parts,
+        cx: &mut SecurityContext,
+    ) -> Result<Step<Arc<Principal>>, Presented> {
+        let search = self.0.search(parts, cx, Looked::default(), None);
+        if search.is_for_others() {
+            return Err(self.presented(parts, cx));
+        }
+        Ok(self.go_on(search, cx))
     }
 
     fn challenges(&self) -> Vec<Challenge> {
