@@ -2,7 +2,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
 };
 
 use http::request::Parts;
@@ -163,26 +163,6 @@ impl<T, X> Later<T, X> {
     /// A wait of its own kind, for checks that need the task, the body and the context at once.
     pub(crate) fn of(wait: impl Resume<T, X> + Send + 'static) -> Self {
         Self(Box::pin(wait))
-    }
-
-    /// As [`of`](Self::of), unless `wait` is over at once: then the request need not be put aside.
-    ///
-    /// It is driven without anybody to wake. Whoever gets it drives it again before it waits.
-    pub(crate) fn start(
-        wait: impl Resume<T, X> + Send + 'static,
-        parts: &mut Parts,
-        body: &mut X,
-        cx: &mut SecurityContext,
-    ) -> Step<T, X> {
-        let mut wait = Box::pin(wait);
-        // A timer or a task that it starts wants a runtime, which whoever waits for it has.
-        if tokio::runtime::Handle::try_current().is_ok() {
-            let mut nobody = Context::from_waker(Waker::noop());
-            if let Poll::Ready(result) = wait.as_mut().resume(&mut nobody, parts, body, cx) {
-                return Step::Now(result);
-            }
-        }
-        Step::Later(Self(wait))
     }
 }
 

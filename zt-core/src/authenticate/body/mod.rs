@@ -179,8 +179,7 @@ where
         match (at_hand, plans.limits) {
             (Some(content), limits) => judge(content, limits, plans, parts, body, cx),
             (None, Some(limits)) => {
-                let reading = Collecting::read(body.take(), limits, plans, cx);
-                Later::start(reading, parts, body, cx)
+                Step::Later(Later::of(Collecting::read(body.take(), limits, plans, cx)))
             }
             (None, None) => {
                 plans.stream(body, cx);
