@@ -2,7 +2,7 @@ use std::{
     future::poll_fn,
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -90,7 +90,7 @@ impl CollectedBody {
         B::Error: Into<BoxError>,
     {
         let mut reading = pin!(Reading::new(body, limits, clock));
-        poll_fn(|task| reading.as_mut().poll(task))
+        poll_fn(|task| reading.as_mut().poll(Some(task)))
             .await
             .map_err(|broken| broken.denial())
     }
@@ -154,10 +154,15 @@ where
         (this.pieces.take(), trailers.map(|trailers| *trailers))
     }
 
+    /// Reads on. Without a task it takes what is there, and neither waits nor counts the time.
     pub(crate) fn poll(
         self: Pin<&mut Self>,
-        task: &mut Context<'_>,
+        task: Option<&mut Context<'_>>,
     ) -> Poll<Result<CollectedBody, Unread>> {
+        let waits = task.is_some();
+        // Whoever waits later asks again, with a waker of its own.
+        let nobody = &mut Context::from_waker(Waker::noop());
+        let task = task.unwrap_or(nobody);
         let mut this = self.project();
         let mut hollow = 0;
         loop {
@@ -186,6 +191,7 @@ where
                         this.trailers.take(),
                     )));
                 }
+                Poll::Pending if !waits => return Poll::Pending,
                 Poll::Pending => {
                     let (clock, span) = (&*this.clock, this.limits.deadline);
                     let deadline = this.deadline.get_or_insert_with(|| clock.sleep(span));

@@ -164,6 +164,11 @@ impl<T, X> Later<T, X> {
     pub(crate) fn of(wait: impl Resume<T, X> + Send + 'static) -> Self {
         Self(Box::pin(wait))
     }
+
+    /// As [`of`](Self::of), of one that stays where it is.
+    pub(crate) fn boxed(wait: Pin<Box<dyn Resume<T, X> + Send>>) -> Self {
+        Self(wait)
+    }
 }
 
 impl<T: Send + 'static> Later<T> {

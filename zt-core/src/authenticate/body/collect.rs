@@ -66,6 +66,54 @@ where
     }
 }
 
+impl<B> Collecting<B>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    /// Takes what is there already: a request whose body is need not be put aside.
+    pub(super) fn start(
+        self,
+        parts: &mut Parts,
+        body: &mut RequestBody<B>,
+        cx: &mut SecurityContext,
+    ) -> Step<Option<Verified>, RequestBody<B>> {
+        let mut this = Box::pin(self);
+        match this.as_mut().go_on(None, parts, body, cx) {
+            Poll::Ready(result) => Step::Now(result),
+            Poll::Pending => Step::Later(Later::boxed(this)),
+        }
+    }
+
+    /// Without a task nothing is waited for.
+    fn go_on(
+        self: Pin<&mut Self>,
+        mut task: Option<&mut Context<'_>>,
+        parts: &mut Parts,
+        body: &mut RequestBody<B>,
+        cx: &mut SecurityContext,
+    ) -> Poll<Result<Option<Verified>, Denial>> {
+        let mut this = self.project();
+        if let Some(mut reading) = this.reading.as_mut().as_pin_mut() {
+            match ready!(reading.as_mut().poll(task.as_deref_mut())) {
+                Ok(content) => this.judging.content = content,
+                Err(unread) => {
+                    let denial = unread.denial();
+                    if let Some(whole) = whole_again(reading, unread) {
+                        *body = whole;
+                    }
+                    return Poll::Ready(Err(denial));
+                }
+            }
+            this.reading.set(None);
+        }
+        let result = ready!(this.judging.poll(task, parts, cx));
+        // Also where it is refused: a stack that only observes goes on.
+        *body = RequestBody::collected(this.judging.handed_on(cx));
+        Poll::Ready(result.map(|()| None))
+    }
+}
+
 impl<B> Resume<Option<Verified>, RequestBody<B>> for Collecting<B>
 where
     B: Body<Data = Bytes> + Send + 'static,
@@ -78,24 +126,7 @@ where
         body: &mut RequestBody<B>,
         cx: &mut SecurityContext,
     ) -> Poll<Result<Option<Verified>, Denial>> {
-        let mut this = self.project();
-        if let Some(mut reading) = this.reading.as_mut().as_pin_mut() {
-            match ready!(reading.as_mut().poll(task)) {
-                Ok(content) => this.judging.content = content,
-                Err(unread) => {
-                    let denial = unread.denial();
-                    if let Some(whole) = whole_again(reading, unread) {
-                        *body = whole;
-                    }
-                    return Poll::Ready(Err(denial));
-                }
-            }
-            this.reading.set(None);
-        }
-        let result = ready!(this.judging.poll(Some(task), parts, cx));
-        // Also where it is refused: a stack that only observes goes on.
-        *body = RequestBody::collected(this.judging.handed_on(cx));
-        Poll::Ready(result.map(|()| None))
+        self.go_on(Some(task), parts, body, cx)
     }
 }
 

@@ -179,7 +179,7 @@ where
         match (at_hand, plans.limits) {
             (Some(content), limits) => judge(content, limits, plans, parts, body, cx),
             (None, Some(limits)) => {
-                Step::Later(Later::of(Collecting::read(body.take(), limits, plans, cx)))
+                Collecting::read(body.take(), limits, plans, cx).start(parts, body, cx)
             }
             (None, None) => {
                 plans.stream(body, cx);
