@@ -61,13 +61,16 @@ impl CollectedBody {
         self.trailers.as_deref()
     }
 
-    /// Without the trailers.
+    /// From its beginning, without the trailers.
     #[must_use]
     pub(crate) fn without_trailers(self) -> Self {
-        match self.trailers {
-            Some(_) => Self::new(self.data, None),
-            None => self,
-        }
+        Self::boxed(self.data, None)
+    }
+
+    /// From its beginning, whoever has read of it before.
+    #[must_use]
+    pub(crate) fn unread(self) -> Self {
+        Self::boxed(self.data, self.trailers)
     }
 
     /// Reads `body` to its end.

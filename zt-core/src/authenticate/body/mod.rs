@@ -71,7 +71,9 @@ pub trait ProveBody: fmt::Debug + Send + Sync + 'static {
     fn mismatch(&self) -> Denial;
 
     /// What the body proves, once it was read whole; asked where the plan was
-    /// [`BodyPlan::Collect`]. A principal is added to the one that is there.
+    /// [`BodyPlan::Collect`]. A principal is added to the one that is there. Trailers are not handed
+    /// on. A body that is there at once is proved in the call of the service, another one in its
+    /// future.
     fn finish(
         &self,
         _body: &CollectedBody,

@@ -49,10 +49,21 @@ impl Proved {
     }
 
     fn add(&mut self, other: Self) {
-        let mut all = std::iter::once(&*self).chain(&self.others);
-        if all.all(|one| one.replay != other.replay) {
+        if let Some(same) = self.same(&other) {
+            // Remembered as long as either could be accepted.
+            same.until = same.until.max(other.until);
+            same.created = same.created.min(other.created);
+        } else {
             self.others.push(other);
         }
+    }
+
+    fn same(&mut self, other: &Self) -> Option<&mut Self> {
+        if self.replay == other.replay {
+            return Some(self);
+        }
+        let mut others = self.others.iter_mut();
+        others.find(|one| one.replay == other.replay)
     }
 }
 

@@ -4,12 +4,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::request::Parts;
+use http::{HeaderName, request::Parts};
 
 use super::{
     ConfigError, SignaturePolicy,
     body::SignedBody,
-    check::{Looked, Proved, Search, digest_forms},
+    check::{Looked, Proved, Search, digest_forms, fields},
     refusal::Refusal,
 };
 use crate::{
@@ -224,8 +224,9 @@ impl Authenticate for VerifySignatureLayer {
     const PROVES_BODY: bool = true;
 
     fn presented(&self, parts: &Parts, cx: &SecurityContext) -> Presented {
-        let headers = &parts.headers;
-        if !headers.contains_key(SIGNATURE_INPUT) && !headers.contains_key(SIGNATURE) {
+        let fields = fields(parts, cx);
+        let absent = |name: &HeaderName| fields.lines(name).next().is_none();
+        if absent(&SIGNATURE_INPUT) && absent(&SIGNATURE) {
             return Presented::Absent;
         }
         if self.0.is_for_us(parts, cx) {

@@ -33,6 +33,9 @@
 //!     the body has each of its `sha-256` and `sha-512` digests (`signature-invalid`; also
 //!     `body-too-large`, `request-timeout`).
 //!
+//! A signature that is not good now, because it covers too little for this request or is dated ahead,
+//! is not remembered: a client that signs twice should let both be good.
+//!
 //! Whether there is a body is what the server says of its stream, whatever `Content-Length` claims.
 //!
 //! # What a refusal looks like

@@ -316,6 +316,15 @@ fn a_body_that_was_collected_is_judged_and_not_read_again() {
     assert_eq!(at_once(&waits, collected("abc")).0, None);
 }
 
+#[tokio::test]
+async fn a_body_of_which_a_check_has_read_is_handed_on_whole_as_it_was_judged() {
+    let mut half = CollectedBody::new(Bytes::from("abc"), None);
+    half.frame().await.unwrap().unwrap();
+    let (answer, body) = at_once(&Fake::collects("abc"), RequestBody::collected(half));
+    assert_eq!(answer, Some(Ok(false)));
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "abc");
+}
+
 #[test]
 fn where_nothing_is_owed_nothing_is_done() {
     let (mut parts, ()) = Request::new(()).into_parts();

@@ -3,7 +3,10 @@
 use std::sync::Mutex;
 
 use super::*;
-use crate::signature::key::{KeyQuestion, KeyResolver, Resolving};
+use crate::signature::{
+    key::{KeyQuestion, KeyResolver, Resolving},
+    replay::{Recording, ReplayMemory, Sighting, Verdict},
+};
 
 /// Both fields of several drafts of one request.
 fn with_all(drafts: &[Draft]) -> Request<Full<Bytes>> {
@@ -142,4 +145,58 @@ fn refuses_a_memory_whose_restart_would_let_what_is_dated_ahead_pass_again() {
     let shared = || SharedReplays::new(Arc::new(MemoryStore::new(clock.clone())), clock.clone());
     assert_eq!(build(shared().empty_before(start, skew), 6), Some(refused));
     assert_eq!(build(shared(), 3600), None);
+}
+
+/// Lets everything pass and keeps until when it was told to remember it.
+#[derive(Debug, Default, Clone)]
+struct Told(Arc<Mutex<Vec<u64>>>);
+
+impl ReplayMemory for Told {
+    fn record(&self, sighting: &Sighting<'_>) -> Recording {
+        self.0.lock().unwrap().push(sighting.until.as_secs());
+        Recording::Now(Verdict::Fresh)
+    }
+}
+
+#[tokio::test]
+async fn two_signatures_with_one_nonce_are_remembered_as_long_as_the_longer_one_lasts() {
+    let short = Draft::default().params(&format!(
+        ";created=NOW;expires={};keyid=\"k1\";nonce=\"n\"",
+        now() + 1
+    ));
+    let long = Draft {
+        label: "sig2".into(),
+        ..Draft::default().params(";created=NOW;keyid=\"k1\";nonce=\"n\"")
+    };
+    for both in [[short.clone(), long.clone()], [long, short]] {
+        let told = Told::default();
+        let ring = KeyRing::new([entry("k1")]).unwrap();
+        let layer = VerifySignatureLayer::new(SignaturePolicy::strict(), ring, told.clone());
+        let server = Server::new(layer.unwrap());
+        assert!(server.ask(with_all(&both)).await.passed());
+        assert_eq!(*told.0.lock().unwrap(), [now() + 60]);
+    }
+}
+
+#[test]
+fn signatures_that_were_stripped_are_presented_all_the_same() {
+    use crate::{
+        authenticate::{Authenticate, Presented},
+        context::ClaimedNames,
+    };
+
+    let names = ClaimedNames::default()
+        .with("signature")
+        .with("signature-input");
+    let server = strict();
+    let settings = Arc::new(server.settings.clone().with_claimed_names(names));
+    let (mut parts, _) = Draft::default().signed().into_parts();
+    let cx = SecurityContext::open(&parts, &settings);
+    for name in ["signature", "signature-input"] {
+        parts.headers.remove(name);
+    }
+    assert_eq!(server.layer.presented(&parts, &cx), Presented::Mine);
+    let (parts, _) = Draft::default().unsigned().into_parts();
+    let cx = SecurityContext::open(&parts, &settings);
+    assert_eq!(server.layer.presented(&parts, &cx), Presented::Absent);
 }
