@@ -218,6 +218,11 @@ impl Inner {
                         Ok(Resolving::Later(resolving)) => {
                             return Search::Asked { looked, resolving };
                         }
+                        // It could become good, and is not remembered: alone it would then pass
+                        // again.
+                        Err(refusal) if refusal.may_pass() => {
+                            return Search::Refused(refusal.into());
+                        }
                         Err(refusal) => {
                             looked.keep(Err(refusal.into()));
                             continue;
@@ -374,11 +379,15 @@ impl SignaturePolicy {
             return Err(Refusal::Lacks("expires"));
         }
         self.check_time(params, now)?;
-        let present = self.if_present.iter();
-        let present = present.filter(|(name, _)| fields.lines(name).next().is_some());
-        let mut wanted = self.components.iter().chain(present.map(|(_, one)| one));
-        match wanted.find(|one| !candidate.covers(one)) {
-            Some(missing) => Err(Refusal::NotCovered(missing.to_string())),
+        if let Some(missing) = self.components.iter().find(|one| !candidate.covers(one)) {
+            return Err(Refusal::NotCovered(missing.to_string()));
+        }
+        let mut present = self.if_present.iter();
+        let uncovered = present.find(|(name, component)| {
+            !candidate.covers(component) && fields.lines(name).next().is_some()
+        });
+        match uncovered {
+            Some((_, missing)) => Err(Refusal::NotCoveredHere(missing.to_string())),
             None => Ok(()),
         }
     }

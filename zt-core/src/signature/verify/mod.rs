@@ -33,8 +33,9 @@
 //!     the body has each of its `sha-256` and `sha-512` digests (`signature-invalid`; also
 //!     `body-too-large`, `request-timeout`).
 //!
-//! A signature that is not good now, because it covers too little for this request or is dated ahead,
-//! is not remembered: a client that signs twice should let both be good.
+//! A signature that could become good, because it is dated ahead or does not cover a field that this
+//! request need not have, refuses the request whatever the others are: it is not remembered, and would
+//! pass alone later. One whose key is not known yet cannot be told from one that was made up.
 //!
 //! Whether there is a body is what the server says of its stream, whatever `Content-Length` claims.
 //!

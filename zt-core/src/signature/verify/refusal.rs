@@ -18,6 +18,8 @@ pub(super) enum Refusal {
     TooMany,
     NothingCovered,
     NotCovered(String),
+    /// A field that this request has.
+    NotCoveredHere(String),
     Lacks(&'static str),
     TooOld,
     FromTheFuture,
@@ -55,9 +57,10 @@ impl Refusal {
         match self {
             Self::NotForUs => Some("no signature has the tag that is asked for"),
             Self::TooMany => Some("there are too many signatures"),
-            Self::NothingCovered | Self::NotCovered(_) | Self::Lacks(_) => {
-                Some("the signature does not cover what it has to")
-            }
+            Self::NothingCovered
+            | Self::NotCovered(_)
+            | Self::NotCoveredHere(_)
+            | Self::Lacks(_) => Some("the signature does not cover what it has to"),
             Self::TooOld | Self::FromTheFuture | Self::Expired => {
                 Some("the signature is not valid at this time")
             }
@@ -70,6 +73,12 @@ impl Refusal {
             }
             _ => None,
         }
+    }
+
+    /// Whether the same signature could be good at another time, or with less of the request: a
+    /// request that has such a one is refused as a whole.
+    pub(super) const fn may_pass(&self) -> bool {
+        matches!(self, Self::FromTheFuture | Self::NotCoveredHere(_))
     }
 
     /// How far the signature came, so that of several the best one's reason is told.
@@ -91,7 +100,9 @@ impl fmt::Display for Refusal {
             Self::NotForUs => f.write_str("none has the tag that is asked for"),
             Self::TooMany => f.write_str("there are more than four for this verifier"),
             Self::NothingCovered => f.write_str("it covers nothing"),
-            Self::NotCovered(component) => write!(f, "it does not cover {component}"),
+            Self::NotCovered(component) | Self::NotCoveredHere(component) => {
+                write!(f, "it does not cover {component}")
+            }
             Self::Lacks(parameter) => write!(f, "it has no `{parameter}`"),
             Self::TooOld => f.write_str("it is too old"),
             Self::FromTheFuture => f.write_str("it was made in the future"),

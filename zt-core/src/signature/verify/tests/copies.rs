@@ -200,3 +200,36 @@ fn signatures_that_were_stripped_are_presented_all_the_same() {
     let cx = SecurityContext::open(&parts, &settings);
     assert_eq!(server.layer.presented(&parts, &cx), Presented::Absent);
 }
+
+/// A request that is good by its first signature, and `second` beside it.
+fn beside(second: Draft) -> Request<Full<Bytes>> {
+    let second = Draft {
+        label: "sig2".into(),
+        ..second
+    };
+    with_all(&[
+        Draft::default()
+            .header("content-type", "a/b")
+            .cover("\"content-type\""),
+        second,
+    ])
+}
+
+#[tokio::test]
+async fn a_second_signature_that_becomes_good_later_does_not_pass_then() {
+    let policy = SignaturePolicy::strict()
+        .covering_if_present(http::header::CONTENT_TYPE)
+        .unwrap();
+    let server = server(policy);
+    // Dated ahead: six seconds later it would be good, alone.
+    let ahead = format!(";created={};keyid=\"k1\";nonce=\"n2\"", now() + 6);
+    let ahead = Draft::default().params(&ahead);
+    server.ask(beside(ahead)).await.invalid("in the future");
+    // Without the field it would cover enough.
+    let less = Draft::default().params(";created=NOW;keyid=\"k1\";nonce=\"n3\"");
+    server
+        .ask(beside(less))
+        .await
+        .invalid("does not cover \"content-type\"");
+    assert_eq!(server.handled(), 0);
+}
