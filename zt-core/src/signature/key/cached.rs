@@ -87,7 +87,7 @@ impl<R: KeyResolver> CachedKeys<R> {
     }
 
     #[cfg(test)]
-    pub(super) fn remembered_ids(&self) -> usize {
+    pub(in crate::signature) fn remembered_ids(&self) -> usize {
         let memory = lock(&self.memory);
         memory.known.len() + memory.unknown.len()
     }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 mod messages;
 mod signatures;
+mod troubles;
 
 use super::*;
 use crate::{
