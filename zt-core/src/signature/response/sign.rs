@@ -17,14 +17,13 @@ use tower_service::Service;
 use super::{SignResponseFuture, asked::Asked, required::OF_THE_REQUEST};
 use crate::{
     body::{BoxError, CollectLimits, CollectedBody},
-    clock::Clock,
-    digest::{CONTENT_DIGEST, DigestAlgorithm},
-    random::Entropy,
+    digest::CONTENT_DIGEST,
     signature::{
-        base::{Component, FieldTypes, Fields, Message, ResponseMessage, UrlScheme},
+        base::{Component, Fields, Message, ResponseMessage, UrlScheme},
         key::SigningKey,
         sign::{
             BodyError, CannotSign, Maker, NamedKey, SignConfigError, SigningKeys, is_authority,
+            signer_settings,
         },
     },
 };
@@ -48,6 +47,8 @@ pub(super) struct SignSettings {
     request_label: Option<Box<str>>,
     pub(super) limits: CollectLimits,
 }
+
+signer_settings!(SignResponseLayer);
 
 impl SignResponseLayer {
     /// Signs with `key`, which callers know as `keyid`. Not with a key that signs requests.
@@ -74,36 +75,6 @@ impl SignResponseLayer {
                 deadline: Duration::from_secs(30),
             },
         }))
-    }
-
-    /// Names the signature `label`, which is `sig1` otherwise. Nothing protects a label.
-    ///
-    /// # Errors
-    ///
-    /// Where it is no key of a dictionary (RFC 9651 section 3.1.2).
-    pub fn label(mut self, label: &str) -> Result<Self, SignConfigError> {
-        self.settings().maker.set_label(label)?;
-        Ok(self)
-    }
-
-    /// Says what the signature is for (`tag`, RFC 9421 section 2.3).
-    ///
-    /// # Errors
-    ///
-    /// Where it is empty or has other than visible ASCII and spaces.
-    pub fn tag(mut self, tag: &str) -> Result<Self, SignConfigError> {
-        self.settings().maker.set_tag(tag)?;
-        Ok(self)
-    }
-
-    /// Says that the signature ends `lifetime` (whole seconds) after it was made (`expires`).
-    ///
-    /// # Errors
-    ///
-    /// Where it is shorter than a second.
-    pub fn expires_after(mut self, lifetime: Duration) -> Result<Self, SignConfigError> {
-        self.settings().maker.set_lifetime(lifetime)?;
-        Ok(self)
     }
 
     /// Adds a nonce, for callers that remember which responses they saw.
@@ -164,41 +135,6 @@ impl SignResponseLayer {
         }
         self.settings().authority = Some(authority.into());
         Ok(self)
-    }
-
-    /// Digests bodies with `algorithm`, instead of SHA-256.
-    #[must_use]
-    pub fn digest(mut self, algorithm: DigestAlgorithm) -> Self {
-        self.settings().maker.digest = algorithm;
-        self
-    }
-
-    /// How much of a body is read, and for how long; 1 MiB and 30 s otherwise.
-    #[must_use]
-    pub fn body_limits(mut self, limits: CollectLimits) -> Self {
-        self.settings().limits = limits;
-        self
-    }
-
-    /// Which fields are structured, for `;sf` and `;key` of fields that no RFC defines.
-    #[must_use]
-    pub fn field_types(mut self, types: FieldTypes) -> Self {
-        self.settings().maker.types = types;
-        self
-    }
-
-    /// Reads the time from `clock` instead of the machine's.
-    #[must_use]
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.settings().maker.clock = Arc::new(clock);
-        self
-    }
-
-    /// Takes nonces from `entropy` instead of the operating system.
-    #[must_use]
-    pub fn entropy(mut self, entropy: impl Entropy) -> Self {
-        self.settings().maker.entropy = Arc::new(entropy);
-        self
     }
 
     fn settings(&mut self) -> &mut SignSettings {

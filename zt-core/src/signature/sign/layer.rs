@@ -12,15 +12,12 @@ use tower_service::Service;
 
 use super::{
     CannotSign, NamedKey, SignConfigError, SignError, SignFuture, SigningKeys, maker::Maker,
-    target::Target,
+    signer_settings, target::Target,
 };
 use crate::{
     body::{BoxError, CollectLimits},
-    clock::Clock,
-    digest::DigestAlgorithm,
-    random::Entropy,
     signature::{
-        base::{Component, FieldTypes, Message, UrlScheme},
+        base::{Component, Message, UrlScheme},
         key::SigningKey,
     },
 };
@@ -45,6 +42,8 @@ pub(super) struct Settings {
     relative: UrlScheme,
     pub(super) limits: CollectLimits,
 }
+
+signer_settings!(SignRequestLayer);
 
 impl SignRequestLayer {
     /// Signs with `key`, which the called service knows as `keyid`.
@@ -76,37 +75,6 @@ impl SignRequestLayer {
         }))
     }
 
-    /// Names the signature `label`, which is `sig1` otherwise. Nothing protects a label.
-    ///
-    /// # Errors
-    ///
-    /// Where it is no key of a dictionary (RFC 9651 section 3.1.2).
-    pub fn label(mut self, label: &str) -> Result<Self, SignConfigError> {
-        self.settings().maker.set_label(label)?;
-        Ok(self)
-    }
-
-    /// Says what the signature is for (`tag`, RFC 9421 section 2.3).
-    ///
-    /// # Errors
-    ///
-    /// Where it is empty or has other than visible ASCII and spaces.
-    pub fn tag(mut self, tag: &str) -> Result<Self, SignConfigError> {
-        self.settings().maker.set_tag(tag)?;
-        Ok(self)
-    }
-
-    /// Says that the signature ends `lifetime` (whole seconds) after it was made (`expires`). The
-    /// called service may hold it for old before.
-    ///
-    /// # Errors
-    ///
-    /// Where it is shorter than a second.
-    pub fn expires_after(mut self, lifetime: Duration) -> Result<Self, SignConfigError> {
-        self.settings().maker.set_lifetime(lifetime)?;
-        Ok(self)
-    }
-
     /// Also covers `component`, after those that always are. A request that does not have it is not
     /// sent.
     ///
@@ -130,46 +98,11 @@ impl SignRequestLayer {
         Ok(self)
     }
 
-    /// Digests bodies with `algorithm`, instead of SHA-256.
-    #[must_use]
-    pub fn digest(mut self, algorithm: DigestAlgorithm) -> Self {
-        self.settings().maker.digest = algorithm;
-        self
-    }
-
-    /// How much of a body is read, and for how long; 1 MiB and 30 s otherwise.
-    #[must_use]
-    pub fn body_limits(mut self, limits: CollectLimits) -> Self {
-        self.settings().limits = limits;
-        self
-    }
-
     /// The scheme of requests whose URI does not say one, https otherwise: it tells which port goes
     /// without saying.
     #[must_use]
     pub fn relative_scheme(mut self, scheme: UrlScheme) -> Self {
         self.settings().relative = scheme;
-        self
-    }
-
-    /// Which fields are structured, for `;sf` and `;key` of fields that no RFC defines.
-    #[must_use]
-    pub fn field_types(mut self, types: FieldTypes) -> Self {
-        self.settings().maker.types = types;
-        self
-    }
-
-    /// Reads the time from `clock` instead of the machine's.
-    #[must_use]
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.settings().maker.clock = Arc::new(clock);
-        self
-    }
-
-    /// Takes nonces from `entropy` instead of the operating system.
-    #[must_use]
-    pub fn entropy(mut self, entropy: impl Entropy) -> Self {
-        self.settings().maker.entropy = Arc::new(entropy);
         self
     }
 

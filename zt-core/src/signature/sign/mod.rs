@@ -105,6 +105,7 @@ mod maker;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 mod satisfying;
+mod settings;
 mod target;
 mod text;
 
@@ -122,5 +123,6 @@ pub use self::{
 pub(super) use self::{
     future::content,
     maker::{LIMITS, Maker},
+    settings::signer_settings,
     target::{Target, is_authority},
 };
