@@ -116,6 +116,7 @@ def sign_and_send(plan, case, session):
         body=None if what == "body uncovered" else body,
     )
     if what == "replay":
+        # It is permitted, so its body is read and the connection stays.
         session.send(request, timeout=20)
     elif what not in (None, "old", "without nonce", "method uncovered", "body uncovered"):
         change(request, what)
@@ -162,10 +163,12 @@ def answer(plan, request, response):
 
 def sign():
     plan = json.load(sys.stdin)
-    with requests.Session() as session:
-        # No proxies of the environment.
-        session.trust_env = False
-        for case in plan["cases"]:
+    for case in plan["cases"]:
+        # A refusal may come before the body went out, and then the connection ends (RFC 9112
+        # section 9.6): a client that sends the next request on it can only try again.
+        with requests.Session() as session:
+            # No proxies of the environment.
+            session.trust_env = False
             print(json.dumps(sign_and_send(plan, case, session)), flush=True)
 
 
