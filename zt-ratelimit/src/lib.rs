@@ -1,9 +1,19 @@
-//! Rate limits for zt: has this caller spent its rate?
+//! Rates and budgets for zt: has this caller spent its rate, or its money?
 //!
 //! [`LimitRateLayer`] limits by peer before anything expensive happens, and by principal once it
 //! is known who asks; [`Quota`] says how much. Memory is bounded from the start, and nothing that
 //! a stranger sends makes the limiter forget a caller who has used up its quota.
+//!
+//! [`counter`] is the engine under budgets: one atomic step over rates, money and permits, of a
+//! key, its team and its organisation at once.
 
+pub mod cost;
+pub mod counter;
+pub mod limit;
 pub mod limit_rate;
 
-pub use self::limit_rate::{LimitRate, LimitRateLayer, Quota};
+pub use self::{
+    cost::Cost,
+    limit::Limit,
+    limit_rate::{LimitRate, LimitRateLayer, Quota},
+};
