@@ -11,9 +11,11 @@ pub mod cost;
 pub mod counter;
 pub mod limit;
 pub mod limit_rate;
+pub mod limits;
 
 pub use self::{
     cost::Cost,
     limit::Limit,
     limit_rate::{LimitRate, LimitRateLayer, Quota},
+    limits::Limits,
 };

@@ -1,0 +1,287 @@
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use smallvec::SmallVec;
+use tokio::{runtime::Handle, sync::oneshot};
+use zt_core::{clock::Clock, context::RequestId, state::Recorder};
+
+use super::{Guarantee, Policy, Reservation, Subjects, Tier};
+use crate::{
+    cost::Cost,
+    counter::{
+        Answer, Claim, CounterError, CounterStore, MAX_CLAIMS, Moment, Purpose, Refused, Reserve,
+        Standing, Verdict,
+    },
+    limit::Limit,
+};
+
+/// Limits with a store that counts them; see the [module](super). Clones are the same limits.
+#[derive(Clone)]
+pub struct Limits(Arc<Inner>);
+
+pub(super) struct Inner {
+    policy: ArcSwap<Policy>,
+    pub(super) store: Arc<dyn CounterStore>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) recorder: Option<Arc<dyn Recorder>>,
+    pub(super) hold_time: Duration,
+    pub(super) runtime: Option<Handle>,
+}
+
+impl Inner {
+    pub(super) fn new(
+        policy: Policy,
+        store: Arc<dyn CounterStore>,
+        clock: Arc<dyn Clock>,
+        recorder: Option<Arc<dyn Recorder>>,
+        hold_time: Duration,
+        runtime: Option<Handle>,
+    ) -> Self {
+        Self {
+            policy: ArcSwap::from_pointee(policy),
+            store,
+            clock,
+            recorder,
+            hold_time,
+            runtime,
+        }
+    }
+}
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ask {
+    cost: Option<Cost>,
+    weight: u64,
+    request: Option<RequestId>,
+}
+
+impl Ask {
+    /// At most this much money (for [`Bounded`](super::Bounded): about this much), and one unit of
+    /// each rate.
+    #[must_use]
+    pub const fn at_most(cost: Cost) -> Self {
+        Self {
+            cost: Some(cost),
+            weight: 1,
+            request: None,
+        }
+    }
+
+    /// No money: for limits without budgets. With budgets it is refused, since its cost is unknown.
+    #[must_use]
+    pub const fn free() -> Self {
+        Self {
+            cost: None,
+            weight: 1,
+            request: None,
+        }
+    }
+
+    /// How many units of each rate; one unless said.
+    #[must_use]
+    pub const fn weight(mut self, weight: u64) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// The request that it is for, as it stands in records.
+    #[must_use]
+    pub const fn request(mut self, request: RequestId) -> Self {
+        self.request = Some(request);
+        self
+    }
+
+    /// The money.
+    #[must_use]
+    pub const fn cost(&self) -> Option<Cost> {
+        self.cost
+    }
+}
+
+/// The answer to [`Limits::reserve`].
+#[derive(Debug)]
+#[must_use]
+pub enum Outcome<G: Guarantee> {
+    /// All of it is reserved.
+    Held(Reservation<G>),
+    /// Nothing is.
+    Refused(Overspent),
+}
+
+/// Which limits had no room.
+#[derive(Debug, Clone)]
+pub struct Overspent {
+    tier: Arc<Tier>,
+    refused: Refused,
+}
+
+impl Overspent {
+    /// The violated limits of the narrowest level that has any.
+    pub fn violated(&self) -> impl Iterator<Item = (&Arc<Limit>, Standing)> {
+        let narrowest = self.all().map(|(slot, _)| slot.level).max();
+        self.all()
+            .filter(move |(slot, _)| Some(slot.level) == narrowest)
+            .map(|(slot, standing)| (&slot.limit, standing))
+    }
+
+    /// Every limit with its standing, in the order of the policy.
+    pub fn standings(&self) -> impl Iterator<Item = (&Arc<Limit>, Standing)> {
+        let standings = self.refused.standings.iter().copied();
+        let limits = self.tier.slots().iter().map(|slot| &slot.limit);
+        limits.zip(standings)
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&super::policy::Slot, Standing)> {
+        let slots = self.tier.slots().iter();
+        let standings = self.refused.standings.iter().copied();
+        let marked = |(place, _): &(usize, _)| self.refused.violated.has(*place);
+        slots
+            .zip(standings)
+            .enumerate()
+            .filter(marked)
+            .map(|(_, found)| found)
+    }
+}
+
+impl Limits {
+    pub(super) fn from_inner(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// The policy that holds now.
+    #[must_use]
+    pub fn policy(&self) -> Arc<Policy> {
+        self.0.policy.load_full()
+    }
+
+    /// Reserves what `ask` says for `who`, or says which limits have no room.
+    ///
+    /// Dropping the answer while it is waited for gives back what it would have reserved.
+    ///
+    /// # Errors
+    ///
+    /// [`CounterError::Invalid`] where `who` does not fit the tree, or the cost is unknown or of
+    /// another currency; otherwise the store's.
+    pub fn reserve<G: Guarantee>(
+        &self,
+        who: &Subjects<'_>,
+        ask: Ask,
+        now: Moment,
+    ) -> Answer<Outcome<G>> {
+        match self.ask(who, ask) {
+            Ok((tier, cost)) => self.reserve_as(&tier, who, cost, ask, now),
+            Err(error) => Answer::Now(Err(error)),
+        }
+    }
+
+    /// Whose limits hold, and how much of their budgets is asked for.
+    fn ask(&self, who: &Subjects<'_>, ask: Ask) -> Result<(Arc<Tier>, u64), CounterError> {
+        let policy = self.0.policy.load();
+        let tier = policy
+            .find(who.named_tier())
+            .ok_or(CounterError::Invalid("there is no such tier"))?;
+        if who.names().len() != policy.levels().len() {
+            return Err(CounterError::Invalid("a subject for each level is needed"));
+        }
+        let cost = match (policy.currency(), ask.cost) {
+            (None, _) => 0,
+            (Some(currency), Some(cost)) if cost.currency() == currency => cost.nanos(),
+            (Some(_), Some(_)) => {
+                return Err(CounterError::Invalid("the cost is of another currency"));
+            }
+            (Some(_), None) => return Err(CounterError::Invalid("the cost is not known")),
+        };
+        Ok((Arc::clone(tier), cost))
+    }
+
+    fn reserve_as<G: Guarantee>(
+        &self,
+        tier: &Arc<Tier>,
+        who: &Subjects<'_>,
+        cost: u64,
+        ask: Ask,
+        now: Moment,
+    ) -> Answer<Outcome<G>> {
+        let claims: SmallVec<[Claim<'_>; MAX_CLAIMS]> = tier
+            .slots()
+            .iter()
+            .filter_map(|slot| {
+                Some(Claim {
+                    limit: &slot.limit,
+                    subject: who.name(slot.level)?,
+                })
+            })
+            .collect();
+        let answer = self.0.store.reserve(&Reserve {
+            root: who.name(0).unwrap_or_default(),
+            claims: &claims,
+            cost,
+            weight: ask.weight,
+            permits: 1,
+            expires_in: self.0.hold_time,
+            purpose: Purpose::Request,
+            now,
+        });
+        let pending = Pending {
+            limits: self.clone(),
+            tier: Arc::clone(tier),
+            cost,
+            guarantee: PhantomData,
+        };
+        match answer {
+            Answer::Now(result) => Answer::Now(result.map(|verdict| pending.conclude(verdict))),
+            Answer::Later(verdict) => {
+                let later = async move { verdict.await.map(|verdict| pending.conclude(verdict)) };
+                match &self.0.runtime {
+                    // Whoever drops the answer while it is under way drops the receiver; the
+                    // reservation comes back then and releases what it holds.
+                    Some(runtime) => {
+                        let (sender, receiver) = oneshot::channel();
+                        runtime.spawn(async move { drop(sender.send(later.await)) });
+                        Answer::Later(Box::pin(async move {
+                            receiver.await.unwrap_or_else(|_| {
+                                Err(CounterError::Unavailable("the runtime has ended".into()))
+                            })
+                        }))
+                    }
+                    None => Answer::Later(Box::pin(later)),
+                }
+            }
+        }
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.0
+    }
+}
+
+struct Pending<G> {
+    limits: Limits,
+    tier: Arc<Tier>,
+    cost: u64,
+    guarantee: PhantomData<G>,
+}
+
+impl<G: Guarantee> Pending<G> {
+    fn conclude(self, verdict: Verdict) -> Outcome<G> {
+        match verdict {
+            Verdict::Held(held) => {
+                Outcome::Held(Reservation::new(self.limits, self.tier, held, self.cost))
+            }
+            Verdict::Refused(refused) => Outcome::Refused(Overspent {
+                tier: self.tier,
+                refused,
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limits")
+            .field("policy", &self.0.policy.load())
+            .field("store", &self.0.store)
+            .finish_non_exhaustive()
+    }
+}
