@@ -63,6 +63,7 @@ mod reservation;
 mod reserve;
 mod subjects;
 
+pub(crate) use self::policy::Slot;
 pub use self::{
     builder::LimitsBuilder,
     error::{LimitsError, SettleError},
