@@ -24,6 +24,7 @@
 //! can take one step over it.
 
 mod gcra;
+mod memory;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -33,6 +34,7 @@ use zt_core::{
     store::BoxFuture,
 };
 
+pub use self::memory::{MemoryBounds, MemoryCounters};
 use crate::limit::{Limit, Span};
 
 /// The time of a step, on both sides of the clock.
