@@ -25,6 +25,7 @@
 
 mod gcra;
 pub mod lease;
+mod memory;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -34,6 +35,7 @@ use zt_core::{
     store::BoxFuture,
 };
 
+pub use self::memory::{MemoryBounds, MemoryCounters};
 use crate::limit::{Limit, Span};
 
 /// The time of a step, on both sides of the clock.
