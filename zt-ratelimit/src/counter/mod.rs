@@ -24,6 +24,7 @@
 //! can take one step over it.
 
 mod gcra;
+pub mod lease;
 mod memory;
 
 use std::{fmt, sync::Arc, time::Duration};
