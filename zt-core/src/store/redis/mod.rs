@@ -8,8 +8,6 @@ mod link;
 mod name;
 mod script;
 mod store;
-#[cfg(test)]
-mod tests;
 
 /// What a [`RedisScript`] answers.
 pub use redis::Value as RedisValue;

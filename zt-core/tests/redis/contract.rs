@@ -8,8 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::*;
-use crate::{
+use zt_core::{
     clock::{Clock, SystemClock, Timestamp},
     state::{
         FeedLimits,
@@ -18,8 +17,12 @@ use crate::{
     store::{
         BoxFuture, Store,
         conformance::{self, Harness},
+        redis::{RedisClient, RedisFeed, RedisStore},
     },
+    testing::RedisServer,
 };
+
+use super::client;
 
 struct RealTime {
     client: RedisClient,
