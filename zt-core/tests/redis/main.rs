@@ -3,10 +3,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::indexing_slicing,
     clippy::panic,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and says what it measured"
+    reason = "a test fails by panicking"
 )]
 
 mod contract;
@@ -14,6 +12,8 @@ mod feed;
 mod sanctions;
 mod server;
 mod store;
+#[cfg(feature = "redis-tls")]
+mod tls;
 mod uses;
 
 use std::time::Duration;

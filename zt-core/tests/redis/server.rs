@@ -83,6 +83,49 @@ async fn a_server_that_cannot_be_checked_is_used() {
 }
 
 #[tokio::test]
+async fn the_rights_that_the_documentation_names_are_enough() {
+    let Some(server) = RedisServer::start(&[]) else {
+        return;
+    };
+    let rights = "~{zt}:* &{zt}:news -@all +@scripting +@read +@write +@pubsub +info +time";
+    let user = [
+        "ACL",
+        "SETUSER",
+        "u",
+        "on",
+        ">p",
+        "resetchannels",
+        "resetkeys",
+    ];
+    let words: Vec<_> = user.into_iter().chain(rights.split(' ')).collect();
+    assert_eq!(server.command(&words), "OK");
+    let client = connect(&server.url().replace("//", "//u:p@"))
+        .await
+        .unwrap();
+    let store = RedisStore::open(&client, "zt").await.unwrap();
+    let version = put(&store, "a", "1").await.unwrap();
+    assert!(store.get("a").await.unwrap().is_some());
+    assert_eq!(store.scan("", None, 10).await.unwrap().len(), 1);
+    assert_eq!(store.remove("a", version).await, Ok(Swap::Done(version)));
+    let feed = RedisFeed::new(&client, "zt").unwrap();
+    let mut reader = feed.subscribe("t", feed.newest("t").await.unwrap());
+    let begun = SystemClock.monotonic();
+    let (batch, _) = tokio::join!(reader.next(), async {
+        pass(Duration::from_millis(20)).await;
+        feed.publish("t", "x".into()).await
+    });
+    assert_eq!(batch.unwrap().len(), 1);
+    // Heard, and not looked for.
+    assert!(SystemClock.monotonic() - begun < Duration::from_millis(90));
+    // And no more than its own.
+    let other = RedisStore::open(&client, "other").await;
+    assert!(
+        matches!(other, Err(RedisError::Unavailable(_))),
+        "{other:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_replica_is_refused() {
     let Some(primary) = RedisServer::start(&[]) else {
         return;
