@@ -1,5 +1,9 @@
 //! Servers that must not be used, that hang, and that go away.
 
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
 use zt_core::{
     state::{Cursor, Feed, FeedError},
     store::redis::{RedisError, RedisFeed},
@@ -150,12 +154,13 @@ async fn a_server_that_became_a_replica_answers_nothing_at_all() {
     assert_eq!(reader.next().await, Ok(vec![]));
     // Of one that is not there: it keeps what it has, and may be behind.
     let demote = || assert_eq!(server.command(&["REPLICAOF", "127.0.0.1", "1"]), "OK");
-    for round in 0..7 {
+    for round in 0..8 {
         assert_eq!(server.command(&["REPLICAOF", "NO", "ONE"]), "OK");
         until(Duration::from_secs(3), async || {
             store.get("there").await.is_ok()
         })
         .await;
+        assert_eq!(reader.next().await, Ok(vec![]));
         // The connection is open, and the call is the first one on it since.
         demote();
         let absent = Expect::Absent;
@@ -166,12 +171,11 @@ async fn a_server_that_became_a_replica_answers_nothing_at_all() {
             3 => is_unavailable(&store.put_if("not there", "y".into(), None, absent).await),
             4 => is_unavailable(&store.remove("there", Version(there.0 + 1)).await),
             5 => is_unavailable(&store.scan("", None, 10).await),
-            _ => matches!(feed.newest("t").await, Err(FeedError::Unavailable(_))),
+            6 => matches!(feed.newest("t").await, Err(FeedError::Unavailable(_))),
+            _ => matches!(reader.next().await, Err(FeedError::Unavailable(_))),
         };
         assert!(refused, "call {round} was answered");
     }
-    let batch = reader.next().await;
-    assert!(matches!(batch, Err(FeedError::Unavailable(_))), "{batch:?}");
     assert_eq!(server.command(&["REPLICAOF", "NO", "ONE"]), "OK");
     until(Duration::from_secs(3), async || {
         store.get("there").await.is_ok()
@@ -213,6 +217,58 @@ async fn a_server_that_hangs_is_unavailable_within_the_time_out_and_comes_back()
     .await;
     println!("back after {back:?}");
     assert!(back < Duration::from_millis(1000), "{back:?}");
+}
+
+/// Passes on what comes, until it is told that every connection so far leads nowhere: they stay
+/// open, and nothing comes through any more. As a network does that forgets them.
+async fn network(to: u16) -> (u16, watch::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (forget, forgotten) = watch::channel(());
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let mut forgotten = forgotten.clone();
+            forgotten.mark_unchanged();
+            tokio::spawn(async move {
+                let mut far = TcpStream::connect(("127.0.0.1", to)).await.unwrap();
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                    _ = forgotten.changed() => std::future::pending().await,
+                }
+            });
+        }
+    });
+    (port, forget)
+}
+
+#[tokio::test]
+async fn a_connection_that_leads_nowhere_is_given_up_with_the_first_call_that_is_late() {
+    let Some(server) = RedisServer::start(&[]) else {
+        return;
+    };
+    let (port, forget) = network(server.port()).await;
+    let client = connect(&format!("redis://127.0.0.1:{port}")).await.unwrap();
+    let store = RedisStore::open(&client, "zt").await.unwrap();
+    let feed = RedisFeed::new(&client, "zt").unwrap();
+    let mut reader = feed.subscribe("t", feed.newest("t").await.unwrap());
+    for _ in 0..2 {
+        assert_eq!(store.get("a").await, Ok(None));
+        forget.send_replace(());
+        assert!(is_unavailable(&store.get("a").await));
+        assert_eq!(store.get("a").await, Ok(None));
+        assert_eq!(reader.next().await, Ok(vec![]));
+        forget.send_replace(());
+        let batch = reader.next().await;
+        assert!(matches!(batch, Err(FeedError::Unavailable(_))), "{batch:?}");
+        // News is heard over the new connection too.
+        let begun = SystemClock.monotonic();
+        let (batch, _) = tokio::join!(reader.next(), async {
+            pass(Duration::from_millis(20)).await;
+            feed.publish("t", "x".into()).await
+        });
+        assert_eq!(batch.unwrap().len(), 1);
+        assert!(SystemClock.monotonic() - begun < Duration::from_millis(250));
+    }
 }
 
 #[tokio::test]
