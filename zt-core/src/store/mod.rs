@@ -6,7 +6,12 @@
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
+#[cfg(test)]
+#[cfg(any(feature = "postgres", feature = "redb"))]
+mod in_use_tests;
 mod memory;
+#[cfg(feature = "redb")]
+pub mod redb;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
