@@ -10,6 +10,8 @@ pub mod conformance;
 #[cfg(any(feature = "postgres", feature = "redb"))]
 mod in_use_tests;
 mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "redb")]
 pub mod redb;
 
