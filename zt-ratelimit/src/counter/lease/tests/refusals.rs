@@ -66,9 +66,16 @@ async fn refuses_where_the_clock_cannot_answer_though_there_is_a_lease() {
     let held = shop.reserve(&[(&limit, "k1")], CENT).await.unwrap();
     shop.clock.fail();
     let answer = shop.leased.reserve(&ask).wait().await;
-    assert!(matches!(answer, Err(CounterError::Unavailable(_))), "{answer:?}");
+    assert!(
+        matches!(answer, Err(CounterError::Unavailable(_))),
+        "{answer:?}"
+    );
     // What was served can be settled all the same.
-    let settled = shop.leased.settle(held.hold, Settle::ChargeHold, now).wait().await;
+    let settled = shop
+        .leased
+        .settle(held.hold, Settle::ChargeHold, now)
+        .wait()
+        .await;
     assert!(settled.unwrap().counted);
 }
 
