@@ -193,6 +193,7 @@ impl<C: CounterStore> Shared<C> {
                     .filter(|claim| claim.limit.as_budget().is_some());
                 self.ended.put(Expired {
                     hold,
+                    root: Arc::from(&*path.root),
                     nanos,
                     budgets: budgets
                         .zip(spans)
