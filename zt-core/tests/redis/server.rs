@@ -6,14 +6,10 @@ use tokio::{
 };
 use zt_core::{
     state::{Cursor, Feed, FeedError},
-    store::redis::{RedisError, RedisFeed},
+    store::redis::RedisFeed,
 };
 
 use super::*;
-
-async fn connect(url: &str) -> Result<RedisClient, RedisError> {
-    RedisClient::connect(RedisConfig::new(url).unwrap()).await
-}
 
 #[tokio::test]
 async fn a_server_that_evicts_is_refused() {
@@ -189,7 +185,8 @@ async fn a_server_that_hangs_is_unavailable_within_the_time_out_and_comes_back()
     let Some(server) = RedisServer::start(&[]) else {
         return;
     };
-    let store = store(&server).await;
+    let client = connect(&server.url()).await.unwrap();
+    let store = RedisStore::open(&client, "zt").await.unwrap();
     put(&store, "a", "1").await.unwrap();
     server.pause();
     // The first ones over the old connection, the others over one that cannot be made.
@@ -276,7 +273,8 @@ async fn a_server_that_is_gone_is_unavailable_at_once_and_comes_back_by_itself()
     let Some(mut server) = RedisServer::start(&DURABLE) else {
         return;
     };
-    let store = store(&server).await;
+    let client = connect(&server.url()).await.unwrap();
+    let store = RedisStore::open(&client, "zt").await.unwrap();
     put(&store, "a", "1").await.unwrap();
     server.kill();
     for _ in 0..5 {
