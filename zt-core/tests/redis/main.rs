@@ -9,6 +9,7 @@
 
 mod contract;
 mod feed;
+mod model;
 mod sanctions;
 mod server;
 mod store;

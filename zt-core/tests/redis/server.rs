@@ -126,6 +126,42 @@ async fn the_rights_that_the_documentation_names_are_enough() {
 }
 
 #[tokio::test]
+async fn a_node_of_a_cluster_takes_every_script() {
+    let Some(server) = RedisServer::start(&["--cluster-enabled", "yes"]) else {
+        return;
+    };
+    let slots = ["CLUSTER", "ADDSLOTSRANGE", "0", "16383"];
+    assert_eq!(server.command(&slots), "OK");
+    until(Duration::from_secs(10), async || {
+        server
+            .command(&["CLUSTER", "INFO"])
+            .contains("cluster_state:ok")
+    })
+    .await;
+    let client = client(&server).await;
+    // Small enough that room is made for the last ones.
+    let store = RedisStore::with_limit(&client, "zt", 12).await.unwrap();
+    let soon = SystemClock.now().unwrap() + Duration::from_millis(200);
+    for index in 0..10 {
+        let key = format!("ends{index}");
+        let put = store.put_if(&key, "x".into(), Some(soon), Expect::Absent);
+        assert!(matches!(put.await, Ok(Swap::Done(_))));
+    }
+    pass(Duration::from_millis(250)).await;
+    for index in 0..12 {
+        let version = put(&store, &format!("{index:02}"), "x").await.unwrap();
+        if index == 0 {
+            assert_eq!(store.remove("00", version).await, Ok(Swap::Done(version)));
+        }
+    }
+    assert_eq!(store.scan("", None, 100).await.unwrap().len(), 11);
+    let feed = RedisFeed::new(&client, "zt").unwrap();
+    let mut reader = feed.subscribe("t", feed.newest("t").await.unwrap());
+    feed.publish("t", "x".into()).await.unwrap();
+    assert_eq!(reader.next().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_replica_is_refused() {
     let Some(primary) = RedisServer::start(&[]) else {
         return;
