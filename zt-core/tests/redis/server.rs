@@ -6,14 +6,10 @@ use tokio::{
 };
 use zt_core::{
     state::{Cursor, Feed, FeedError},
-    store::redis::{RedisError, RedisFeed},
+    store::redis::RedisFeed,
 };
 
 use super::*;
-
-async fn connect(url: &str) -> Result<RedisClient, RedisError> {
-    RedisClient::connect(RedisConfig::new(url).unwrap()).await
-}
 
 #[tokio::test]
 async fn a_server_that_evicts_is_refused() {
@@ -130,6 +126,42 @@ async fn the_rights_that_the_documentation_names_are_enough() {
 }
 
 #[tokio::test]
+async fn a_node_of_a_cluster_takes_every_script() {
+    let Some(server) = RedisServer::start(&["--cluster-enabled", "yes"]) else {
+        return;
+    };
+    let slots = ["CLUSTER", "ADDSLOTSRANGE", "0", "16383"];
+    assert_eq!(server.command(&slots), "OK");
+    until(Duration::from_secs(10), async || {
+        server
+            .command(&["CLUSTER", "INFO"])
+            .contains("cluster_state:ok")
+    })
+    .await;
+    let client = client(&server).await;
+    // Small enough that room is made for the last ones.
+    let store = RedisStore::with_limit(&client, "zt", 12).await.unwrap();
+    let soon = SystemClock.now().unwrap() + Duration::from_millis(200);
+    for index in 0..10 {
+        let key = format!("ends{index}");
+        let put = store.put_if(&key, "x".into(), Some(soon), Expect::Absent);
+        assert!(matches!(put.await, Ok(Swap::Done(_))));
+    }
+    pass(Duration::from_millis(250)).await;
+    for index in 0..12 {
+        let version = put(&store, &format!("{index:02}"), "x").await.unwrap();
+        if index == 0 {
+            assert_eq!(store.remove("00", version).await, Ok(Swap::Done(version)));
+        }
+    }
+    assert_eq!(store.scan("", None, 100).await.unwrap().len(), 11);
+    let feed = RedisFeed::new(&client, "zt").unwrap();
+    let mut reader = feed.subscribe("t", feed.newest("t").await.unwrap());
+    feed.publish("t", "x".into()).await.unwrap();
+    assert_eq!(reader.next().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_replica_is_refused() {
     let Some(primary) = RedisServer::start(&[]) else {
         return;
@@ -189,7 +221,8 @@ async fn a_server_that_hangs_is_unavailable_within_the_time_out_and_comes_back()
     let Some(server) = RedisServer::start(&[]) else {
         return;
     };
-    let store = store(&server).await;
+    let client = connect(&server.url()).await.unwrap();
+    let store = RedisStore::open(&client, "zt").await.unwrap();
     put(&store, "a", "1").await.unwrap();
     server.pause();
     // The first ones over the old connection, the others over one that cannot be made.
@@ -276,7 +309,8 @@ async fn a_server_that_is_gone_is_unavailable_at_once_and_comes_back_by_itself()
     let Some(mut server) = RedisServer::start(&DURABLE) else {
         return;
     };
-    let store = store(&server).await;
+    let client = connect(&server.url()).await.unwrap();
+    let store = RedisStore::open(&client, "zt").await.unwrap();
     put(&store, "a", "1").await.unwrap();
     server.kill();
     for _ in 0..5 {

@@ -2,11 +2,9 @@
 
 use std::{fs, net::TcpListener, sync::Arc};
 
+use super::*;
 use rcgen::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::CertificateDer};
-use zt_core::store::redis::RedisError;
-
-use super::*;
 
 /// A server with a certificate of its own for `localhost`, its port for TLS, and who vouches.
 #[expect(clippy::print_stdout, reason = "says what it skips")]
@@ -58,7 +56,7 @@ fn trusting(root: Option<CertificateDer<'static>>) -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
-async fn connect(url: &str, tls: Arc<ClientConfig>) -> Result<RedisClient, RedisError> {
+async fn connect_over(url: &str, tls: Arc<ClientConfig>) -> Result<RedisClient, RedisError> {
     RedisClient::connect(RedisConfig::new(url).unwrap().tls(tls)).await
 }
 
@@ -80,14 +78,14 @@ async fn a_server_is_who_its_certificate_says() {
             Arc::clone(&trusts),
         ),
     ] {
-        let refused = connect(&url, tls).await.unwrap_err();
+        let refused = connect_over(&url, tls).await.unwrap_err();
         assert!(matches!(refused, RedisError::Unavailable(_)), "{refused:?}");
     }
     // Settings for TLS are never passed over, whatever the URL says.
     let plain = format!("redis://localhost:{}", server.port());
-    assert!(connect(&plain, Arc::clone(&trusts)).await.is_err());
+    assert!(connect_over(&plain, Arc::clone(&trusts)).await.is_err());
 
-    let client = connect(&named, trusts).await.unwrap();
+    let client = connect_over(&named, trusts).await.unwrap();
     let store = RedisStore::open(&client, "zt").await.unwrap();
     put(&store, "a", "1").await.unwrap();
     assert!(store.get("a").await.unwrap().is_some());
