@@ -255,9 +255,12 @@ impl Path {
                 id: lease.id,
                 more: cost,
             }),
-            Some(_) if short.units => weight.map(|weight| Fetch::Units { weight }),
+            // Two trips either way; a lease brings money too, unless streams keep the old ones.
+            Some(_) if short.units && (!self.kinds.budgets || state.stock.leases().len() > 1) => {
+                weight.map(|weight| Fetch::Units { weight })
+            }
             // Nothing but a request that no chunk serves.
-            Some(_) if !short.lease => None,
+            Some(_) if !short.lease && !short.units => None,
             _ if state.stock.leases().len() >= MAX_LEASES => None,
             _ => {
                 let (window, spans) = self.windows(now.wall, leasing)?;

@@ -66,9 +66,16 @@ async fn refuses_where_the_clock_cannot_answer_though_there_is_a_lease() {
     let held = shop.reserve(&[(&limit, "k1")], CENT).await.unwrap();
     shop.clock.fail();
     let answer = shop.leased.reserve(&ask).wait().await;
-    assert!(matches!(answer, Err(CounterError::Unavailable(_))), "{answer:?}");
+    assert!(
+        matches!(answer, Err(CounterError::Unavailable(_))),
+        "{answer:?}"
+    );
     // What was served can be settled all the same.
-    let settled = shop.leased.settle(held.hold, Settle::ChargeHold, now).wait().await;
+    let settled = shop
+        .leased
+        .settle(held.hold, Settle::ChargeHold, now)
+        .wait()
+        .await;
     assert!(settled.unwrap().counted);
 }
 
@@ -110,7 +117,7 @@ async fn nothing_is_served_from_a_lease_when_its_window_has_ended() {
     let (trips, _) = shop.trips(shop.spend(claims, CENT)).await;
     assert_eq!(trips, 0);
     // Within a second of midnight the store decides alone.
-    clock.advance(Duration::from_millis(14_200));
+    shop.pass(Duration::from_millis(14_200)).await;
     let (trips, held) = shop.trips(shop.reserve(claims, CENT)).await;
     assert_eq!(trips, 1);
     shop.settle(held.unwrap().hold, Settle::ChargeHold).await;
