@@ -163,8 +163,10 @@ impl<C: CounterStore> Shared<C> {
         self.expire_path(path, &mut state, now.monotonic);
         let unused = now.monotonic.saturating_sub(state.used) >= leasing.idle;
         let idle = unused || self.is_closed();
-        let finishes = state.stock.sweep(now, idle);
-        let renewals = state.stock.to_renew(now.monotonic, leasing.life / 4);
+        let finishes = state
+            .stock
+            .sweep(now, idle, leasing.life + leasing.life / 2);
+        let renewals = state.stock.start_renewals(now.monotonic, leasing.life / 4);
         let forget = unused && state.stock.leases().is_empty() && state.flying().is_none();
         drop(state);
         self.finish_all(path, finishes);

@@ -248,8 +248,8 @@ impl Path {
         let (cost, weight, permits) = (cut.cost?, cut.weight, cut.permits?);
         let aged = |born: Duration| now.monotonic.saturating_sub(born) >= leasing.life / 2;
         let newest = state.stock.newest(now);
-        let alone = !short.permits && !(short.money && short.units);
-        match newest.filter(|lease| alone && !aged(lease.born)) {
+        let several = short.permits || (short.money && short.units);
+        match newest.filter(|lease| !several && !aged(lease.born)) {
             Some(lease) if short.money && cost > 0 => Some(Fetch::Money {
                 number: lease.number,
                 id: lease.id,
