@@ -69,7 +69,8 @@ impl<C: CounterStore> Shared<C> {
             .map(|shard| shard.returns.begin());
         self.runtime.spawn(async move {
             let mut pause = FIRST_PAUSE;
-            for _ in 0..TRIES {
+            let begun = shared.clock.monotonic();
+            loop {
                 let now = shared.settlement_moment();
                 match shared.backing.settle(hold.id, hold.how, now).wait().await {
                     Ok(settled) => {
@@ -83,6 +84,9 @@ impl<C: CounterStore> Shared<C> {
                     Err(_) => {
                         // Whoever waits for it need not wait for the next attempt.
                         drop(under_way.take());
+                        if now.monotonic.saturating_sub(begun) > PATIENCE {
+                            break;
+                        }
                         shared.clock.sleep(pause).await;
                         pause = pause.saturating_mul(2).min(LAST_PAUSE);
                     }
@@ -159,8 +163,10 @@ impl<C: CounterStore> Shared<C> {
         self.expire_path(path, &mut state, now.monotonic);
         let unused = now.monotonic.saturating_sub(state.used) >= leasing.idle;
         let idle = unused || self.is_closed();
-        let finishes = state.stock.sweep(now, idle);
-        let renewals = state.stock.to_renew(now.monotonic, leasing.life / 4);
+        let finishes = state
+            .stock
+            .sweep(now, idle, leasing.life + leasing.life / 2);
+        let renewals = state.stock.start_renewals(now.monotonic, leasing.life / 4);
         let forget = unused && state.stock.leases().is_empty() && state.flying().is_none();
         drop(state);
         self.finish_all(path, finishes);
@@ -215,5 +221,5 @@ fn shares(path: &Path, other: &Path, violated: Marks) -> bool {
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
-/// Two minutes; then the store has charged the lease as a whole.
-const TRIES: u32 = 30;
+/// By then the store has charged the lease as a whole, and it stays so.
+const PATIENCE: Duration = Duration::from_secs(86_400);

@@ -1,5 +1,119 @@
-//! placeholder
-use std::{fmt, sync::Arc};
+//! Parts of a shared store's counts, kept here, so that requests need no round trip.
+//!
+//! A [`Leased`] wraps a store that is far away and is a [`CounterStore`] itself. For claims that
+//! come together (a *path*: key, team and organisation) it takes a hold of the store with
+//! [`Purpose::Lease`](super::Purpose::Lease): a chunk of money, units of rates, permits, of all
+//! levels in one step. Requests are served from it, and when it goes back the store hears what was
+//! really spent. In a steady load more than 99 of 100 requests make no trip.
+//!
+//! # What holds
+//!
+//! 1. No more is handed out here than the store has given: `spent + held + leased <= limit` at the
+//!    store bounds everything. At rest the sum of what was charged there is the sum of what was
+//!    charged here, to the nano-unit; an actual above its hold is passed on with its lease.
+//! 2. A lease serves nothing after nine tenths of its life, counted from before it was asked for.
+//!    Holds that live on keep it alive in the store until they are settled.
+//! 3. A lease serves nothing outside of the windows that admitted it. For a second before and after
+//!    a budget's window begins anew ([`Leasing::clocks_differ_by`]) requests go to the store.
+//! 4. A chunk is what is spent in 20 seconds, and at most what is left over twice the number of
+//!    instances. Where a request is more than a quarter of it, or no lease is to be had, the
+//!    request goes to the store by itself, in the same call. Before it is refused there, surplus
+//!    of the same limits on this instance is given back and the store asked once more.
+//! 5. More is fetched in the background, one fetch at a time for a path. Who finds too little waits
+//!    for the one that is under way: a burst on a quiet path costs a few trips, not one for each
+//!    request, and no request waits longer than for three fetches and its own trip.
+//! 6. A refusal of the store is repeated without a trip for at most 250 ms and at most as long as
+//!    it said, for requests that are at least as expensive, until this instance gives something
+//!    back under the same root. Nothing is admitted by it.
+//! 7. Where the store is down, leases are served until their end here. Then requests are refused
+//!    ([`CounterError::Unavailable`](super::CounterError::Unavailable)).
+//! 8. Paths are bounded ([`Leasing::paths`]); of a few, the one used least recently goes back, and
+//!    each after ten seconds without a request. A request that comes once takes no lease.
+//!
+//! # Refusals
+//!
+//! A refusal is the store's, at this instant or up to 250 ms ago. An answer from a lease shows
+//! standings as far as this instance knows: what the store said last, and what is left here. Which
+//! thresholds were crossed is heard when a lease goes back, by whoever asked with
+//! [`on_settled`](Leased::on_settled): up to a lease's life late.
+//!
+//! # What it costs
+//!
+//! - *Crashes.* An instance that dies strands at most its chunks until their leases end in the
+//!   store ([`Leasing::lives`]). They are charged then and stay charged: nobody knows what was
+//!   spent of them. A graceful stop calls [`shutdown`](Leased::shutdown). The same becomes of a
+//!   lease whose grant was lost on its way.
+//! - *Rates.* Units are counted when they are leased and may be used later, for a quarter of the
+//!   time in which the burst comes back ([`Leasing::ahead`]). So in any stretch of time at most a
+//!   quarter of the burst passes above what the limit says, over all instances and paths together;
+//!   in the long run never more. What is not used by then is lost. A rate whose burst comes back
+//!   within seconds leaves little to lease; with few requests, such paths go to the store.
+//! - *Permits* of a lease are not another instance's. A small limit of concurrency leaves nothing
+//!   to lease.
+//! - *Few requests.* A path has to see some 25 requests a second on an instance for one trip in
+//!   100; with fewer there are relatively more.
+//! - *Surplus* beside a hold that lives cannot be given back: a store settles a hold once and whole.
+//!
+//! # Administration
+//!
+//! [`read`](CounterStore::read) and [`holds`](CounterStore::holds) show the store: what is here is
+//! `leased` there. [`adjust`](CounterStore::adjust) first brings home what nobody uses of the
+//! limit's leases on this instance, and lets nothing more be served from any that was taken before,
+//! so that a lowered limit holds here at once. Other instances serve what they have leased until
+//! the end of their leases, some one and a half lives after they were taken at most.
+//! [`expire`](CounterStore::expire) tells local holds too.
+//!
+//! # What it does not do
+//!
+//! It divides nothing between processes, and knows nothing of what others leased. It runs no
+//! runtime: where the one that it was given has ended, nothing is fetched or given back.
+//!
+//! ```
+//! use std::{sync::Arc, time::Duration};
+//! use zt_core::clock::SystemClock;
+//! use zt_ratelimit::{
+//!     Limit,
+//!     counter::{
+//!         Claim, CounterStore, MemoryCounters, Moment, Purpose, Reserve, Settle, Verdict,
+//!         lease::{Leased, Leasing},
+//!     },
+//!     limit::Window,
+//! };
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! # runtime.block_on(async {
+//! let clock = Arc::new(SystemClock);
+//! let shared = MemoryCounters::new(); // in earnest, one that is far away
+//! let runtime = tokio::runtime::Handle::current();
+//! let counters = Leased::new(shared, Leasing::among(4), clock.clone(), runtime)?;
+//!
+//! let day = Arc::new(Limit::budget("key-day", "20 USD".parse()?, Window::day())?);
+//! let claims = [Claim { limit: &day, subject: "key-1" }];
+//! let mut ask = Reserve {
+//!     root: "acme",
+//!     claims: &claims,
+//!     cost: 50_000_000, // 0.05 USD
+//!     weight: 1,
+//!     permits: 1,
+//!     expires_in: Duration::from_secs(60),
+//!     purpose: Purpose::Request,
+//!     now: Moment::of(&*clock)?,
+//! };
+//! let Verdict::Held(held) = counters.reserve(&ask).wait().await? else {
+//!     return Err("there is enough".into());
+//! };
+//! let settled = counters.settle(held.hold, Settle::Charge(30_000_000), ask.now);
+//! assert!(settled.wait().await?.counted);
+//!
+//! ask.cost = 30_000_000_000; // 30 USD
+//! let refused = counters.reserve(&ask).wait().await?;
+//! assert!(matches!(refused, Verdict::Refused(_)));
+//!
+//! counters.shutdown().await;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod chunk;
 mod deny;
@@ -18,8 +132,11 @@ mod table;
 mod tests;
 
 use std::{
-    sync::OnceLock,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    fmt,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 

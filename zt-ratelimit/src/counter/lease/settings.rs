@@ -32,7 +32,7 @@ impl Leasing {
     pub const fn among(instances: u32) -> Self {
         Self {
             instances,
-            interval: Duration::from_secs(10),
+            interval: Duration::from_secs(20),
             requests: 128,
             life: Duration::from_secs(60),
             idle: Duration::from_secs(10),
@@ -44,7 +44,7 @@ impl Leasing {
         }
     }
 
-    /// A chunk is what is spent in this time (10 s), and at least what `requests` (128) cost,
+    /// A chunk is what is spent in this time (20 s), and at least what `requests` (128) cost,
     /// where that much is left.
     #[must_use]
     pub const fn chunk(self, interval: Duration, requests: u32) -> Self {

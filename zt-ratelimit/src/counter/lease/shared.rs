@@ -292,12 +292,13 @@ impl<C: CounterStore> Shared<C> {
         now: Moment,
     ) -> Answer<Settled> {
         match self.ids.place(hold) {
-            Some(place) => Answer::Now(Ok(self.settle_here(place, how))),
+            Some(place) => Answer::Now(Ok(self.settle_here(place, how, now))),
             None => self.settle_there(hold, how, now),
         }
     }
 
-    fn settle_here(self: &Arc<Self>, place: Place, how: Settle) -> Settled {
+    /// `now` only says where the budgets stand: no clock is asked.
+    fn settle_here(self: &Arc<Self>, place: Place, how: Settle, now: Moment) -> Settled {
         let nothing = Settled {
             counted: false,
             held: 0,
@@ -307,7 +308,6 @@ impl<C: CounterStore> Shared<C> {
         let Some(path) = self.table.at(place.shard, place.path) else {
             return nothing;
         };
-        let now = self.settlement_moment();
         let mut state = path.lock();
         let Some(ended) = state.stock.settle(place.slot, place.serial, how) else {
             return nothing;

@@ -344,8 +344,10 @@ impl Stock {
     }
 
     /// Ends what has ended: leases that serve nothing go back.
-    pub(super) fn sweep(&mut self, now: Moment, idle: bool) -> Finishes {
+    pub(super) fn sweep(&mut self, now: Moment, idle: bool, oldest: Duration) -> Finishes {
         for lease in &mut self.leases {
+            // A hold that lives on keeps it in the store, and does not let others have more of it.
+            lease.retired |= now.monotonic.saturating_sub(lease.born) >= oldest;
             // The deadline alone is not for good: a renewal moves it.
             let window_over = !lease.window.contains(now.wall);
             lease.retired |= idle || window_over;
@@ -354,7 +356,7 @@ impl Stock {
     }
 
     /// Leases with live holds that end within `soon`; they are marked as being renewed.
-    pub(super) fn to_renew(
+    pub(super) fn start_renewals(
         &mut self,
         now: Duration,
         soon: Duration,

@@ -15,8 +15,8 @@ use self::wire::Wire;
 use super::{Leased, Leasing};
 use crate::{
     counter::{
-        Adjust, CellState, Claim, CounterError, CounterStore as _, Extended, Held, HoldId, Moment,
-        Purpose, Refused, Reserve, Settle, Settled, Verdict,
+        Adjust, Answer, CellState, Claim, CounterError, CounterStore as _, Extended, Held, HoldId,
+        Moment, Purpose, Refused, Reserve, Settle, Settled, Verdict,
     },
     limit::{Limit, Window},
 };

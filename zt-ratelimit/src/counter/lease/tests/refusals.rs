@@ -117,7 +117,7 @@ async fn nothing_is_served_from_a_lease_when_its_window_has_ended() {
     let (trips, _) = shop.trips(shop.spend(claims, CENT)).await;
     assert_eq!(trips, 0);
     // Within a second of midnight the store decides alone.
-    clock.advance(Duration::from_millis(14_200));
+    shop.pass(Duration::from_millis(14_200)).await;
     let (trips, held) = shop.trips(shop.reserve(claims, CENT)).await;
     assert_eq!(trips, 1);
     shop.settle(held.unwrap().hold, Settle::ChargeHold).await;
