@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    hash::RandomState,
+    hash::{BuildHasher, RandomState},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -13,7 +13,7 @@ use std::{
 use super::{
     bounds::{MemoryBounds, Room},
     reserve::{Around, Names, parts},
-    shard::{RootKey, Shard, nanos},
+    shard::{RootKey, Shard, fold, nanos},
 };
 use crate::counter::{
     Adjust, CellState, Claim, CounterError, Expired, Extended, HoldId, HoldState, Moment, Reserve,
@@ -54,7 +54,7 @@ pub(super) const SHARDS: usize = 64;
 impl<L: Lock> Engine<L> {
     pub(super) fn new(bounds: MemoryBounds, shards: usize) -> Self {
         let secret = RandomState::new();
-        let store = std::hash::BuildHasher::hash_one(&secret, "store") as u32;
+        let store = fold(secret.hash_one("store"));
         Self {
             shards: (0..shards).map(|_| L::new(Shard::new())).collect(),
             room: Room::new(&bounds),
