@@ -194,6 +194,20 @@ impl<L: Lock> Engine<L> {
         Some((lock, around))
     }
 
+    /// What counts against a limit, with nothing brought up to date but the window.
+    #[cfg(test)]
+    pub(super) fn peek(&self, root: &str, claim: Claim<'_>, now: Moment) -> u64 {
+        let peek = self.under(root, |shard, around, key| {
+            Ok(shard.peek(around, key, claim, now))
+        });
+        peek.unwrap()
+    }
+
+    #[cfg(test)]
+    pub(super) fn each<T>(&self, act: impl Fn(&mut Shard) -> T) -> Vec<T> {
+        self.shards.iter().map(|lock| lock.with(&act)).collect()
+    }
+
     pub(super) const fn room(&self) -> &Room {
         &self.room
     }

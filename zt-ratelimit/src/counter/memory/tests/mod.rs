@@ -1,4 +1,6 @@
 mod basics;
+mod model;
+mod walk;
 
 use std::{sync::Arc, time::Duration};
 
