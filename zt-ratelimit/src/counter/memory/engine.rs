@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    hash::RandomState,
+    hash::{BuildHasher, RandomState},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -13,7 +13,9 @@ use std::{
 use super::{
     bounds::{MemoryBounds, Room},
     reserve::{Around, Names, parts},
-    shard::{RootKey, Shard, nanos},
+    settle::nothing,
+    shard::{RootKey, Shard, fold, nanos},
+    snapshot::{Snapshot, SnapshotError, StandIns},
 };
 use crate::counter::{
     Adjust, CellState, Claim, CounterError, Expired, Extended, HoldId, HoldState, Moment, Reserve,
@@ -54,10 +56,10 @@ pub(super) const SHARDS: usize = 64;
 impl<L: Lock> Engine<L> {
     pub(super) fn new(bounds: MemoryBounds, shards: usize) -> Self {
         let secret = RandomState::new();
-        let store = std::hash::BuildHasher::hash_one(&secret, "store") as u32;
+        let store = fold(secret.hash_one("store"));
         Self {
             shards: (0..shards).map(|_| L::new(Shard::new())).collect(),
-            room: Room::new(&bounds),
+            room: Room::new(&bounds, shards),
             bounds,
             secret,
             store,
@@ -94,12 +96,7 @@ impl<L: Lock> Engine<L> {
         let settled = self.shard(store, shard).map(|(lock, around)| {
             lock.with(|shard| shard.settle(&around, (index, serial), how, now))
         });
-        settled.unwrap_or_else(|| Settled {
-            counted: false,
-            held: 0,
-            charged: 0,
-            budgets: smallvec::SmallVec::new(),
-        })
+        settled.unwrap_or_else(nothing)
     }
 
     pub(super) fn read(
@@ -160,6 +157,26 @@ impl<L: Lock> Engine<L> {
         out
     }
 
+    pub(super) fn snapshot(&self, now: Moment) -> Snapshot {
+        let mut snapshot = Snapshot::new(now.wall);
+        for shard in 0..self.shards.len() {
+            if let Some((lock, around)) = self.at(shard) {
+                lock.with(|shard| shard.write_down(&around, now, &mut snapshot));
+            }
+        }
+        snapshot
+    }
+
+    pub(super) fn restore(&self, snapshot: &Snapshot, now: Moment) -> Result<(), SnapshotError> {
+        StandIns::default().restore(snapshot, now, |root, put| {
+            let key = RootKey::new(&self.secret, root);
+            let (lock, around) = self
+                .at(key.shard(self.shards.len()))
+                .ok_or(SnapshotError::Full)?;
+            lock.with(|shard| put(shard, &around, key))
+        })
+    }
+
     fn under<T>(
         &self,
         root: &str,
@@ -192,6 +209,20 @@ impl<L: Lock> Engine<L> {
             grace: nanos(self.bounds.grace),
         };
         Some((lock, around))
+    }
+
+    /// What counts against a limit, with nothing brought up to date but the window.
+    #[cfg(test)]
+    pub(super) fn peek(&self, root: &str, claim: Claim<'_>, now: Moment) -> u64 {
+        let peek = self.under(root, |shard, around, key| {
+            Ok(shard.peek(around, key, claim, now))
+        });
+        peek.unwrap()
+    }
+
+    #[cfg(test)]
+    pub(super) fn each<T>(&self, act: impl Fn(&mut Shard) -> T) -> Vec<T> {
+        self.shards.iter().map(|lock| lock.with(&act)).collect()
     }
 
     pub(super) const fn room(&self) -> &Room {

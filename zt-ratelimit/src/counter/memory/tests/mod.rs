@@ -1,4 +1,10 @@
 mod basics;
+mod bounds;
+mod model;
+mod race;
+mod shuttled;
+mod snapshots;
+mod walk;
 
 use std::{sync::Arc, time::Duration};
 
@@ -45,10 +51,10 @@ impl Shop {
         self.now().wall
     }
 
-    fn reserve(&self, claims: &[(&Arc<Limit>, &str)], cost: u64) -> Result<Held, Refused> {
+    fn reserve(&self, claims: &[(&Arc<Limit>, &str)], cost: u64) -> Result<Held, Box<Refused>> {
         match self.ask(claims, cost, |_| ()).unwrap() {
             Verdict::Held(held) => Ok(held),
-            Verdict::Refused(refused) => Err(refused),
+            Verdict::Refused(refused) => Err(refused.into()),
         }
     }
 
