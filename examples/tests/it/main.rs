@@ -9,6 +9,7 @@
 
 mod denials;
 mod interop;
+mod ledger;
 mod order;
 mod quickstart;
 mod race;
