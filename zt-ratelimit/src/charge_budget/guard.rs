@@ -226,6 +226,13 @@ impl<G: Keeping> Guard for ChargeGuard<G> {
     }
 
     fn head(&mut self, head: &mut response::Parts, trail: &Arc<Trail>) {
+        if trail.handler() == HandlerRun::NotReached {
+            // Now, and not when the caller has read why.
+            if let Some(reservation) = self.purse.with(Account::close) {
+                reservation.release();
+            }
+            return;
+        }
         match &self.rules.actual {
             Actual::Header(header) => drop(head.headers.remove(header)),
             // From here on it is known what goes out.

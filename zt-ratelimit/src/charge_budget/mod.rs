@@ -20,3 +20,6 @@ pub use self::{
     pricing::{PriceBy, Pricing, Quote},
     tab::{Exhausted, Tab},
 };
+
+#[cfg(test)]
+mod tests;
