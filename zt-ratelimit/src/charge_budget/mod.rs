@@ -6,7 +6,6 @@ mod error;
 mod guard;
 mod keeping;
 mod layer;
-mod note;
 mod prices;
 mod pricing;
 mod tab;

@@ -333,6 +333,8 @@ pub struct HoldState {
 pub struct Expired {
     /// Its name.
     pub hold: HoldId,
+    /// Under which root it was kept.
+    pub root: Arc<str>,
     /// What was charged, in nano-units.
     pub nanos: u64,
     /// From which budgets: name of the limit, subject, window.
