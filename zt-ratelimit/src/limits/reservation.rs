@@ -119,6 +119,12 @@ impl<G: Guarantee> Reservation<G> {
             .extend(self.hold, more.nanos(), inner.hold_time, now)
     }
 
+    /// Lives on for its full time.
+    pub fn renew(&mut self, now: Moment) -> Answer<Extended> {
+        let inner = self.limits.inner();
+        inner.store.extend(self.hold, 0, inner.hold_time, now)
+    }
+
     /// What [`extend`](Self::extend) answered, for [`held`](Self::held).
     pub fn extended(&mut self, answer: &Extended) {
         let Extended::Done { held } = answer else {
