@@ -22,7 +22,9 @@ use crate::{
 /// - dropped afterwards, all that it holds is charged, because nobody knows what was spent;
 /// - forgotten, it ends by itself and is charged.
 ///
-/// The limits are those of the tier that held when it was made, whatever the policy says since.
+/// The limits are those of the tier that held when it was made, whatever the policy says since. Of a
+/// store that answers later nothing is waited for: it settles at once, and the record is written
+/// when the answer comes, where there is a runtime to wait in.
 #[must_use]
 pub struct Reservation<G: Guarantee> {
     limits: Limits,
@@ -152,6 +154,11 @@ impl<G: Guarantee> Reservation<G> {
     /// All of it was spent.
     pub fn charge(mut self) {
         self.end(Settle::ChargeHold, None);
+    }
+
+    #[cfg(test)]
+    pub(super) const fn is_recorded(&self) -> bool {
+        self.facts.is_some()
     }
 
     fn currency(&self) -> Option<Currency> {

@@ -13,8 +13,12 @@
 //!    again.
 //! 4. What is not understood is an error, not nothing: a bill is whole or there is none.
 //!
-//! It does not verify a log: give it lines of one that was. Events that a recorder could not write
-//! are missing here too; what they would have settled is open. Of what was charged by hand
+//! To fill a store, look up each entry's limit by its name
+//! ([`Policy::limit`](super::Policy::limit)); one that no policy has any more has nothing to count.
+//!
+//! It does not verify a log: give it lines of one that was. Events that a log could not write are
+//! missing here too; what they would have settled is open, and [`Ledger::lost`] says that the log
+//! admits to some. Of what was charged by hand
 //! (`charge`) nothing tells two equal lines apart, so read no line twice.
 //!
 //! It remembers every hold of the windows that it looks at, 16 bytes each; [`Ledger::since`] leaves
@@ -72,6 +76,7 @@ use zt_core::{
     state::{BudgetEvent, BudgetPart},
 };
 
+use self::line::Line;
 use crate::limit::Span;
 
 /// Adds up what was spent; see the [module](self).
@@ -82,6 +87,7 @@ pub struct Ledger {
     sums: Vec<(Cell, u64)>,
     holds: HashMap<u128, Pending>,
     settled: HashSet<u128>,
+    lost: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -167,9 +173,20 @@ impl Ledger {
     /// what they were.
     pub fn add_line(&mut self, line: &[u8]) -> Result<bool, LedgerError> {
         match line::parse(line)? {
-            Some(event) => self.take(&event.as_noted()).map(|()| true),
-            None => Ok(false),
+            Line::Budget(event) => self.take(&event.as_noted()).map(|()| true),
+            Line::Lost(count) => {
+                self.lost = self.lost.saturating_add(count);
+                Ok(false)
+            }
+            Line::Other => Ok(false),
         }
+    }
+
+    /// How many events of requests the log says it could not write; budget events may be among
+    /// them, and sums are then too low.
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// Adds an event.
@@ -284,24 +301,44 @@ impl Ledger {
     }
 
     fn settled(&mut self, hold: u128, event: &Noted<'_>) {
-        let cells = self.cells(event);
+        let mut cells = self.cells(event);
         let pending = self.holds.remove(&hold);
-        if cells.is_empty() && pending.is_none() {
+        if (cells.is_empty() && pending.is_none()) || !self.settled.insert(hold) {
             return;
         }
-        if !self.settled.insert(hold) {
-            return;
-        }
-        let mut erased = SmallVec::new();
-        if let Some(pending) = pending.filter(|pending| pending.expired) {
-            self.take_back(&pending.cells, pending.nanos);
-            erased = pending.erased;
-        }
-        for at in cells {
-            if !erased.contains(&at) {
+        let Some(pending) = pending else {
+            for at in cells {
                 self.spend(at, event.nanos);
             }
+            return;
+        };
+        if pending.expired {
+            self.take_back(&pending.cells, pending.nanos);
         }
+        // A store that has forgotten a window does not name it; what was spent in it was spent.
+        for at in &pending.cells {
+            let known = cells.iter().any(|cell| self.is_same_budget(*cell, *at));
+            if !known {
+                cells.push(*at);
+            }
+        }
+        for at in cells {
+            // What a reset has taken is gone; what is charged above it came later.
+            let mut erased = pending.erased.iter();
+            let nanos = match erased.any(|cell| self.is_same_budget(*cell, at)) {
+                true => event.nanos.saturating_sub(pending.nanos),
+                false => event.nanos,
+            };
+            self.spend(at, nanos);
+        }
+    }
+
+    fn is_same_budget(&self, one: usize, other: usize) -> bool {
+        let budget = |at: usize| {
+            let (cell, _) = self.sums.get(at)?;
+            Some((&cell.root, &cell.limit, &cell.subject))
+        };
+        budget(one) == budget(other)
     }
 
     fn reset(&mut self, event: &Noted<'_>) {
