@@ -86,6 +86,18 @@ impl<G: Guarantee> Reservation<G> {
         Overspent::new(Arc::clone(&self.tier), refused)
     }
 
+    /// Tells in an event that nobody said what was spent.
+    pub(crate) fn unmetered(&self) {
+        if let (Some(journal), Some(facts)) = (&self.limits.inner().journal, &self.facts) {
+            let entry = Entry {
+                hold: self.hold,
+                tier: &self.tier,
+                facts,
+            };
+            journal.held(entry, "unmetered", self.held, self.limits.now());
+        }
+    }
+
     /// From now on it is served: dropped, all of it is charged.
     pub const fn dispatch(&mut self) {
         self.drop = Some(Settle::ChargeHold);
@@ -107,6 +119,12 @@ impl<G: Guarantee> Reservation<G> {
         inner
             .store
             .extend(self.hold, more.nanos(), inner.hold_time, now)
+    }
+
+    /// Lives on for its full time.
+    pub fn renew(&mut self, now: Moment) -> Answer<Extended> {
+        let inner = self.limits.inner();
+        inner.store.extend(self.hold, 0, inner.hold_time, now)
     }
 
     /// What [`extend`](Self::extend) answered, for [`held`](Self::held).

@@ -11,11 +11,7 @@ use tokio::{
     runtime::Handle,
     sync::{Mutex, oneshot},
 };
-use zt_core::{
-    clock::Clock,
-    context::RequestId,
-    state::{Event, Recorder},
-};
+use zt_core::{clock::Clock, context::RequestId, state::Recorder};
 
 use super::{
     Guarantee, Policy, Reservation, Subjects, Tier,
@@ -303,16 +299,9 @@ impl Limits {
         }
     }
 
-    /// Records `event`, where there is a record.
-    pub(crate) fn record(&self, event: impl FnOnce() -> Event) {
-        if let Some(journal) = &self.0.journal {
-            journal.record(event()).detach();
-        }
-    }
-
     /// Sees `task` through, where there is a runtime.
     pub(crate) fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) {
-        if let Some(runtime) = &self.0.runtime {
+        if let Some(runtime) = self.0.runtime() {
             runtime.spawn(async move { drop(task.await) });
         }
     }
