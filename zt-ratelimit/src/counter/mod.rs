@@ -24,6 +24,8 @@
 //! can take one step over it.
 
 mod gcra;
+#[cfg(feature = "redis")]
+pub mod redis;
 
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -1,0 +1,266 @@
+-- What every step begins with. KEYS[1] is the key of the bucket's generation, and every other key
+-- begins with the same tag. ARGV[1] is the generation that the client counts in, ARGV[2] the grace
+-- period in microseconds.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'generation'} end
+local TAG = string.sub(KEYS[1], 1, -4)
+local GRACE = tonumber(ARGV[2])
+local MAX, DAY = 9007199254740991, 86400000000
+local DUE, ENDED, NEWS = TAG .. 'due', TAG .. 'ended', TAG .. 'news'
+local now = clock()
+
+local place = 2
+local function arg() place = place + 1; return ARGV[place] end
+local function num(value) return value and tonumber(value) or 0 end
+local function text(number) return string.format('%.0f', number) end
+-- Sums that cannot be counted exactly stay at the largest that can, and refuse.
+local function add(a, b) if a > MAX - b then return MAX end return a + b end
+local function take(a, b) if b >= a then return 0 end return a - b end
+-- What is no longer exact stays at the end of the scale.
+local function give(a, b) if a >= MAX then return MAX end return take(a, b) end
+
+-- The record of a cell: the newest window that it had, and what administrators said.
+local function record(key)
+  local v = redis.call('HMGET', key, 'new', 'set', 'until', 'grants', 'tat', 'used')
+  return {new = v[1], set = v[2], till = v[3], grants = v[4] or '', tat = num(v[5]), used = num(v[6])}
+end
+
+local function allowed(rec, policy)
+  local limit = policy
+  if rec.set and (rec.till == '' or tonumber(rec.till) > now) then limit = tonumber(rec.set) end
+  for amount, till in string.gmatch(rec.grants, '(%d+) (%d+) [^\n]*\n') do
+    if tonumber(till) > now then limit = add(limit, tonumber(amount)) end
+  end
+  return limit
+end
+
+local function expire(key, at)
+  if at > MAX then redis.call('PERSIST', key)
+  else redis.call('PEXPIREAT', key, text(math.ceil(at / 1000))) end
+end
+
+-- A record lives as long as what it is of, and as what administrators said.
+local function keep(key, rec, at)
+  if rec.set then at = math.max(at, rec.till == '' and 2 * MAX or tonumber(rec.till)) end
+  for _, till in string.gmatch(rec.grants, '(%d+) (%d+) [^\n]*\n') do
+    at = math.max(at, tonumber(till))
+  end
+  expire(key, at)
+end
+
+-- The slots of a rolling window that count now, and those that no longer do.
+local function slots(window, length, slot)
+  local all = redis.call('HGETALL', window)
+  local v = {spent = 0, live = {}, stale = {}}
+  for i = 1, #all, 2 do
+    local from = string.match(all[i], '^s(%d+)$')
+    if not from then v[all[i]] = all[i + 1]
+    elseif tonumber(from) + slot + length > now then
+      v.spent = add(v.spent, tonumber(all[i + 1]))
+      v.live[#v.live + 1] = {tonumber(from), tonumber(all[i + 1])}
+    else v.stale[#v.stale + 1] = all[i] end
+  end
+  table.sort(v.live, function(a, b) return a[1] < b[1] end)
+  return v
+end
+
+-- One claim, from the arguments. A calendar window is the one of two that it is now; where it is
+-- neither, the claim is astray.
+local function claim()
+  local c = {kind = arg(), key = arg(), shadow = arg() == '1', policy = tonumber(arg())}
+  if c.kind == 'b' then
+    c.percent = arg()
+    for _ = 1, 2 do
+      local from, till = arg(), arg()
+      if tonumber(from) <= now and now < tonumber(till) then c.from, c.till = from, till end
+    end
+    if c.from then c.window = c.key .. ':' .. c.from end
+    c.astray = not c.from
+  elseif c.kind == 'o' then
+    c.percent = arg()
+    c.length, c.slot = tonumber(arg()), tonumber(arg())
+    local from = now - now % c.slot
+    c.from, c.till, c.window = text(from), text(from + c.slot), c.key .. ':r'
+  elseif c.kind == 'r' then
+    c.interval = tonumber(arg())
+  end
+  return c
+end
+
+local function claims()
+  local all = {}
+  for i = 1, tonumber(arg()) do
+    all[i] = claim()
+    if all[i].astray then all.astray = true end
+  end
+  return all
+end
+
+-- Reads where a claim stands; false where what it counted is lost. A window that is missing is
+-- new only where it is later than every one before it; a window without its record is not whole.
+local function load(c)
+  c.rec = record(c.key)
+  c.limit = allowed(c.rec, c.policy)
+  if c.kind == 'r' then
+    -- So that no sum of times leaves the exact integers.
+    c.limit = math.min(c.limit, math.floor(2251799813685248 / c.interval))
+  elseif c.kind == 'b' then
+    local v = redis.call('HMGET', c.window, 'spent', 'held', 'leased', 'policy', 'percent', 'keep')
+    c.there = v[1] and true or false
+    c.spent, c.held, c.leased = num(v[1]), num(v[2]), num(v[3])
+    c.was, c.keep = (v[4] or '') .. ' ' .. (v[5] or ''), num(v[6])
+    if c.there then return c.rec.new and true or false end
+    return not c.rec.new or tonumber(c.rec.new) < tonumber(c.from)
+  elseif c.kind == 'o' then
+    local v = slots(c.window, c.length, c.slot)
+    c.there = v.held and true or false
+    c.spent, c.held, c.leased = v.spent, num(v.held), num(v.leased)
+    c.was, c.keep = (v.policy or '') .. ' ' .. (v.percent or ''), num(v.keep)
+    c.live, c.stale = v.live, v.stale
+    if c.there then return c.rec.new and true or false end
+    return not c.rec.new or tonumber(c.rec.new) + c.slot + c.length <= now
+  end
+  return true
+end
+
+-- Makes the window where it is not there yet, and lets it live until `ends` at least.
+local function make(c, ends)
+  if not c.there then
+    redis.call('HSET', c.window, 'held', '0', 'leased', '0', 'crossed', '0', 'resets', '0')
+    if c.kind == 'b' then redis.call('HSET', c.window, 'spent', '0') end
+    c.was = ''
+  end
+  if c.was ~= text(c.policy) .. ' ' .. c.percent then
+    redis.call('HSET', c.window, 'policy', text(c.policy), 'percent', c.percent)
+    if c.kind == 'o' then
+      redis.call('HSET', c.window, 'length', text(c.length), 'slot', text(c.slot))
+    end
+  end
+  if c.stale and #c.stale > 0 then redis.call('HDEL', c.window, unpack(c.stale)) end
+  local newest = not c.rec.new or tonumber(c.rec.new) < tonumber(c.from)
+  if newest then
+    redis.call('HSET', c.key, 'new', c.from)
+    c.rec.new = c.from
+  end
+  local at = math.min(math.max(tonumber(c.till) + (c.length or 0), ends) + GRACE + DAY, 2 * MAX)
+  if at > c.keep or newest or not c.there then
+    at = math.max(at, c.keep)
+    redis.call('HSET', c.window, 'keep', text(at))
+    expire(c.window, at)
+    local left = redis.call('PTTL', c.key)
+    keep(c.key, c.rec, math.max(at + DAY, now + left * 1000))
+    c.keep = at
+  end
+end
+
+-- What a hold has, one line a claim: kind, shadow, window, cell.
+local function parts(lines)
+  local all = {}
+  for kind, shadow, from, till, key in string.gmatch(lines, '(%a) (%d) (%d+) (%d+) ([^\n]*)\n') do
+    local window = kind == 'b' and key .. ':' .. from or key .. ':r'
+    all[#all + 1] = {
+      kind = kind, shadow = shadow == '1', from = from, till = till, key = key, window = window,
+    }
+  end
+  return all
+end
+
+local function spent_field(part)
+  return part.kind == 'b' and 'spent' or 's' .. part.from
+end
+
+-- Gives the permits of a hold back.
+local function unpermit(part, permits)
+  local used = take(record(part.key).used, permits)
+  redis.call('HSET', part.key, 'used', text(used))
+  if used == 0 and redis.call('HLEN', part.key) == 1 then redis.call('DEL', part.key) end
+end
+
+-- Charges a hold that has ended by itself, and remembers to say so.
+local function charge_ended(id, key)
+  local v = redis.call('HMGET', key, 'parts', 'nanos', 'permits', 'purpose', 'ends')
+  redis.call('ZREM', DUE, id)
+  if not v[1] then return end
+  local nanos, pocket = num(v[2]), v[4] == 'l' and 'leased' or 'held'
+  local news = id .. '\n' .. v[2] .. '\n'
+  local all = parts(v[1])
+  for i = 1, #all do
+    local part = all[i]
+    if part.kind == 'c' then unpermit(part, num(v[3]))
+    elseif part.kind ~= 'r' then
+      local w = redis.call('HMGET', part.window, pocket, spent_field(part), 'resets')
+      if w[1] then
+        redis.call('HSET', part.window, pocket, text(take(num(w[1]), nanos)),
+          spent_field(part), text(add(num(w[2]), nanos)))
+        redis.call('HSET', key, 'resets' .. i, w[3] or '0')
+      end
+      news = news .. part.from .. ' ' .. part.till .. ' ' .. part.key .. '\n'
+    end
+  end
+  local forget = num(v[5]) + GRACE
+  redis.call('HSET', key, 'state', 'ended')
+  redis.call('ZADD', ENDED, text(forget), id)
+  expire(key, math.max(forget, now) + DAY)
+  redis.call('RPUSH', NEWS, news)
+  redis.call('LTRIM', NEWS, -10000, -1)
+end
+
+-- At most `most` holds that have ended, and as many that are past correction.
+local function sweep(most)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', text(now), 'LIMIT', 0, most)) do
+    charge_ended(id, TAG .. 'h:' .. id)
+  end
+  local old = redis.call('ZRANGEBYSCORE', ENDED, '-inf', text(now), 'LIMIT', 0, most)
+  if #old > 0 then redis.call('ZREM', ENDED, unpack(old)) end
+end
+
+-- Money of a budget that is free; nothing where more is used than the limit.
+local function free(c)
+  local used = add(add(c.spent, c.held), c.leased)
+  if used > c.limit then return nil end
+  return c.limit - used
+end
+
+-- When `need` of a rolling window's money has come back, in microseconds from now.
+local function back(c, need)
+  local freed = 0
+  for _, slot in ipairs(c.live) do
+    freed = add(freed, slot[2])
+    if slot[2] > 0 and freed >= need then return text(slot[1] + c.slot + c.length - now) end
+  end
+  return ''
+end
+
+-- Limit, what remains, and when there is more. `wants` is what did not fit.
+local function standing(out, c, wants)
+  local left, more = 0, ''
+  if c.kind == 'b' then
+    left = free(c) or 0
+    if tonumber(c.till) <= MAX and not (wants and wants > c.limit) then
+      more = text(tonumber(c.till) - now)
+    end
+  elseif c.kind == 'o' then
+    local room = free(c)
+    left = room or 0
+    if not wants then more = back(c, 1)
+    elseif wants <= c.limit then
+      local used = add(add(c.spent, c.held), c.leased)
+      more = back(c, wants - (c.limit - used))
+    end
+  elseif c.kind == 'r' then
+    local window, used = c.limit * c.interval, take(c.rec.tat, now)
+    left = math.floor(take(window, used) / c.interval)
+    if not wants then
+      local part = used % c.interval
+      if used == 0 then more = '0'
+      elseif part == 0 then more = text(c.interval)
+      else more = text(part) end
+    elseif wants <= c.limit then
+      more = text(take(add(used, wants * c.interval), window))
+    end
+  else
+    left = take(c.limit, c.rec.used)
+  end
+  out[#out + 1] = text(c.limit)
+  out[#out + 1] = text(left)
+  out[#out + 1] = more
+end
