@@ -66,14 +66,13 @@ impl RedisServer {
             eprintln!("skipped: `redis-server` is not installed");
             return None;
         }
-        let options: Vec<_> = options.iter().map(|&option| option.to_owned()).collect();
         // Somebody else may take a port between its choice and its use.
         for _ in 0..5 {
             let mut server = Self {
                 child: None,
                 folder: fresh_folder(),
                 port: free_port(),
-                options: options.clone(),
+                options: owned(options),
             };
             if server.try_start() {
                 return Some(server);
@@ -128,6 +127,16 @@ impl RedisServer {
         if !self.try_start() {
             panic!("redis-server does not start again: {}", self.log());
         }
+    }
+
+    /// As [`restart`](Self::restart), with other options than at its start.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not start.
+    pub fn restart_with(&mut self, options: &[&str]) {
+        self.options = owned(options);
+        self.restart();
     }
 
     /// Lets it hang: connections stay, and nothing is answered until [`resume`](Self::resume).
@@ -218,6 +227,10 @@ impl Drop for RedisServer {
         self.kill();
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+fn owned(options: &[&str]) -> Vec<String> {
+    options.iter().map(|&option| option.to_owned()).collect()
 }
 
 fn fresh_folder() -> PathBuf {
