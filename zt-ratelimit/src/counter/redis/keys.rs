@@ -53,8 +53,8 @@ impl Names {
         // Writing to a string does not fail.
         let _ = write!(key, "c:{kind}:{}:{root}", root.len());
         if let Kind::Budget(budget) = claim.limit.kind() {
-            // A budget over other stretches of time is another budget.
-            let _ = write!(key, "{:?}", budget.window());
+            // A budget in another currency or over other stretches of time is another budget.
+            let _ = write!(key, "{} {:?}", budget.currency(), budget.window());
         }
         let _ = write!(key, "\"{}\"{}", claim.limit.name(), claim.subject);
         key

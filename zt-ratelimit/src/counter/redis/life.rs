@@ -12,11 +12,11 @@ use super::{
     queue::Queue,
     refusal,
     script::{Scripts, Step},
-    words::{Words, garbled, micros, percent},
+    words::{Words, garbled, percent},
 };
 use crate::{
     counter::{Claim, CounterError, check_subject},
-    limit::{Limit, MAX_NANOS, Span, rolling_slot},
+    limit::{Limit, MAX_NANOS, ROLLING_SLOTS, Span, rolling_slot},
 };
 
 /// What a ledger says of one window of one budget. Several of the same window add up.
@@ -226,7 +226,7 @@ impl Inner {
             limit: &entry.limit,
             subject: &entry.subject,
         };
-        let rolls = budget.window().rolls_over();
+        let slot = budget.window().rolls_over().map_or(0, rolling_slot);
         let mut call = self.call(Step::Restore, keys::bucket(&entry.root));
         call.arg(keys::kind(entry.limit.kind()).to_string());
         call.arg(self.options.names.cell(&entry.root, claim));
@@ -234,8 +234,7 @@ impl Inner {
         call.arg(entry.span.end.as_micros());
         call.arg(budget.amount().nanos());
         call.arg(percent(budget.thresholds()));
-        call.arg(rolls.map_or(0, micros));
-        call.arg(rolls.map_or(0, rolling_slot));
+        call.arg(slot * u64::from(ROLLING_SLOTS)).arg(slot);
         call.arg(entry.spent.min(MAX_NANOS));
         Ok(call)
     }

@@ -11,7 +11,7 @@ use crate::{
         CellState, Charged, Claim, CounterError, Expired, HoldId, HoldState, Marks, Purpose,
         Settled, Standing, Standings,
     },
-    limit::{Kind, Span, rolling_slot},
+    limit::{Kind, ROLLING_SLOTS, Span, rolling_slot},
 };
 
 /// Adds `claims` to a call, with the calendar windows around `wall` and after.
@@ -41,7 +41,8 @@ pub(super) fn push_claims(
                 call.arg(budget.amount().nanos());
                 call.arg(percent(budget.thresholds()));
                 if let Some(length) = budget.window().rolls_over() {
-                    call.arg(micros(length)).arg(rolling_slot(length));
+                    let slot = rolling_slot(length);
+                    call.arg(slot * u64::from(ROLLING_SLOTS)).arg(slot);
                     continue;
                 }
                 let calendar = |_| CounterError::Invalid("the calendar does not reach that far");

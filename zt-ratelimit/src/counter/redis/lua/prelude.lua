@@ -101,8 +101,8 @@ local function load(c)
   c.rec = record(c.key)
   c.limit = allowed(c.rec, c.policy)
   if c.kind == 'r' then
-    -- So that no sum of times leaves the exact integers.
-    c.limit = math.min(c.limit, math.floor(2251799813685248 / c.interval))
+    -- A burst comes back within 366 days, so that no sum of times leaves the exact integers.
+    c.limit = math.min(c.limit, math.floor(31622400000000 / c.interval))
   elseif c.kind == 'b' then
     local v = redis.call('HMGET', c.window, 'spent', 'held', 'leased', 'policy', 'percent', 'keep')
     c.there = v[1] and true or false
@@ -220,32 +220,30 @@ local function free(c)
   return c.limit - used
 end
 
--- When `need` of a rolling window's money has come back, in microseconds from now.
-local function back(c, need)
-  local freed = 0
+-- When at most `most` of a rolling window is in use, as slots leave it, in microseconds from now.
+-- Where holds alone are in the way nobody knows; by then they may have been settled.
+local function back(c, most)
+  local used, last = add(add(c.spent, c.held), c.leased), now - now % c.slot
   for _, slot in ipairs(c.live) do
-    freed = add(freed, slot[2])
-    if slot[2] > 0 and freed >= need then return text(slot[1] + c.slot + c.length - now) end
+    used = take(used, slot[2])
+    if used <= most then last = slot[1] break end
   end
-  return ''
+  return text(last + c.slot + c.length - now)
 end
 
 -- Limit, what remains, and when there is more. `wants` is what did not fit.
 local function standing(out, c, wants)
   local left, more = 0, ''
   if c.kind == 'b' then
-    left = free(c) or 0
+    left = take(c.limit, add(add(c.spent, c.held), c.leased))
     if tonumber(c.till) <= MAX and not (wants and wants > c.limit) then
       more = text(tonumber(c.till) - now)
     end
   elseif c.kind == 'o' then
-    local room = free(c)
-    left = room or 0
-    if not wants then more = back(c, 1)
-    elseif wants <= c.limit then
-      local used = add(add(c.spent, c.held), c.leased)
-      more = back(c, wants - (c.limit - used))
-    end
+    local used = add(add(c.spent, c.held), c.leased)
+    left = take(c.limit, used)
+    if not wants then more = used == 0 and '0' or back(c, used - 1)
+    elseif wants <= c.limit then more = back(c, c.limit - wants) end
   elseif c.kind == 'r' then
     local window, used = c.limit * c.interval, take(c.rec.tat, now)
     left = math.floor(take(window, used) / c.interval)
@@ -254,11 +252,14 @@ local function standing(out, c, wants)
       if used == 0 then more = '0'
       elseif part == 0 then more = text(c.interval)
       else more = text(part) end
-    elseif wants <= c.limit then
+    elseif wants <= c.limit and c.limit > 0 then
       more = text(take(add(used, wants * c.interval), window))
     end
   else
     left = take(c.limit, c.rec.used)
+    -- Nobody knows when a permit comes back: in a second it may be worth asking.
+    if not wants and c.rec.used == 0 then more = '0'
+    elseif not wants or wants <= c.limit then more = '1000000' end
   end
   out[#out + 1] = text(c.limit)
   out[#out + 1] = text(left)

@@ -29,7 +29,7 @@ for i = 1, #all do
   if c.kind == 'r' then
     local window = c.limit * c.interval
     c.next = math.max(c.rec.tat, now) + weight * c.interval
-    if weight > c.limit or c.next > now + window then wants = weight end
+    if c.limit == 0 or weight > c.limit or c.next > now + window then wants = weight end
   elseif c.kind == 'c' then
     if permits > take(c.limit, c.rec.used) then wants = permits end
   else

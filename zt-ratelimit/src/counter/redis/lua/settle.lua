@@ -30,7 +30,10 @@ for i = 1, #all do
     local field = spent_field(part)
     local w = redis.call('HMGET', part.window, pocket, field, 'resets', 'crossed', 'policy',
       'percent', 'length', 'slot')
-    if w[1] then
+    local left = part.kind == 'o' and tonumber(part.till) + num(w[7]) <= now
+    if w[1] and left then
+      if state == 'open' then redis.call('HSET', part.window, pocket, text(take(num(w[1]), held))) end
+    elseif w[1] then
       local spent, crossed = num(w[2]), num(w[4])
       if state == 'open' then
         spent = add(spent, charged)
@@ -51,7 +54,7 @@ for i = 1, #all do
         -- limit * percent / 100, rounded up, without leaving the exact integers.
         local whole = (limit - limit % 100) / 100
         local at = whole * tonumber(percent) + math.ceil(limit % 100 * tonumber(percent) / 100)
-        local over = total >= at
+        local over = total > 0 and total >= at
         local was = math.floor(crossed / bit) % 2 == 1
         if over and not was then news, marks = news + bit, marks + bit end
         if not over and was and part.kind == 'o' then marks = marks - bit end
