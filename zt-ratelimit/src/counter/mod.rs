@@ -24,6 +24,7 @@
 //! can take one step over it.
 
 mod gcra;
+mod memory;
 #[cfg(feature = "redis")]
 pub mod redis;
 
@@ -35,6 +36,7 @@ use zt_core::{
     store::BoxFuture,
 };
 
+pub use self::memory::{MemoryBounds, MemoryCounters};
 use crate::limit::{Limit, Span};
 
 /// The time of a step, on both sides of the clock.

@@ -7,6 +7,8 @@ if state ~= 'open' and state ~= 'ended' or now >= ends + GRACE then return {'gon
 local tokens = v[7] or ''
 if string.find(tokens, token, 1, true) then return {'done', text(held)} end
 
+sweep(512)
+state = redis.call('HGET', hold, 'state')
 -- A hold that has ended was charged: what it had is held again.
 local revived = state == 'ended'
 local pocket = v[4] == 'l' and 'leased' or 'held'
@@ -15,12 +17,15 @@ for i = 1, #all do
   local c = all[i]
   c.rec = record(c.key)
   if c.kind == 'c' then
-    c.limit = c.rec.used
-    c.wants = false
+    c.limit = allowed(c.rec, num(redis.call('HGET', c.key, 'policy')))
+    if revived and not c.shadow and num(v[3]) > take(c.limit, c.rec.used) then
+      violated = violated + bit
+      c.wants = num(v[3])
+    end
   elseif c.kind ~= 'r' then
     local w = redis.call('HMGET', c.window, 'spent', 'held', 'leased', 'policy', 'length', 'slot',
       'resets', 'keep', spent_field(c))
-    if not w[2] then return {'gone'} end
+    if not w[2] or c.kind == 'o' and tonumber(c.till) + num(w[5]) <= now then return {'gone'} end
     c.held, c.leased, c.keep, c.mine = num(w[2]), num(w[3]), num(w[8]), num(w[9])
     c.limit = allowed(c.rec, num(w[4]))
     if c.kind == 'o' then
@@ -33,7 +38,7 @@ for i = 1, #all do
     local need = more
     if c.anew then need = add(more, held) end
     local room = free(c)
-    if not c.shadow and (not room or need > room) then
+    if not c.shadow and need > 0 and (not room or need > room) then
       violated = violated + bit
       c.wants = need
     end
@@ -44,7 +49,7 @@ if violated > 0 or held > MAX - more then
   local out = {'refused', text(violated)}
   for i = 1, #all do
     local c = all[i]
-    if c.kind == 'r' or c.kind == 'c' then
+    if c.kind == 'r' then
       out[#out + 1], out[#out + 2], out[#out + 3] = '0', '0', ''
     else standing(out, c, c.wants) end
   end

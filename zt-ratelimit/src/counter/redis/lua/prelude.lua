@@ -172,7 +172,7 @@ end
 local function unpermit(part, permits)
   local used = take(record(part.key).used, permits)
   redis.call('HSET', part.key, 'used', text(used))
-  if used == 0 and redis.call('HLEN', part.key) == 1 then redis.call('DEL', part.key) end
+  if used == 0 and redis.call('HLEN', part.key) == 2 then redis.call('DEL', part.key) end
 end
 
 -- Charges a hold that has ended by itself, and remembers to say so.
@@ -204,13 +204,14 @@ local function charge_ended(id, key)
   redis.call('LTRIM', NEWS, -10000, -1)
 end
 
--- At most `most` holds that have ended, and as many that are past correction.
+-- Charges at most `most` holds that have ended, and forgets as many that are past correction;
+-- whether there were any to charge.
 local function sweep(most)
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', text(now), 'LIMIT', 0, most)) do
-    charge_ended(id, TAG .. 'h:' .. id)
-  end
+  local due = redis.call('ZRANGEBYSCORE', DUE, '-inf', text(now), 'LIMIT', 0, most)
+  for _, id in ipairs(due) do charge_ended(id, TAG .. 'h:' .. id) end
   local old = redis.call('ZRANGEBYSCORE', ENDED, '-inf', text(now), 'LIMIT', 0, most)
   if #old > 0 then redis.call('ZREM', ENDED, unpack(old)) end
+  return #due > 0
 end
 
 -- Money of a budget that is free; nothing where more is used than the limit.

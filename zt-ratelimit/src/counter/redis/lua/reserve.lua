@@ -22,25 +22,36 @@ if known[1] then
   return out
 end
 
-local violated, would, bit = 0, 0, 1
-for i = 1, #all do
-  local c = all[i]
-  local wants
-  if c.kind == 'r' then
-    local window = c.limit * c.interval
-    c.next = math.max(c.rec.tat, now) + weight * c.interval
-    if c.limit == 0 or weight > c.limit or c.next > now + window then wants = weight end
-  elseif c.kind == 'c' then
-    if permits > take(c.limit, c.rec.used) then wants = permits end
-  else
-    local room = free(c)
-    if not room or cost > room then wants = cost end
-  end
-  if wants then
+local violated, would
+local function judge()
+  local bit = 1
+  violated, would = 0, 0
+  for i = 1, #all do
+    local c = all[i]
+    local wants
+    if c.kind == 'r' then
+      local window = c.limit * c.interval
+      c.next = math.max(c.rec.tat, now) + weight * c.interval
+      if c.limit == 0 or weight > c.limit or c.next > now + window then wants = weight end
+    elseif c.kind == 'c' then
+      if permits > take(c.limit, c.rec.used) then wants = permits end
+    else
+      local room = free(c)
+      if not room or cost > room then wants = cost end
+    end
     c.wants = wants
-    if c.shadow then would = would + bit else violated = violated + bit end
+    if wants and c.shadow then would = would + bit
+    elseif wants then violated = violated + bit end
+    bit = bit * 2
   end
-  bit = bit * 2
+end
+judge()
+-- Where holds that have ended are in the way, they give their permits back first.
+if violated > 0 and sweep(512) then
+  for i = 1, #all do
+    if not load(all[i]) then return {'lost', tostring(i - 1)} end
+  end
+  judge()
 end
 if violated > 0 then
   local out = {'refused', text(violated)}
@@ -61,7 +72,7 @@ for i = 1, #all do
     end
   elseif c.kind == 'c' then
     c.rec.used = add(c.rec.used, permits)
-    redis.call('HSET', c.key, 'used', text(c.rec.used))
+    redis.call('HSET', c.key, 'used', text(c.rec.used), 'policy', text(c.policy))
     redis.call('PERSIST', c.key)
   else
     make(c, ends)
