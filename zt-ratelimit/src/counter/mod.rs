@@ -23,6 +23,7 @@
 //! organisation): a store keeps everything under a root in one place (a shard, a hash slot), and so
 //! can take one step over it.
 
+pub mod fallback;
 mod gcra;
 mod memory;
 #[cfg(feature = "redis")]
