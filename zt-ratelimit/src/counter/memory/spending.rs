@@ -316,6 +316,22 @@ impl Spending {
         }
     }
 
+    /// The number that a hold of window `number` remembers once it is charged: from before a reset
+    /// it has come to after it.
+    pub(super) fn charged_as(&self, number: u32) -> u32 {
+        let age = self.number.wrapping_sub(number);
+        let fresh = match (self.place(number, true), &self.past) {
+            (Place::Gone, _) => return number,
+            (Place::Before, Past::Before(before)) => before.fresh,
+            _ => self.fresh,
+        };
+        if age > self.number.wrapping_sub(fresh) {
+            fresh
+        } else {
+            number
+        }
+    }
+
     /// The window of a hold that has ended, if it still matters.
     pub(super) fn span_of(&self, number: u32) -> Option<Span> {
         match (self.place(number, true), &self.past) {

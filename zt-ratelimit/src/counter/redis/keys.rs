@@ -1,21 +1,23 @@
 //! The names of everything in the server.
 //!
 //! ```text
-//! {zt-07}:gen                                  generation
-//! {zt-07}:due, {zt-07}:ended, {zt-07}:news     holds by their ends; ended ones; what to tell of them
-//! {zt-07}:h:<hold>                             a hold, later its tombstone
-//! {zt-07}:c:<kind>:<bytes>:<root><window>"<limit>"<subject>           record of a cell
-//! {zt-07}:c:<kind>:<bytes>:<root><window>"<limit>"<subject>:<start>   one window of it
+//! {zt-07}:gen                                      generation
+//! {zt-07}:due  :ended  :untold  :news              holds by their ends; those that have ended, and
+//!                                                  of which nobody was told; what to tell of them
+//! {zt-07}:h:<hold>                                 a hold, later its tombstone
+//! {zt-07}:a:<token>                                a change that an administrator made
+//! {zt-07}:c:<bytes>:<root><limit>"<subject>        record of a cell
+//! {zt-07}:w:<start>"<window>"<bytes>:<root>...     one window of it, all slots of a rolling one
 //! ```
 //!
 //! The tag in braces comes first, so braces in the names of subjects mean nothing. No name has
-//! control characters, and no limit's or window's has quotes, so no two cells share a key.
+//! control characters, and no limit's or window's has quotes, so no two things share a key.
 
 use std::{fmt::Write as _, sync::Arc};
 
 use crate::{
-    counter::{Claim, CounterError, HoldId},
-    limit::Kind,
+    counter::{Claim, HoldId},
+    limit::{Kind, Window},
 };
 
 /// Into so many places all roots are spread. Part of the generation: another number finds nothing.
@@ -49,14 +51,9 @@ impl Names {
     /// The record of what `claim` counts.
     pub(super) fn cell(&self, root: &str, claim: Claim<'_>) -> String {
         let mut key = self.tag(bucket(root));
-        let kind = kind(claim.limit.kind());
         // Writing to a string does not fail.
-        let _ = write!(key, "c:{kind}:{}:{root}", root.len());
-        if let Kind::Budget(budget) = claim.limit.kind() {
-            // A budget in another currency or over other stretches of time is another budget.
-            let _ = write!(key, "{} {:?}", budget.currency(), budget.window());
-        }
-        let _ = write!(key, "\"{}\"{}", claim.limit.name(), claim.subject);
+        let _ = write!(key, "c:{}:{root}", root.len());
+        let _ = write!(key, "{}\"{}", claim.limit.name(), claim.subject);
         key
     }
 }
@@ -69,6 +66,20 @@ pub(super) fn kind(kind: &Kind) -> char {
         Kind::Rate(_) => 'r',
         Kind::Concurrency(_) => 'c',
     }
+}
+
+/// What limits of one name have to agree in.
+pub(super) fn family(kind: &Kind) -> String {
+    match kind {
+        Kind::Budget(budget) => format!("b {}", budget.currency()),
+        Kind::Rate(_) => "r".to_owned(),
+        Kind::Concurrency(_) => "c".to_owned(),
+    }
+}
+
+/// Names a kind of window: where it changes, the next one begins with what was used in the last.
+pub(super) fn label(window: &Window) -> String {
+    format!("{window:?}")
 }
 
 /// Where everything under `root` is: the same in every process, for ever.
@@ -91,25 +102,17 @@ pub(super) fn hold(bucket: u8, random: [u8; 16]) -> HoldId {
     HoldId(random | u128::from(bucket))
 }
 
-/// The bucket of a hold.
-///
-/// # Errors
-///
-/// Where this store did not make the hold.
-pub(super) fn bucket_of(hold: HoldId) -> Result<u8, CounterError> {
-    match u8::try_from(hold.0 & 0xff) {
-        Ok(bucket) if bucket < BUCKETS && hold.0 >> 127 == 0 => Ok(bucket),
-        _ => Err(CounterError::Invalid("no such hold was made here")),
-    }
+/// The bucket of a hold; none where this store cannot have made it.
+pub(super) fn bucket_of(hold: HoldId) -> Option<u8> {
+    let bucket = u8::try_from(hold.0 & 0xff).ok()?;
+    (bucket < BUCKETS && hold.0 >> 127 == 0).then_some(bucket)
 }
 
-/// Limit and subject, from the key of a cell.
-pub(super) fn limit_and_subject(key: &str) -> Option<(Arc<str>, Arc<str>)> {
-    let mut parts = key.splitn(5, ':');
-    let (_tag, _c, _kind) = (parts.next()?, parts.next()?, parts.next()?);
-    let root: usize = parts.next()?.parse().ok()?;
-    let (_root, rest) = parts.next()?.split_at_checked(root)?;
-    let mut parts = rest.splitn(3, '"');
-    let (_window, limit, subject) = (parts.next()?, parts.next()?, parts.next()?);
-    Some((limit.into(), subject.into()))
+/// Root, limit and subject, from the key of a cell.
+pub(super) fn parse_cell(key: &str) -> Option<(Arc<str>, Arc<str>, Arc<str>)> {
+    let (_tag, rest) = key.split_once("}:c:")?;
+    let (root, rest) = rest.split_once(':')?;
+    let (root, rest) = rest.split_at_checked(root.parse().ok()?)?;
+    let (limit, subject) = rest.split_once('"')?;
+    Some((root.into(), limit.into(), subject.into()))
 }

@@ -229,7 +229,9 @@ impl Inner {
         let slot = budget.window().rolls_over().map_or(0, rolling_slot);
         let mut call = self.call(Step::Restore, keys::bucket(&entry.root));
         call.arg(keys::kind(entry.limit.kind()).to_string());
+        call.arg(keys::family(entry.limit.kind()));
         call.arg(self.options.names.cell(&entry.root, claim));
+        call.arg(keys::label(budget.window()));
         call.arg(entry.span.start.as_micros());
         call.arg(entry.span.end.as_micros());
         call.arg(budget.amount().nanos());

@@ -171,7 +171,10 @@ impl CounterStore for RedisCounters {
             if more > MAX_NANOS {
                 return Err(CounterError::Invalid("it costs more than can be counted"));
             }
-            let mut call = inner.call(Step::Extend, keys::bucket_of(hold)?);
+            let Some(bucket) = keys::bucket_of(hold) else {
+                return Ok(Extended::Gone);
+            };
+            let mut call = inner.call(Step::Extend, bucket);
             call.arg(hold.to_string()).arg(inner.token()?);
             call.arg(more).arg(lives);
             let mut words = Words::new(inner.ask_twice(&call).await?);
@@ -190,9 +193,13 @@ impl CounterStore for RedisCounters {
     }
 
     fn settle(&self, hold: HoldId, how: Settle, _now: Moment) -> Answer<Settled> {
-        let call = match self.0.settlement(hold, how) {
-            Ok(call) => call,
-            Err(error) => return Answer::Now(Err(error)),
+        let Some(call) = self.0.settlement(hold, how) else {
+            return Answer::Now(Ok(Settled {
+                counted: false,
+                held: 0,
+                charged: 0,
+                budgets: Default::default(),
+            }));
         };
         let Some(answer) = self.0.queue.put(call) else {
             return Answer::Now(Err(CounterError::Full));
@@ -471,7 +478,8 @@ impl Inner {
         }
     }
 
-    fn settlement(&self, hold: HoldId, how: Settle) -> Result<Cmd, CounterError> {
+    /// None where no hold can be meant.
+    fn settlement(&self, hold: HoldId, how: Settle) -> Option<Cmd> {
         let mut call = self.call(Step::Settle, keys::bucket_of(hold)?);
         call.arg(hold.to_string());
         match how {
@@ -480,7 +488,7 @@ impl Inner {
             // More than can be counted stays at what can.
             Settle::Charge(nanos) => call.arg("c").arg(nanos.min(MAX_NANOS)),
         };
-        Ok(call)
+        Some(call)
     }
 
     fn call(&self, step: Step, bucket: u8) -> Cmd {
@@ -537,7 +545,7 @@ impl TakeBack<'_> {
 impl Drop for TakeBack<'_> {
     fn drop(&mut self) {
         let Some(hold) = self.hold else { return };
-        if let Ok(call) = self.inner.settlement(hold, Settle::Release) {
+        if let Some(call) = self.inner.settlement(hold, Settle::Release) {
             self.inner.queue.put_silently(call);
         }
     }
@@ -548,6 +556,7 @@ fn refusal(word: &str) -> CounterError {
     match word {
         "generation" => CounterError::Uninitialised("they are of another generation".into()),
         "lost" => CounterError::Uninitialised("a window is missing".into()),
+        "kind" => CounterError::Invalid("the limit is of another kind or currency"),
         "late" => CounterError::Unavailable("it was taken back before it came".into()),
         "other" => CounterError::Invalid("its name is that of another reservation"),
         "full" => CounterError::Invalid("there are too many grants"),

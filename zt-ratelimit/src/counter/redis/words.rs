@@ -26,6 +26,7 @@ pub(super) fn push_claims(
     for claim in claims {
         let kind = claim.limit.kind();
         call.arg(keys::kind(kind).to_string())
+            .arg(keys::family(kind))
             .arg(names.cell(root, *claim))
             .arg(u8::from(claim.limit.is_shadow()));
         match kind {
@@ -39,6 +40,7 @@ pub(super) fn push_claims(
             }
             Kind::Budget(budget) => {
                 call.arg(budget.amount().nanos());
+                call.arg(keys::label(budget.window()));
                 call.arg(percent(budget.thresholds()));
                 if let Some(length) = budget.window().rolls_over() {
                     let slot = rolling_slot(length);
@@ -189,22 +191,24 @@ impl Words {
     }
 }
 
-/// What the script wrote of a hold that ended: its name, its money, a line for each budget.
+/// What the script wrote of a hold that ended: its name, its money, a cell of it, a line for each budget.
 pub(super) fn expired(news: &str) -> Result<Expired, CounterError> {
     let mut lines = news.lines();
     let mut line = || lines.next().ok_or_else(garbled);
     let (hold, nanos) = (hold(line()?)?, line()?.parse().map_err(|_| garbled())?);
+    let (root, ..) = keys::parse_cell(line()?).ok_or_else(garbled)?;
     let mut budgets = Vec::new();
     for line in lines {
         let mut parts = line.splitn(3, ' ');
         let mut part = || parts.next().ok_or_else(garbled);
         let start = part()?.parse().map_err(|_| garbled())?;
         let end = part()?.parse().map_err(|_| garbled())?;
-        let (limit, subject) = keys::limit_and_subject(part()?).ok_or_else(garbled)?;
+        let (_, limit, subject) = keys::parse_cell(part()?).ok_or_else(garbled)?;
         budgets.push((limit, subject, span(start, end)));
     }
     Ok(Expired {
         hold,
+        root,
         nanos,
         budgets,
     })

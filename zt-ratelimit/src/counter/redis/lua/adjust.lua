@@ -2,7 +2,8 @@
 local token, verb, amount, till, name = arg(), arg(), arg(), arg(), arg()
 local c = claims()[1]
 if c.astray then return {'clock', text(now)} end
-if not load(c) then return {'lost', '0'} end
+local wrong = load_all({c})
+if wrong then return wrong end
 local money = c.kind == 'b' or c.kind == 'o'
 
 -- A copy that comes again finds its token, and changes nothing.
@@ -46,6 +47,7 @@ if redis.call('EXISTS', TAG .. 'a:' .. token) == 0 then
     local spent = add(num(redis.call('HGET', c.window, field)), tonumber(amount))
     redis.call('HSET', c.window, field, text(spent))
   end
+  if redis.call('EXISTS', c.key) == 1 then redis.call('HSET', c.key, 'is', c.is) end
   redis.call('SET', TAG .. 'a:' .. token, '1', 'PX', 3600000)
   if c.kind == 'r' then keep(c.key, c.rec, math.max(c.rec.tat, now) + 60000000)
   elseif money then keep(c.key, c.rec, math.max(c.keep, now) + DAY)

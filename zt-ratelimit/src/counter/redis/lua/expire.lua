@@ -2,5 +2,8 @@
 local most = tonumber(arg())
 sweep(most)
 local out = {'expired'}
-for _, news in ipairs(redis.call('LPOP', NEWS, most) or {}) do out[#out + 1] = news end
+for _, id in ipairs(redis.call('ZRANGE', UNTOLD, 0, most - 1)) do
+  out[#out + 1] = id .. '\n' .. redis.call('HGET', NEWS, id)
+  hush(id)
+end
 return out

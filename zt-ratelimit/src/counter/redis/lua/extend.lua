@@ -17,11 +17,8 @@ for i = 1, #all do
   local c = all[i]
   c.rec = record(c.key)
   if c.kind == 'c' then
+    -- Permits that had come back are in use again, be it beyond the limit.
     c.limit = allowed(c.rec, num(redis.call('HGET', c.key, 'policy')))
-    if revived and not c.shadow and num(v[3]) > take(c.limit, c.rec.used) then
-      violated = violated + bit
-      c.wants = num(v[3])
-    end
   elseif c.kind ~= 'r' then
     local w = redis.call('HMGET', c.window, 'spent', 'held', 'leased', 'policy', 'length', 'slot',
       'resets', 'keep', spent_field(c))
@@ -61,7 +58,7 @@ for i = 1, #all do
   local c = all[i]
   if c.kind == 'c' then
     if revived then
-      redis.call('HSET', c.key, 'used', text(add(c.rec.used, num(v[3]))))
+      redis.call('HSET', c.key, 'is', 'c', 'used', text(add(c.rec.used, num(v[3]))))
       redis.call('PERSIST', c.key)
     end
   elseif c.kind ~= 'r' then
@@ -85,5 +82,6 @@ tokens = string.sub(tokens .. token, -8 * #token)
 redis.call('HSET', hold, 'state', 'open', 'nanos', text(held + more), 'ends', text(at), 'tokens', tokens)
 redis.call('PERSIST', hold)
 redis.call('ZREM', ENDED, id)
+hush(id)
 redis.call('ZADD', DUE, text(at), id)
 return {'done', text(held + more)}

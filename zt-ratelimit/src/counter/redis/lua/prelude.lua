@@ -5,7 +5,7 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'generation'} end
 local TAG = string.sub(KEYS[1], 1, -4)
 local GRACE = tonumber(ARGV[2])
 local MAX, DAY = 9007199254740991, 86400000000
-local DUE, ENDED, NEWS = TAG .. 'due', TAG .. 'ended', TAG .. 'news'
+local DUE, ENDED, UNTOLD, NEWS = TAG .. 'due', TAG .. 'ended', TAG .. 'untold', TAG .. 'news'
 local now = clock()
 
 local place = 2
@@ -18,10 +18,17 @@ local function take(a, b) if b >= a then return 0 end return a - b end
 -- What is no longer exact stays at the end of the scale.
 local function give(a, b) if a >= MAX then return MAX end return take(a, b) end
 
--- The record of a cell: the newest window that it had, and what administrators said.
-local function record(key)
-  local v = redis.call('HMGET', key, 'new', 'set', 'until', 'grants', 'tat', 'used')
-  return {new = v[1], set = v[2], till = v[3], grants = v[4] or '', tat = num(v[5]), used = num(v[6])}
+-- The key of one window: of a rolling one, with `r` in the place of its beginning.
+local function window_key(key, label, from)
+  return TAG .. 'w:' .. from .. '"' .. label .. '"' .. string.sub(key, #TAG + 3)
+end
+
+-- The record of a cell: what it counts, the newest window that it had, and what administrators said.
+local function record(key, label)
+  local v = redis.call('HMGET', key, 'is', 'set', 'until', 'grants', 'tat', 'used', 'current',
+    'new ' .. (label or ''), 'till ' .. (label or ''))
+  return {is = v[1], set = v[2], till = v[3], grants = v[4] or '', tat = num(v[5]),
+    used = num(v[6]), current = v[7], new = v[8], newtill = v[9]}
 end
 
 local function allowed(rec, policy)
@@ -66,20 +73,19 @@ end
 -- One claim, from the arguments. A calendar window is the one of two that it is now; where it is
 -- neither, the claim is astray.
 local function claim()
-  local c = {kind = arg(), key = arg(), shadow = arg() == '1', policy = tonumber(arg())}
+  local c = {kind = arg(), is = arg(), key = arg(), shadow = arg() == '1', policy = tonumber(arg())}
   if c.kind == 'b' then
-    c.percent = arg()
+    c.label, c.percent = arg(), arg()
     for _ = 1, 2 do
       local from, till = arg(), arg()
       if tonumber(from) <= now and now < tonumber(till) then c.from, c.till = from, till end
     end
-    if c.from then c.window = c.key .. ':' .. c.from end
     c.astray = not c.from
   elseif c.kind == 'o' then
-    c.percent = arg()
+    c.label, c.percent = arg(), arg()
     c.length, c.slot = tonumber(arg()), tonumber(arg())
     local from = now - now % c.slot
-    c.from, c.till, c.window = text(from), text(from + c.slot), c.key .. ':r'
+    c.from, c.till = text(from), text(from + c.slot)
   elseif c.kind == 'r' then
     c.interval = tonumber(arg())
   end
@@ -95,38 +101,75 @@ local function claims()
   return all
 end
 
--- Reads where a claim stands; false where what it counted is lost. A window that is missing is
--- new only where it is later than every one before it; a window without its record is not whole.
+-- What was used under another window of the same limit, which has not ended: a change of policy
+-- is no second budget. False where it is lost.
+local function other(c)
+  local label, from, till = string.match(c.rec.current or '', '^"(.-)" (%w+) (%d+)$')
+  if not label or label == c.label or tonumber(till) <= now then return 0 end
+  local window = window_key(c.key, label, from)
+  local v = redis.call('HMGET', window, 'spent', 'held', 'leased', 'length', 'slot')
+  if not v[2] then return false end
+  local spent = v[5] and slots(window, num(v[4]), num(v[5])).spent or num(v[1])
+  return add(add(spent, num(v[2])), num(v[3]))
+end
+
+-- Reads where a claim stands; nothing where all is well, else what is not. A window that is missing
+-- is new only where it is later than every one before it; a window without its record is not whole.
 local function load(c)
-  c.rec = record(c.key)
+  c.rec = record(c.key, c.label)
+  if c.rec.is and c.rec.is ~= c.is then return 'kind' end
   c.limit = allowed(c.rec, c.policy)
   if c.kind == 'r' then
     -- A burst comes back within 366 days, so that no sum of times leaves the exact integers.
     c.limit = math.min(c.limit, math.floor(31622400000000 / c.interval))
-  elseif c.kind == 'b' then
-    local v = redis.call('HMGET', c.window, 'spent', 'held', 'leased', 'policy', 'percent', 'keep')
-    c.there = v[1] and true or false
-    c.spent, c.held, c.leased = num(v[1]), num(v[2]), num(v[3])
-    c.was, c.keep = (v[4] or '') .. ' ' .. (v[5] or ''), num(v[6])
-    if c.there then return c.rec.new and true or false end
-    return not c.rec.new or tonumber(c.rec.new) < tonumber(c.from)
-  elseif c.kind == 'o' then
-    local v = slots(c.window, c.length, c.slot)
-    c.there = v.held and true or false
-    c.spent, c.held, c.leased = v.spent, num(v.held), num(v.leased)
-    c.was, c.keep = (v.policy or '') .. ' ' .. (v.percent or ''), num(v.keep)
-    c.live, c.stale = v.live, v.stale
-    if c.there then return c.rec.new and true or false end
-    return not c.rec.new or tonumber(c.rec.new) + c.slot + c.length <= now
   end
-  return true
+  if c.kind == 'r' or c.kind == 'c' then return nil end
+  -- A clock that goes back opens no earlier window.
+  if c.rec.new and tonumber(c.rec.new) > tonumber(c.from) then
+    c.from, c.till = c.rec.new, c.rec.newtill
+  end
+  local v
+  if c.kind == 'b' then
+    c.window = window_key(c.key, c.label, c.from)
+    local w = redis.call('HMGET', c.window, 'spent', 'held', 'leased', 'policy', 'percent', 'keep')
+    v = {spent = num(w[1]), held = w[2], leased = w[3], policy = w[4], percent = w[5], keep = w[6]}
+  else
+    c.window = window_key(c.key, c.label, 'r')
+    v = slots(c.window, c.length, c.slot)
+    c.live, c.stale = v.live, v.stale
+  end
+  c.there = v.held and true or false
+  c.spent, c.held, c.leased, c.keep = v.spent, num(v.held), num(v.leased), num(v.keep)
+  c.was = (v.policy or '') .. ' ' .. (v.percent or '')
+  if c.there then return not c.rec.new and 'lost' or nil end
+  if c.rec.new then
+    local over = c.kind == 'o' and tonumber(c.rec.new) + c.slot + c.length or tonumber(c.rec.new) + 1
+    if over > (c.kind == 'o' and now or tonumber(c.from)) then return 'lost' end
+  end
+  c.seed = other(c)
+  if not c.seed then return 'lost' end
+  c.spent = c.seed
+  if c.kind == 'o' and c.seed > 0 then c.live = {{tonumber(c.from), c.seed}} end
+  return nil
+end
+
+-- Loads all; the answer where one is not well.
+local function load_all(all)
+  for i = 1, #all do
+    local wrong = load(all[i])
+    if wrong then return {wrong, tostring(i - 1)} end
+  end
+end
+
+local function spent_field(part)
+  return part.kind == 'b' and 'spent' or 's' .. part.from
 end
 
 -- Makes the window where it is not there yet, and lets it live until `ends` at least.
 local function make(c, ends)
   if not c.there then
-    redis.call('HSET', c.window, 'held', '0', 'leased', '0', 'crossed', '0', 'resets', '0')
-    if c.kind == 'b' then redis.call('HSET', c.window, 'spent', '0') end
+    redis.call('HSET', c.window, 'held', '0', 'leased', '0', 'crossed', '0', 'resets', '0',
+      spent_field(c), text(c.seed or 0))
     c.was = ''
   end
   if c.was ~= text(c.policy) .. ' ' .. c.percent then
@@ -136,12 +179,16 @@ local function make(c, ends)
     end
   end
   if c.stale and #c.stale > 0 then redis.call('HDEL', c.window, unpack(c.stale)) end
+  local over = c.till
+  if c.kind == 'o' then over = text(tonumber(c.till) + c.length) end
   local newest = not c.rec.new or tonumber(c.rec.new) < tonumber(c.from)
   if newest then
-    redis.call('HSET', c.key, 'new', c.from)
+    redis.call('HSET', c.key, 'is', c.is, 'new ' .. c.label, c.from, 'till ' .. c.label, c.till)
     c.rec.new = c.from
   end
-  local at = math.min(math.max(tonumber(c.till) + (c.length or 0), ends) + GRACE + DAY, 2 * MAX)
+  local current = '"' .. c.label .. '" ' .. (c.kind == 'o' and 'r' or c.from) .. ' ' .. over
+  if c.rec.current ~= current then redis.call('HSET', c.key, 'current', current) end
+  local at = math.min(math.max(tonumber(over), ends) + GRACE + DAY, 2 * MAX)
   if at > c.keep or newest or not c.there then
     at = math.max(at, c.keep)
     redis.call('HSET', c.window, 'keep', text(at))
@@ -153,26 +200,28 @@ local function make(c, ends)
 end
 
 -- What a hold has, one line a claim: kind, shadow, window, cell.
+local function part_line(c)
+  return c.kind .. (c.shadow and ' 1 ' or ' 0 ') .. (c.from or '0') .. ' ' .. (c.till or '0')
+    .. ' "' .. (c.label or '') .. '"' .. c.key .. '\n'
+end
+
 local function parts(lines)
   local all = {}
-  for kind, shadow, from, till, key in string.gmatch(lines, '(%a) (%d) (%d+) (%d+) ([^\n]*)\n') do
-    local window = kind == 'b' and key .. ':' .. from or key .. ':r'
+  for kind, shadow, from, till, label, key in
+    string.gmatch(lines, '(%a) (%d) (%d+) (%d+) "([^"\n]*)"([^\n]*)\n') do
     all[#all + 1] = {
-      kind = kind, shadow = shadow == '1', from = from, till = till, key = key, window = window,
+      kind = kind, shadow = shadow == '1', from = from, till = till, key = key,
+      window = window_key(key, label, kind == 'b' and from or 'r'),
     }
   end
   return all
-end
-
-local function spent_field(part)
-  return part.kind == 'b' and 'spent' or 's' .. part.from
 end
 
 -- Gives the permits of a hold back.
 local function unpermit(part, permits)
   local used = take(record(part.key).used, permits)
   redis.call('HSET', part.key, 'used', text(used))
-  if used == 0 and redis.call('HLEN', part.key) == 2 then redis.call('DEL', part.key) end
+  if used == 0 and redis.call('HLEN', part.key) == 3 then redis.call('DEL', part.key) end
 end
 
 -- Charges a hold that has ended by itself, and remembers to say so.
@@ -181,8 +230,8 @@ local function charge_ended(id, key)
   redis.call('ZREM', DUE, id)
   if not v[1] then return end
   local nanos, pocket = num(v[2]), v[4] == 'l' and 'leased' or 'held'
-  local news = id .. '\n' .. v[2] .. '\n'
   local all = parts(v[1])
+  local news = v[2] .. '\n' .. all[1].key .. '\n'
   for i = 1, #all do
     local part = all[i]
     if part.kind == 'c' then unpermit(part, num(v[3]))
@@ -200,8 +249,16 @@ local function charge_ended(id, key)
   redis.call('HSET', key, 'state', 'ended')
   redis.call('ZADD', ENDED, text(forget), id)
   expire(key, math.max(forget, now) + DAY)
-  redis.call('RPUSH', NEWS, news)
-  redis.call('LTRIM', NEWS, -10000, -1)
+  redis.call('ZADD', UNTOLD, v[5], id)
+  redis.call('HSET', NEWS, id, news)
+  if redis.call('ZCARD', UNTOLD) > 10000 then
+    redis.call('HDEL', NEWS, redis.call('ZPOPMIN', UNTOLD)[1])
+  end
+end
+
+-- There is nothing to tell of a hold any more.
+local function hush(id)
+  if redis.call('ZREM', UNTOLD, id) == 1 then redis.call('HDEL', NEWS, id) end
 end
 
 -- Charges at most `most` holds that have ended, and forgets as many that are past correction;
@@ -238,7 +295,7 @@ local function standing(out, c, wants)
   if c.kind == 'b' then
     left = take(c.limit, add(add(c.spent, c.held), c.leased))
     if tonumber(c.till) <= MAX and not (wants and wants > c.limit) then
-      more = text(tonumber(c.till) - now)
+      more = text(take(tonumber(c.till), now))
     end
   elseif c.kind == 'o' then
     local used = add(add(c.spent, c.held), c.leased)

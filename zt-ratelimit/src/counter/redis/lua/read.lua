@@ -1,11 +1,8 @@
 -- generation, grace, claims
 local all = claims()
 if all.astray then return {'clock', text(now)} end
+local wrong = load_all(all)
+if wrong then return wrong end
 local out = {'cells', text(now)}
-for i = 1, #all do
-  local c = all[i]
-  if not load(c) then return {'lost', tostring(i - 1)} end
-  if not c.there then c.stale = nil end
-  cell(out, c)
-end
+for i = 1, #all do cell(out, all[i]) end
 return out

@@ -13,9 +13,8 @@ end
 if known[1] and known[1] ~= 'open' then return {'late'} end
 if not known[1] then sweep(32) end
 
-for i = 1, #all do
-  if not load(all[i]) then return {'lost', tostring(i - 1)} end
-end
+local wrong = load_all(all)
+if wrong then return wrong end
 if known[1] then
   local out = {'held', known[3]}
   for i = 1, #all do standing(out, all[i]) end
@@ -48,9 +47,8 @@ end
 judge()
 -- Where holds that have ended are in the way, they give their permits back first.
 if violated > 0 and sweep(512) then
-  for i = 1, #all do
-    if not load(all[i]) then return {'lost', tostring(i - 1)} end
-  end
+  wrong = load_all(all)
+  if wrong then return wrong end
   judge()
 end
 if violated > 0 then
@@ -67,20 +65,19 @@ for i = 1, #all do
   if c.kind == 'r' then
     if not c.wants then
       c.rec.tat = c.next
-      redis.call('HSET', c.key, 'tat', text(c.next))
+      redis.call('HSET', c.key, 'is', c.is, 'tat', text(c.next))
       keep(c.key, c.rec, c.next + 60000000)
     end
   elseif c.kind == 'c' then
     c.rec.used = add(c.rec.used, permits)
-    redis.call('HSET', c.key, 'used', text(c.rec.used), 'policy', text(c.policy))
+    redis.call('HSET', c.key, 'is', c.is, 'used', text(c.rec.used), 'policy', text(c.policy))
     redis.call('PERSIST', c.key)
   else
     make(c, ends)
     c[pocket] = add(c[pocket], cost)
     redis.call('HSET', c.window, pocket, text(c[pocket]))
   end
-  lines[i] = c.kind .. (c.shadow and ' 1 ' or ' 0 ') .. (c.from or '0') .. ' ' .. (c.till or '0')
-    .. ' ' .. c.key .. '\n'
+  lines[i] = part_line(c)
 end
 redis.call('HSET', hold, 'state', 'open', 'fingerprint', fingerprint, 'nanos', text(cost),
   'permits', text(permits), 'purpose', purpose, 'made', text(now), 'ends', text(ends),

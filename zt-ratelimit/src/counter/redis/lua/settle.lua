@@ -71,6 +71,7 @@ end
 if fresh then
   redis.call('ZREM', DUE, id)
   redis.call('ZREM', ENDED, id)
+  hush(id)
   redis.call('HSET', hold, 'state', 'settled', 'charged', text(charged))
   expire(hold, now + GRACE + DAY)
 end

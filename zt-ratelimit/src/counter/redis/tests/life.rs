@@ -193,17 +193,18 @@ async fn a_window_that_is_lost_is_not_new() {
     let Some(server) = durable() else { return };
     let counters = counters(&server).await;
     let hour = Window::rolling(Duration::from_secs(3600)).unwrap();
-    for window in [Window::day(), Window::total(), hour] {
-        let limit = budget("lost", 100, window);
+    for (name, window) in [
+        ("day", Window::day()),
+        ("all", Window::total()),
+        ("hour", hour),
+    ] {
+        let limit = budget(name, 100, window);
         let all = [claim(&limit, "k")];
         let fine = [claim(&limit, "other")];
         held(reserve(&counters, &all, 60).await);
         let cell = counters.0.options.names.cell("root", all[0]);
-        let keys = server.command(&["KEYS", "*"]);
-        let lost = keys
-            .lines()
-            .find(|key| key.starts_with(&cell) && **key != cell);
-        assert_eq!(server.command(&["DEL", lost.unwrap()]), "1");
+        let lost = windows(&server, &cell).pop().unwrap();
+        assert_eq!(server.command(&["DEL", &lost]), "1");
         assert!(is_uninitialised(&reserve(&counters, &all, 1).await));
         assert!(is_uninitialised(
             &counters.read("root", &all, now()).wait().await
@@ -236,15 +237,10 @@ async fn windows_outlive_every_hold_that_they_admitted_and_records_outlive_them(
             .unwrap()
     };
     let record = counters.0.options.names.cell("root", all[0]);
-    let span = day
-        .as_budget()
-        .unwrap()
-        .window()
-        .span_at(now().wall)
-        .unwrap();
-    let window = format!("{record}:{}", span.start.as_micros());
+    let window = windows(&server, &record).pop().unwrap();
     assert!(life(&window) * 1000 > i64::try_from(end.as_micros()).unwrap() - 60_000_000);
     assert!(life(&record) > life(&window));
     let record = counters.0.options.names.cell("root", all[1]);
-    assert_eq!((life(&record), life(&format!("{record}:0"))), (-1, -1));
+    let window = windows(&server, &record).pop().unwrap();
+    assert_eq!((life(&record), life(&window)), (-1, -1));
 }
