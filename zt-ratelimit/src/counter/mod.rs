@@ -30,9 +30,12 @@
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
+pub mod fallback;
 mod gcra;
 pub mod lease;
 mod memory;
+#[cfg(feature = "redis")]
+pub mod redis;
 
 use std::{fmt, sync::Arc, time::Duration};
 
