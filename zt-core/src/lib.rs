@@ -81,7 +81,8 @@
 //! # Features
 //!
 //! `axum`: `zt.wrap(router)`, and extractors. `asymmetric`: Ed25519, ECDSA and RSA for
-//! [`signature`]s. `reqwest`: signs what its client sends. `test-util`: seeded randomness and the conformance suites
+//! [`signature`]s. `reqwest`: signs what its client sends. `redb`, `postgres`: stores and feeds that
+//! outlive the process. `test-util`: seeded randomness and the conformance suites
 //! for stores and feeds of one's own. Turning one on changes nothing that works without it.
 
 #[cfg(test)]
