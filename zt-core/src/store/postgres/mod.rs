@@ -24,7 +24,8 @@
 //! the row and ask again once they have it. A read and a scan are one snapshot.
 //!
 //! **Time** is the server's `clock_timestamp()`, read in the same statement, so that processes
-//! need not agree on theirs: an entry is nothing from its expiry on. (Expiries after the year
+//! need not agree on theirs: an entry is nothing from its expiry on. Should the server's clock go
+//! back, what has expired and is not cleared away yet is there again. (Expiries after the year
 //! 294 000 are kept as [`Timestamp::MAX`](crate::clock::Timestamp::MAX).)
 //!
 //! **Versions** come from a sequence, which never goes back: not by a rollback, nor by a crash
@@ -41,6 +42,10 @@
 //! **Set it up** by [`Postgres::migrate`]: it makes the schema where there is none, and may run in
 //! every process at once. Afterwards the role needs no more than `usage` on the schema and its
 //! sequence, `select`, `insert`, `update`, `delete` on its tables and `execute` on its functions.
+//!
+//! **On the way** a server on another machine proves who it is (`sslmode=verify-full`), or opening
+//! is refused. It is believed by `sslrootcert`, and by the public authorities that browsers
+//! believe.
 //!
 //! **What it does not do**: it does not hide what is in it from the server. It does not work through
 //! a pooler that gives each transaction another session (`LISTEN`, prepared statements). The bound
@@ -74,13 +79,14 @@ mod connection;
 mod feed;
 mod listen;
 mod schema;
-#[cfg(any(test, feature = "test-util"))]
+#[cfg(all(unix, any(test, feature = "test-util")))]
 mod server;
 mod store;
 #[cfg(test)]
+#[cfg(unix)]
 mod tests;
 
-#[cfg(any(test, feature = "test-util"))]
+#[cfg(all(unix, any(test, feature = "test-util")))]
 pub use self::server::PostgresServer;
 pub use self::{
     config::{PostgresConfig, PostgresError},

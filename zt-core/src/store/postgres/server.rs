@@ -41,7 +41,7 @@ folder=$1; shift
 server=$!
 read -r word
 if [ "$word" = leave ]; then wait $server; exit; fi
-kill -QUIT $server
+kill -QUIT $server; kill -CONT $server
 wait $server
 rm -rf "$folder"
 "#;
@@ -159,7 +159,8 @@ impl PostgresServer {
         for setting in &self.settings {
             command.args(["-c", setting]);
         }
-        command.stdin(Stdio::piped());
+        // What ends the tests by a signal to all of them leaves the guardian to clean up.
+        command.stdin(Stdio::piped()).process_group(0);
         self.guardian = Some(command.spawn().unwrap());
         let begun = SystemClock.monotonic();
         while !self.status().contains("ready") {

@@ -238,3 +238,31 @@ async fn refuses_a_server_that_is_read_only() {
     let published = PostgresFeed::new(&reader).publish("t", "x".into()).await;
     assert!(matches!(published, Err(FeedError::Unavailable(_))));
 }
+
+#[tokio::test]
+async fn what_a_role_prefers_does_not_weaken_a_session() {
+    use sqlx::Row as _;
+    let Some(server) = server() else {
+        return;
+    };
+    let postgres = fresh().await.unwrap();
+    let make = "CREATE ROLE careless LOGIN SUPERUSER;
+        ALTER ROLE careless SET synchronous_commit = off;
+        ALTER ROLE careless SET statement_timeout = 0;
+        ALTER ROLE careless SET search_path = public;
+        ALTER ROLE careless SET default_transaction_isolation = serializable";
+    administer(server, make).await.unwrap();
+    let url = server.url().replace("postgres@", "careless@");
+    let config = PostgresConfig::new(&url).schema(postgres.schema());
+    let careless = Postgres::open(config).await.unwrap();
+    for (name, expected) in [
+        ("synchronous_commit", "on"),
+        ("statement_timeout", "1s"),
+        ("search_path", "pg_catalog"),
+        ("transaction_isolation", "read committed"),
+    ] {
+        let show = sqlx::query("SELECT current_setting($1)").bind(name);
+        let rows = careless.ask(show).await.unwrap();
+        assert_eq!(rows[0].get::<&str, _>(0), expected, "{name}");
+    }
+}
