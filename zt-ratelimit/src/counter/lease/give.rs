@@ -199,7 +199,7 @@ impl<C: CounterStore> Shared<C> {
                     .filter(|claim| claim.limit.as_budget().is_some());
                 self.ended.put(Expired {
                     hold,
-                    root: Arc::from(&*path.root),
+                    root: path.root.as_ref().into(),
                     nanos,
                     budgets: budgets
                         .zip(spans)
