@@ -5,7 +5,9 @@ use zt_core::{
     clock::Timestamp,
     context::{AddressSource, HandlerRun, Trail},
     decision::{Denial, Permit},
-    state::{DecisionEvent, Event, OutcomeEvent, SanctionEvent, SanctionTarget, Verdict},
+    state::{
+        BudgetEvent, DecisionEvent, Event, OutcomeEvent, SanctionEvent, SanctionTarget, Verdict,
+    },
 };
 
 use super::{Chain, json::Object};
@@ -20,6 +22,8 @@ const METHOD: usize = 32;
 /// Most entries of a list.
 const MANY: usize = 32;
 const FEW: usize = 8;
+/// The limits of one reservation.
+const PARTS: usize = 16;
 
 impl Chain {
     /// Writes the record of `event`.
@@ -65,17 +69,7 @@ fn fields(record: &mut Object<'_>, event: &Event) {
             record.text("grant", &event.grant, DETAIL);
             record.time("expires", event.expires);
         }
-        Event::Budget(event) => {
-            record.maybe("author", event.author.as_deref(), NAME);
-            record.text("action", event.action, NAME);
-            record.text("budget", &event.budget, DETAIL);
-            record.text("currency", &event.currency, NAME);
-            // A string: nano-units may need more than the 53 bits that JSON readers keep.
-            record.ascii("nanos", event.nanos);
-            if let Some(request) = event.request {
-                record.request("request_id", request);
-            }
-        }
+        Event::Budget(event) => budget(record, event),
         Event::Sanction(event) => sanction(record, event),
         Event::Config(event) => {
             record.text("part", event.part, NAME);
@@ -214,6 +208,37 @@ fn outcome(record: &mut Object<'_>, event: &OutcomeEvent) {
     }
     record.number("bytes", event.bytes);
     record.number("elapsed", micros(event.elapsed));
+}
+
+fn budget(record: &mut Object<'_>, event: &BudgetEvent) {
+    record.maybe("author", event.author.as_deref(), NAME);
+    record.text("action", event.action, NAME);
+    if let Some(hold) = event.hold {
+        record.ascii("hold", format_args!("{hold:032x}"));
+    }
+    record.text("root", &event.root, NAME);
+    record.objects(
+        "budgets",
+        event.budgets.iter().take(PARTS),
+        |part, found| {
+            part.text("limit", &found.limit, NAME);
+            part.text("subject", &found.subject, NAME);
+            if let Some((start, end)) = found.window {
+                part.time("start", Some(start));
+                part.time("end", Some(end));
+            }
+        },
+    );
+    record.maybe("currency", event.currency.as_deref(), NAME);
+    // A string: nano-units may need more than the 53 bits that JSON readers keep.
+    record.ascii("nanos", event.nanos);
+    if let Some(percent) = event.percent {
+        record.number("percent", percent.into());
+    }
+    if let Some(request) = event.request {
+        record.request("request_id", request);
+    }
+    record.maybe("detail", event.detail.as_deref(), DETAIL);
 }
 
 fn sanction(record: &mut Object<'_>, event: &SanctionEvent) {

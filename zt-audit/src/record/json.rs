@@ -129,6 +129,28 @@ impl<'a> Object<'a> {
         self.out.push(b']');
     }
 
+    /// An array of objects.
+    pub(crate) fn objects<T>(
+        &mut self,
+        key: &str,
+        values: impl Iterator<Item = T>,
+        mut fields: impl FnMut(&mut Object<'_>, T),
+    ) {
+        self.key(key);
+        self.out.push(b'[');
+        for (index, value) in values.enumerate() {
+            self.out
+                .extend_from_slice(if index > 0 { b",{" } else { b"{" });
+            let mut object = Object {
+                out: self.out,
+                first: true,
+            };
+            fields(&mut object, value);
+            self.out.push(b'}');
+        }
+        self.out.push(b']');
+    }
+
     /// An object of numbers.
     pub(crate) fn numbers<'s>(
         &mut self,

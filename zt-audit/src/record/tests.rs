@@ -9,8 +9,8 @@ use zt_core::{
     decision::{Code, Denial, Permit},
     identity::{AuthMethod, Principal, PrincipalKind},
     state::{
-        AlertEvent, BudgetEvent, ConfigEvent, Event, GrantEvent, SanctionEvent, SanctionTarget,
-        Verdict,
+        AlertEvent, BudgetEvent, BudgetPart, ConfigEvent, Event, GrantEvent, SanctionEvent,
+        SanctionTarget, Verdict,
     },
 };
 
@@ -244,14 +244,27 @@ fn every_other_kind_has_its_fields() {
         grant: "prod".into(),
         expires: Some(Timestamp::MAX),
     });
+    let part = |limit: &str, window| BudgetPart {
+        limit: limit.into(),
+        subject: "key-1".into(),
+        window,
+    };
     let budget = Event::Budget(BudgetEvent {
         at,
         author: Some("root".into()),
         action: "held",
-        budget: "team".into(),
-        currency: "EUR".into(),
+        hold: Some(10),
+        root: "team".into(),
+        budgets: [
+            part("key-day", Some((at, Timestamp::MAX))),
+            part("key-minute", None),
+        ]
+        .into(),
+        currency: Some("EUR".into()),
         nanos: u64::MAX,
+        percent: Some(80),
         request: Some(RequestId::from_u128(7)),
+        detail: Some("by hand".into()),
     });
     let sanction = Event::Sanction(SanctionEvent {
         at,
@@ -292,9 +305,15 @@ fn every_other_kind_has_its_fields() {
         ),
         (
             budget,
-            json!({"kind": "budget", "author": "root", "action": "held", "budget": "team",
-                   "currency": "EUR", "nanos": "18446744073709551615",
-                   "request_id": "00000000000000000000000000000007"}),
+            json!({"kind": "budget", "author": "root", "action": "held",
+                   "hold": "0000000000000000000000000000000a", "root": "team",
+                   "budgets": [
+                       {"limit": "key-day", "subject": "key-1", "start": at.as_micros(),
+                        "end": 9_007_199_254_740_991_u64},
+                       {"limit": "key-minute", "subject": "key-1"},
+                   ],
+                   "currency": "EUR", "nanos": "18446744073709551615", "percent": 80,
+                   "request_id": "00000000000000000000000000000007", "detail": "by hand"}),
         ),
         (
             sanction,
@@ -321,6 +340,35 @@ fn every_other_kind_has_its_fields() {
         }
         assert_eq!(found, expected);
     }
+}
+
+#[test]
+fn the_largest_budget_event_is_kept_whole() {
+    // Two escaped characters for each byte, as many limits as one step can take.
+    let worst: Arc<str> = "\u{85}".repeat(128).into();
+    let part = BudgetPart {
+        limit: "n".repeat(64).into(),
+        subject: worst.clone(),
+        window: Some((Timestamp::MAX, Timestamp::MAX)),
+    };
+    let event = Event::Budget(BudgetEvent {
+        at: Timestamp::MAX,
+        author: Some(worst.clone()),
+        action: "clear-override",
+        hold: Some(u128::MAX),
+        root: worst.clone(),
+        budgets: vec![part; 16].into(),
+        currency: Some("XTS".into()),
+        nanos: u64::MAX,
+        percent: Some(u32::MAX),
+        request: Some(RequestId::from_u128(u128::MAX)),
+        detail: Some("\u{85}".repeat(1024)),
+    });
+    let record = record(&event);
+    let budgets = record["budgets"].as_array().unwrap();
+    assert_eq!(budgets.len(), 16);
+    assert_eq!(budgets[15]["subject"], *worst);
+    assert_eq!(record["root"], *worst);
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub enum Event {
     Admin(AdminEvent),
     /// A just-in-time grant was made, used up or withdrawn.
     Grant(GrantEvent),
-    /// A budget was held, settled, exhausted or overridden.
+    /// Something happened to limits: money was held or spent, a threshold crossed.
     Budget(BudgetEvent),
     /// A sanction was imposed or lifted.
     Sanction(SanctionEvent),
@@ -191,23 +191,49 @@ pub struct GrantEvent {
     pub expires: Option<Timestamp>,
 }
 
-/// A change to a budget, in nano-units of its currency.
-#[derive(Debug, Clone)]
+/// Something that happened to limits: money held or spent, a threshold crossed, an administrator's
+/// act.
+///
+/// What was spent from a budget in a window is the sum over the holds in the `settled` and `expired`
+/// events (a `settled` one replaces the `expired` one of its hold), and over the `charge` ones,
+/// since the last `reset`. `overrun` says which part of that was not held.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BudgetEvent {
     /// When.
     pub at: Timestamp,
     /// Who made the change, where a person did.
     pub author: Option<Arc<str>>,
-    /// `held`, `settled`, `expired`, `overrun`, `threshold`, `override`, `reset`.
+    /// `held`, `extended`, `settled`, `expired`, `overrun`, `threshold`, `burn`, `would-refuse`,
+    /// `override`, `clear-override`, `grant`, `revoke`, `reset`, `charge`.
     pub action: &'static str,
-    /// Which budget.
-    pub budget: Arc<str>,
-    /// The ISO 4217 code.
-    pub currency: Arc<str>,
-    /// How much.
+    /// The reservation.
+    pub hold: Option<u128>,
+    /// The subject of the outermost level, under which all of it is counted.
+    pub root: Arc<str>,
+    /// Which limits. An amount is spent from each of them, not divided among them.
+    pub budgets: Arc<[BudgetPart]>,
+    /// The ISO 4217 code; `None` where it is not about money.
+    pub currency: Option<Arc<str>>,
+    /// How much: in nano-units of the currency, else in units of the limit. All that is held, all
+    /// that was charged, what was spent above the hold, what is spent where a threshold was crossed.
     pub nanos: u64,
+    /// Of the limit: which threshold was crossed; what will be spent at the window's end.
+    pub percent: Option<u32>,
     /// The request that it belongs to.
     pub request: Option<crate::context::RequestId>,
+    /// What else an auditor should know. Never a secret.
+    pub detail: Option<String>,
+}
+
+/// One limit of one subject, in one window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BudgetPart {
+    /// The name of the limit.
+    pub limit: Arc<str>,
+    /// Whose.
+    pub subject: Arc<str>,
+    /// The window: its first moment, and the first one after it. Rates have none.
+    pub window: Option<(Timestamp, Timestamp)>,
 }
 
 /// A sanction imposed or lifted.
@@ -232,7 +258,7 @@ pub struct SanctionEvent {
 pub struct ConfigEvent {
     /// When.
     pub at: Timestamp,
-    /// Which part: `policy`, `jwks`, `certificate`.
+    /// Which part: `policy`, `limits`, `jwks`, `certificate`.
     pub part: &'static str,
     /// `loaded` or `refused`.
     pub action: &'static str,

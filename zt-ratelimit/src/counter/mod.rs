@@ -24,6 +24,7 @@
 //! can take one step over it.
 
 mod gcra;
+mod memory;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -33,6 +34,7 @@ use zt_core::{
     store::BoxFuture,
 };
 
+pub use self::memory::{MemoryBounds, MemoryCounters};
 use crate::limit::{Limit, Span};
 
 /// The time of a step, on both sides of the clock.
@@ -331,6 +333,8 @@ pub struct HoldState {
 pub struct Expired {
     /// Its name.
     pub hold: HoldId,
+    /// Under which root it was kept.
+    pub root: Arc<str>,
     /// What was charged, in nano-units.
     pub nanos: u64,
     /// From which budgets: name of the limit, subject, window.

@@ -180,7 +180,7 @@ impl Rate {
         Self { interval, burst: 1 }.with_burst(requests)
     }
 
-    fn with_burst(self, burst: u64) -> Result<Self, LimitError> {
+    pub(crate) fn with_burst(self, burst: u64) -> Result<Self, LimitError> {
         if burst == 0 {
             return Err(LimitError::NoRequests);
         }

@@ -38,7 +38,8 @@ impl LimitsBuilder {
         self
     }
 
-    /// Where holds, settlements, thresholds and everything that administrators do are recorded.
+    /// Where holds, settlements, thresholds and everything that administrators do are recorded; see
+    /// the [events](super#events). Without one, administrators' acts are not recorded anywhere.
     pub fn recorder(mut self, recorder: impl Recorder) -> Self {
         self.recorder = Some(Arc::new(recorder));
         self
@@ -52,8 +53,8 @@ impl LimitsBuilder {
         self
     }
 
-    /// The limits of `policy`. Made inside a runtime, they look after holds that ended by
-    /// themselves each second.
+    /// The limits of `policy`. Made inside a runtime, they charge holds that ended by themselves each
+    /// second; elsewhere, call [`Limits::expire`].
     ///
     /// # Errors
     ///

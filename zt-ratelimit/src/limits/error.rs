@@ -19,12 +19,36 @@ pub enum LimitsError {
     /// A name stands for one limit.
     #[error("the limit `{0}` is there twice")]
     Twice(String),
-    /// Tiers differ in limits, not in the shape of the tree.
-    #[error("the tier `{0}` has other levels than the first one")]
+    /// A limit of a configuration is wrong.
+    #[error("the limit `{limit}`: {why}")]
+    InLimit {
+        /// Its name.
+        limit: String,
+        /// What is wrong.
+        why: LimitError,
+    },
+    /// A setting of a configuration is wrong.
+    #[error("the limit `{limit}`: {why}")]
+    Setting {
+        /// The limit's name.
+        limit: String,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// What is counted under a name stays what it was.
+    #[error("the limit `{0}` has another level, kind or window than one of the same name")]
+    Changed(String),
+    /// What was counted stays in its currency.
+    #[error("these limits are in {found}, and what was spent so far in {expected}")]
+    Currency {
+        /// The new policy's.
+        found: Currency,
+        /// What holds.
+        expected: Currency,
+    },
+    /// Tiers, and policies that follow each other, differ in limits, not in the shape of the tree.
+    #[error("the tier `{0}` has other levels than there are")]
     Levels(String),
-    /// There is no such tier.
-    #[error("there is no tier `{0}`")]
-    Tier(String),
     /// Money does not add up over currencies.
     #[error("`{limit}` is in {found}, and the tree in {expected}")]
     Mismatch {

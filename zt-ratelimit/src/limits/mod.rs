@@ -14,6 +14,25 @@
 //! Otherwise nothing is spent anywhere, and [`Overspent`] names the limits of the narrowest level
 //! that had no room: a caller is told of its own limits before those of its organisation.
 //!
+//! # Events
+//!
+//! With a [recorder](LimitsBuilder::recorder), [`budget`](zt_core::state::BudgetEvent) events say
+//! what happened: a reservation is `held` (and `extended`), then `settled`, or `expired` where nobody
+//! did, or both, where somebody did later. `overrun` is what was spent above a hold. `threshold`
+//! says once a window that so many per cent of a budget are spent; `burn`, once a window, that at
+//! the rates of the last five minutes and of the last hour it will be used up before the window
+//! ends. `would-refuse` says what a shadow limit would have done. What is recorded about requests is
+//! not waited for; acts of [administrators](admin) wait for their record. Refusals stand in the
+//! decision of the request.
+//!
+//! [`ledger`] adds all of that up again.
+//!
+//! `burn` is for calendar windows, of at most 4096 budgets at once in this process; where there are
+//! more, the one that rested longest is forgotten and may be told of twice. Each instance speaks for
+//! itself, of what all have spent.
+//!
+//! # Example
+//!
 //! ```
 //! use std::time::Duration;
 //! use zt_core::clock::{Clock, ManualClock};
@@ -55,19 +74,33 @@
 //! # }
 //! ```
 
+pub mod admin;
 mod builder;
+mod burn;
+mod config;
 mod error;
+mod expiry;
 mod guarantee;
+mod journal;
+pub mod ledger;
+mod members;
 mod policy;
+mod replace;
 mod reservation;
 mod reserve;
 mod subjects;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
+    admin::Admin,
     builder::LimitsBuilder,
+    config::PolicyConfig,
     error::{LimitsError, SettleError},
     guarantee::{Bounded, Guarantee, Hard},
+    members::Members,
     policy::{Level, Policy, Tier},
+    replace::ReplaceError,
     reservation::Reservation,
     reserve::{Ask, Limits, Outcome, Overspent},
     subjects::Subjects,

@@ -1,6 +1,11 @@
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-use super::{Bounded, Guarantee, Hard, Limits, SettleError, Tier};
+use zt_core::clock::Timestamp;
+
+use super::{
+    Bounded, Guarantee, Hard, Limits, SettleError, Tier,
+    journal::{Entry, Facts},
+};
 use crate::{
     cost::{Cost, Currency},
     counter::{Answer, CounterError, Extended, Held, HoldId, Moment, Settle, Standing, Standings},
@@ -13,22 +18,33 @@ use crate::{
 /// - dropped before [`dispatch`](Self::dispatch), it is released: nobody has served anything;
 /// - dropped afterwards, all that it holds is charged, because nobody knows what was spent;
 /// - forgotten, it ends by itself and is charged.
+///
+/// The limits are those of the tier that held when it was made, whatever the policy says since.
 #[must_use]
 pub struct Reservation<G: Guarantee> {
     limits: Limits,
     tier: Arc<Tier>,
+    facts: Option<Box<Facts>>,
     hold: HoldId,
     held: u64,
     standings: Standings,
+    /// What becomes of it when it is dropped; `None` once it is settled.
     drop: Option<Settle>,
     guarantee: PhantomData<G>,
 }
 
 impl<G: Guarantee> Reservation<G> {
-    pub(super) fn new(limits: Limits, tier: Arc<Tier>, held: Held, cost: u64) -> Self {
+    pub(super) fn new(
+        limits: Limits,
+        tier: Arc<Tier>,
+        facts: Option<Box<Facts>>,
+        held: Held,
+        cost: u64,
+    ) -> Self {
         Self {
             limits,
             tier,
+            facts,
             hold: held.hold,
             held: cost,
             standings: held.standings,
@@ -60,19 +76,17 @@ impl<G: Guarantee> Reservation<G> {
         self.drop = Some(Settle::ChargeHold);
     }
 
-    /// Holds `more` besides, and lives on; with nothing more it only lives on.
+    /// Holds `more` besides, and lives on; with nothing more it only lives on. Give the answer to
+    /// [`extended`](Self::extended).
     ///
     /// # Errors
     ///
-    /// The store's.
+    /// [`CounterError::Invalid`] where `more` is of another currency; otherwise the store's.
     pub fn extend(&mut self, more: Cost, now: Moment) -> Answer<Extended> {
-        match self.currency() {
-            Some(currency) if currency == more.currency() => {}
-            _ => {
-                return Answer::Now(Err(CounterError::Invalid(
-                    "the cost is of another currency",
-                )));
-            }
+        if self.tier.currency() != Some(more.currency()) {
+            return Answer::Now(Err(CounterError::Invalid(
+                "the cost is of another currency",
+            )));
         }
         let inner = self.limits.inner();
         inner
@@ -81,31 +95,69 @@ impl<G: Guarantee> Reservation<G> {
     }
 
     /// What [`extend`](Self::extend) answered, for [`held`](Self::held).
-    pub const fn extended(&mut self, answer: &Extended) {
-        if let Extended::Done { held } = answer {
-            self.held = *held;
+    pub fn extended(&mut self, answer: &Extended) {
+        let Extended::Done { held } = answer else {
+            return;
+        };
+        let before = std::mem::replace(&mut self.held, *held);
+        let (Some(journal), Some(facts)) = (&self.limits.inner().journal, &self.facts) else {
+            return;
+        };
+        if before != *held {
+            let entry = Entry {
+                hold: self.hold,
+                tier: &self.tier,
+                facts,
+            };
+            journal.held(entry, "extended", *held, self.limits.now());
         }
     }
 
     /// Nothing was spent.
     pub fn release(mut self) {
-        self.end(Settle::Release);
+        self.end(Settle::Release, None);
     }
 
     /// All of it was spent.
     pub fn charge(mut self) {
-        self.end(Settle::ChargeHold);
+        self.end(Settle::ChargeHold, None);
     }
 
     fn currency(&self) -> Option<Currency> {
-        self.limits.policy().currency()
+        self.tier.currency()
     }
 
-    fn end(&mut self, how: Settle) {
+    /// Ends it, once; the store takes it down at once, whatever its answer waits for. `above` is
+    /// what was spent and is not charged.
+    fn end(&mut self, how: Settle, above: Option<u64>) {
         if self.drop.take().is_none() {
             return;
         }
-        self.limits.settle(self.hold, how);
+        let now = self.limits.now();
+        let (hold, inner) = (self.hold, self.limits.inner());
+        match inner.store.settle(hold, how, now) {
+            Answer::Now(settled) => {
+                if let (Ok(settled), Some(journal), Some(facts)) =
+                    (settled, &inner.journal, &self.facts)
+                {
+                    let tier = &*self.tier;
+                    journal.settled(Entry { hold, tier, facts }, &settled, above, now);
+                }
+            }
+            Answer::Later(settled) => {
+                // It is waited for only where it is recorded.
+                let (Some(facts), Some(runtime)) = (self.facts.take(), inner.runtime()) else {
+                    return;
+                };
+                let (limits, tier) = (self.limits.clone(), Arc::clone(&self.tier));
+                runtime.spawn(async move {
+                    if let (Ok(settled), Some(journal)) = (settled.await, &limits.inner().journal) {
+                        let (tier, facts) = (&*tier, &*facts);
+                        journal.settled(Entry { hold, tier, facts }, &settled, above, now);
+                    }
+                });
+            }
+        }
     }
 
     fn mismatch(&self, actual: Cost) -> Option<SettleError> {
@@ -126,8 +178,11 @@ impl Reservation<Hard> {
             (actual.nanos() > self.held).then_some(SettleError::AboveHold { actual, held })
         });
         match error {
-            None => self.end(Settle::Charge(actual.nanos())),
-            Some(_) => self.end(Settle::ChargeHold),
+            None => self.end(Settle::Charge(actual.nanos()), None),
+            Some(SettleError::AboveHold { .. }) => {
+                self.end(Settle::ChargeHold, Some(actual.nanos() - self.held));
+            }
+            Some(_) => self.end(Settle::ChargeHold, None),
         }
         error.map_or(Ok(()), Err)
     }
@@ -142,8 +197,8 @@ impl Reservation<Bounded> {
     pub fn settle(mut self, actual: Cost) -> Result<(), SettleError> {
         let error = self.mismatch(actual);
         match error {
-            None => self.end(Settle::Charge(actual.nanos())),
-            Some(_) => self.end(Settle::ChargeHold),
+            None => self.end(Settle::Charge(actual.nanos()), None),
+            Some(_) => self.end(Settle::ChargeHold, None),
         }
         error.map_or(Ok(()), Err)
     }
@@ -152,7 +207,7 @@ impl Reservation<Bounded> {
 impl<G: Guarantee> Drop for Reservation<G> {
     fn drop(&mut self) {
         if let Some(how) = self.drop {
-            self.end(how);
+            self.end(how, None);
         }
     }
 }
@@ -168,22 +223,13 @@ impl<G: Guarantee> fmt::Debug for Reservation<G> {
 }
 
 impl Limits {
-    /// Ends a hold; the store takes it down at once, whatever its answer waits for.
-    fn settle(&self, hold: HoldId, how: Settle) {
-        let inner = self.inner();
-        // A clock that cannot answer changes nothing about what was spent: money belongs to the
-        // window that admitted it.
-        let now = Moment::of(&*inner.clock).unwrap_or(Moment {
-            wall: zt_core::clock::Timestamp::EPOCH,
-            monotonic: inner.clock.monotonic(),
-        });
-        match inner.store.settle(hold, how, now) {
-            Answer::Now(_settled) => {}
-            Answer::Later(settled) => {
-                if let Some(runtime) = &inner.runtime {
-                    runtime.spawn(async move { drop(settled.await) });
-                }
-            }
-        }
+    /// The time to settle at. A clock that cannot answer changes nothing about what was spent: money
+    /// belongs to the window that admitted it.
+    fn now(&self) -> Moment {
+        let clock = &*self.inner().clock;
+        Moment::of(clock).unwrap_or_else(|_| Moment {
+            wall: Timestamp::EPOCH,
+            monotonic: clock.monotonic(),
+        })
     }
 }

@@ -1,13 +1,26 @@
-use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    marker::PhantomData,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use smallvec::SmallVec;
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex, oneshot},
+};
 use zt_core::{clock::Clock, context::RequestId, state::Recorder};
 
-use super::{Guarantee, Policy, Reservation, Subjects, Tier};
+use super::{
+    Guarantee, Policy, Reservation, Subjects, Tier,
+    expiry::look_after,
+    journal::{Entry, Facts, Journal},
+    policy::Slot,
+};
 use crate::{
-    cost::Cost,
+    cost::{Cost, Currency},
     counter::{
         Answer, Claim, CounterError, CounterStore, MAX_CLAIMS, Moment, Purpose, Refused, Reserve,
         Standing, Verdict,
@@ -20,10 +33,14 @@ use crate::{
 pub struct Limits(Arc<Inner>);
 
 pub(super) struct Inner {
-    policy: ArcSwap<Policy>,
+    pub(super) policy: ArcSwap<Policy>,
+    /// Of all policies that ever held: what a store has counted does not change its currency.
+    pub(super) currency: OnceLock<Currency>,
+    /// Held by who replaces the policy: how many there were.
+    pub(super) replaced: Mutex<u64>,
     pub(super) store: Arc<dyn CounterStore>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) recorder: Option<Arc<dyn Recorder>>,
+    pub(super) journal: Option<Journal>,
     pub(super) hold_time: Duration,
     pub(super) runtime: Option<Handle>,
 }
@@ -38,13 +55,21 @@ impl Inner {
         runtime: Option<Handle>,
     ) -> Self {
         Self {
+            currency: policy.currency().map_or_else(OnceLock::new, OnceLock::from),
             policy: ArcSwap::from_pointee(policy),
+            replaced: Mutex::new(1),
             store,
             clock,
-            recorder,
+            journal: recorder.map(Journal::new),
             hold_time,
             runtime,
         }
+    }
+
+    /// The runtime that these limits were made in, else the one that asks.
+    pub(super) fn runtime(&self) -> Option<Handle> {
+        let own = self.runtime.clone();
+        own.or_else(|| Handle::try_current().ok())
     }
 }
 
@@ -132,7 +157,7 @@ impl Overspent {
         limits.zip(standings)
     }
 
-    fn all(&self) -> impl Iterator<Item = (&super::policy::Slot, Standing)> {
+    fn all(&self) -> impl Iterator<Item = (&Slot, Standing)> {
         let slots = self.tier.slots().iter();
         let standings = self.refused.standings.iter().copied();
         let marked = |(place, _): &(usize, _)| self.refused.violated.has(*place);
@@ -146,7 +171,16 @@ impl Overspent {
 
 impl Limits {
     pub(super) fn from_inner(inner: Inner) -> Self {
-        Self(Arc::new(inner))
+        let inner = Arc::new(inner);
+        if let Some(runtime) = &inner.runtime {
+            let clock = Arc::clone(&inner.clock);
+            runtime.spawn(look_after(Arc::downgrade(&inner), clock));
+        }
+        Self(inner)
+    }
+
+    pub(super) const fn from_arc(inner: Arc<Inner>) -> Self {
+        Self(inner)
     }
 
     /// The policy that holds now.
@@ -184,7 +218,7 @@ impl Limits {
         if who.names().len() != policy.levels().len() {
             return Err(CounterError::Invalid("a subject for each level is needed"));
         }
-        let cost = match (policy.currency(), ask.cost) {
+        let cost = match (tier.currency(), ask.cost) {
             (None, _) => 0,
             (Some(currency), Some(cost)) if cost.currency() == currency => cost.nanos(),
             (Some(_), Some(_)) => {
@@ -226,14 +260,16 @@ impl Limits {
         let pending = Pending {
             limits: self.clone(),
             tier: Arc::clone(tier),
+            facts: (self.0.journal.as_ref()).map(|_| Facts::new(who, ask.request)),
             cost,
+            now,
             guarantee: PhantomData,
         };
         match answer {
             Answer::Now(result) => Answer::Now(result.map(|verdict| pending.conclude(verdict))),
             Answer::Later(verdict) => {
                 let later = async move { verdict.await.map(|verdict| pending.conclude(verdict)) };
-                match &self.0.runtime {
+                match self.0.runtime() {
                     // Whoever drops the answer while it is under way drops the receiver; the
                     // reservation comes back then and releases what it holds.
                     Some(runtime) => {
@@ -259,21 +295,34 @@ impl Limits {
 struct Pending<G> {
     limits: Limits,
     tier: Arc<Tier>,
+    facts: Option<Box<Facts>>,
     cost: u64,
+    now: Moment,
     guarantee: PhantomData<G>,
 }
 
 impl<G: Guarantee> Pending<G> {
     fn conclude(self, verdict: Verdict) -> Outcome<G> {
-        match verdict {
-            Verdict::Held(held) => {
-                Outcome::Held(Reservation::new(self.limits, self.tier, held, self.cost))
+        let held = match verdict {
+            Verdict::Held(held) => held,
+            Verdict::Refused(refused) => {
+                let tier = self.tier;
+                return Outcome::Refused(Overspent { tier, refused });
             }
-            Verdict::Refused(refused) => Outcome::Refused(Overspent {
-                tier: self.tier,
-                refused,
-            }),
+        };
+        if let (Some(journal), Some(facts)) = (&self.limits.0.journal, &self.facts) {
+            let entry = Entry {
+                hold: held.hold,
+                tier: &self.tier,
+                facts,
+            };
+            journal.held(entry, "held", self.cost, self.now);
+            if !held.would_refuse.is_empty() {
+                journal.would_refuse(entry, held.would_refuse, self.cost, self.now);
+            }
         }
+        let (tier, facts) = (self.tier, self.facts);
+        Outcome::Held(Reservation::new(self.limits, tier, facts, held, self.cost))
     }
 }
 

@@ -1,0 +1,102 @@
+use std::time::Duration;
+
+use super::{
+    cell::Meter,
+    holds::State,
+    reserve::Around,
+    shard::{RootKey, Shard},
+};
+use crate::counter::{Adjust, CellState, Claim, CounterError, HoldState, Moment};
+
+impl Shard {
+    pub(super) fn read(
+        &mut self,
+        around: &Around<'_>,
+        key: RootKey<'_>,
+        claims: &[Claim<'_>],
+        now: Moment,
+    ) -> Result<Vec<CellState>, CounterError> {
+        let at = self.at(now);
+        self.sweep(around, at, usize::MAX);
+        let mut states = Vec::with_capacity(claims.len());
+        for claim in claims {
+            let cell = self.cell(around, key, *claim);
+            states.push(match cell.and_then(|cell| self.cells.get_mut(cell)) {
+                Some(cell) => {
+                    cell.turn(claim.limit, at)?;
+                    cell.meter.state(claim.limit, at)
+                }
+                None => Meter::new(claim.limit, at)?.state(claim.limit, at),
+            });
+        }
+        Ok(states)
+    }
+
+    pub(super) fn adjust(
+        &mut self,
+        around: &Around<'_>,
+        key: RootKey<'_>,
+        claim: Claim<'_>,
+        how: &Adjust,
+        now: Moment,
+    ) -> Result<CellState, CounterError> {
+        let at = self.at(now);
+        self.sweep(around, at, usize::MAX);
+        let cell = match self.cell(around, key, claim) {
+            Some(cell) => cell,
+            None => {
+                let hash = key.claim(around.secret, claim);
+                self.make(around.room, key, claim, hash, at, &())?
+            }
+        };
+        let cell = self
+            .cells
+            .get_mut(cell)
+            .ok_or(CounterError::Invalid("it has no such claim"))?;
+        cell.turn(claim.limit, at)?;
+        cell.meter.adjust(claim.limit, how, at.wall)?;
+        Ok(cell.meter.state(claim.limit, at))
+    }
+
+    pub(super) fn list(
+        &mut self,
+        around: &Around<'_>,
+        key: RootKey<'_>,
+        claim: Claim<'_>,
+        at_most: usize,
+        now: Moment,
+    ) -> Vec<HoldState> {
+        let at = self.at(now);
+        self.sweep(around, at, usize::MAX);
+        let Some(cell) = self.cell(around, key, claim) else {
+            return Vec::new();
+        };
+        let mut found: Vec<_> = self
+            .holds
+            .iter()
+            .filter(|(_, hold)| {
+                hold.parts.iter().any(|part| part.cell == cell)
+                    && at.nanos < hold.end.saturating_add(around.grace)
+            })
+            .collect();
+        found.sort_unstable_by_key(|(_, hold)| hold.serial);
+        let states = found
+            .into_iter()
+            .take(at_most)
+            .map(|(index, hold)| HoldState {
+                hold: around.names.name(index, hold.serial),
+                purpose: hold.purpose,
+                nanos: hold.nanos,
+                expires_in: match hold.state {
+                    State::Open => Duration::from_nanos(hold.end.saturating_sub(at.nanos)),
+                    _ => Duration::ZERO,
+                },
+            });
+        states.collect()
+    }
+
+    fn cell(&self, around: &Around<'_>, key: RootKey<'_>, claim: Claim<'_>) -> Option<u32> {
+        let root = self.root(key)?;
+        self.find(root, key, claim, key.claim(around.secret, claim))
+    }
+}

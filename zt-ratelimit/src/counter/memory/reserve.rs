@@ -1,0 +1,215 @@
+use std::hash::RandomState;
+
+use smallvec::SmallVec;
+
+use super::{
+    bounds::Room,
+    cell::{At, Meter, Need},
+    holds::{Hold, Part},
+    shard::{Keep, RootKey, Shard, nanos},
+};
+use crate::counter::{CounterError, HoldId, Marks, Refused, Reserve, Standing, Standings, Verdict};
+
+/// What a step needs to know of the store around its shard.
+pub(super) struct Around<'a> {
+    pub(super) room: &'a Room,
+    pub(super) secret: &'a RandomState,
+    pub(super) names: Names,
+    /// Nanoseconds.
+    pub(super) grace: u64,
+}
+
+/// Makes the names of a shard's holds: who made them, which shard, which index, which serial number.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Names {
+    pub(super) store: u32,
+    pub(super) shard: u16,
+}
+
+impl Names {
+    pub(super) fn name(self, index: u32, serial: u64) -> HoldId {
+        let place = (u128::from(self.store) << 96) | (u128::from(self.shard) << 80);
+        HoldId(place | (u128::from(index) << 48) | u128::from(serial))
+    }
+}
+
+/// The parts of a name: store, shard, index, serial number.
+#[expect(clippy::cast_possible_truncation, reason = "it takes bits apart")]
+pub(super) const fn parts(hold: HoldId) -> (u32, u16, u32, u64) {
+    let HoldId(bits) = hold;
+    (
+        (bits >> 96) as u32,
+        (bits >> 80) as u16,
+        (bits >> 48) as u32,
+        bits as u64 & ((1 << 48) - 1),
+    )
+}
+
+/// Where each claim is counted.
+type Places = SmallVec<[Place; 8]>;
+
+#[derive(Clone, Copy)]
+struct Place {
+    hash: u32,
+    cell: Option<u32>,
+}
+
+impl Keep for Places {
+    fn keeps(&self, cell: u32) -> bool {
+        self.iter().any(|place| place.cell == Some(cell))
+    }
+}
+
+/// Which claims do not fit.
+struct Checked {
+    violated: Marks,
+    would_refuse: Marks,
+}
+
+impl Shard {
+    /// All checks first, then all writes.
+    pub(super) fn reserve(
+        &mut self,
+        around: &Around<'_>,
+        key: RootKey<'_>,
+        ask: &Reserve<'_>,
+    ) -> Result<Verdict, CounterError> {
+        let at = self.at(ask.now);
+        self.sweep(around, at, SWEPT);
+        let mut places = self.places(around, key, ask);
+        self.turn(&places, ask, at)?;
+        let mut checked = self.check(&places, ask, at)?;
+        if !checked.violated.is_empty() && self.holds.due(at.nanos).is_some() {
+            self.sweep(around, at, usize::MAX);
+            checked = self.check(&places, ask, at)?;
+        }
+        if !checked.violated.is_empty() {
+            return Ok(Verdict::Refused(Refused {
+                standings: self.standings(&places, ask, checked.violated, at)?,
+                violated: checked.violated,
+            }));
+        }
+        for (claim, place) in ask.claims.iter().zip(0..) {
+            let Some(Place { hash, cell: None }) = places.get(place).copied() else {
+                continue;
+            };
+            let made = self.make(around.room, key, *claim, hash, at, &places)?;
+            if let Some(place) = places.get_mut(place) {
+                place.cell = Some(made);
+            }
+        }
+        let hold = self.hold(around, &places, ask, at)?;
+        Ok(Verdict::Held(crate::counter::Held {
+            hold,
+            standings: self.standings(&places, ask, Marks::default(), at)?,
+            would_refuse: checked.would_refuse,
+        }))
+    }
+
+    fn places(&self, around: &Around<'_>, key: RootKey<'_>, ask: &Reserve<'_>) -> Places {
+        let root = self.root(key);
+        let mut places = Places::new();
+        for claim in ask.claims {
+            let hash = key.claim(around.secret, *claim);
+            let cell = root.and_then(|root| self.find(root, key, *claim, hash));
+            places.push(Place { hash, cell });
+        }
+        places
+    }
+
+    fn turn(&mut self, places: &Places, ask: &Reserve<'_>, at: At) -> Result<(), CounterError> {
+        for (place, claim) in places.iter().zip(ask.claims) {
+            if let Some(cell) = place.cell.and_then(|cell| self.cells.get_mut(cell)) {
+                cell.turn(claim.limit, at)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, places: &Places, ask: &Reserve<'_>, at: At) -> Result<Checked, CounterError> {
+        let mut checked = Checked {
+            violated: Marks::default(),
+            would_refuse: Marks::default(),
+        };
+        for (place, claim) in ask.claims.iter().enumerate() {
+            let fits = self.meter(places, place, ask, at, |meter| {
+                meter.fits(claim.limit, need(ask), at)
+            })?;
+            if !fits && claim.limit.is_shadow() {
+                checked.would_refuse.mark(place);
+            } else if !fits {
+                checked.violated.mark(place);
+            }
+        }
+        Ok(checked)
+    }
+
+    fn standings(
+        &self,
+        places: &Places,
+        ask: &Reserve<'_>,
+        violated: Marks,
+        at: At,
+    ) -> Result<Standings, CounterError> {
+        let mut standings = Standings::new();
+        for (place, claim) in ask.claims.iter().enumerate() {
+            standings.push(self.meter(places, place, ask, at, |meter| -> Standing {
+                meter.standing(claim.limit, need(ask), violated.has(place), at)
+            })?);
+        }
+        Ok(standings)
+    }
+
+    /// What the meter of the claim at `place` says, or a fresh one.
+    fn meter<T>(
+        &self,
+        places: &Places,
+        place: usize,
+        ask: &Reserve<'_>,
+        at: At,
+        says: impl FnOnce(&Meter) -> T,
+    ) -> Result<T, CounterError> {
+        let cell = places.get(place).and_then(|place| place.cell);
+        match (
+            cell.and_then(|cell| self.cells.get(cell)),
+            ask.claims.get(place),
+        ) {
+            (Some(cell), _) => Ok(says(&cell.meter)),
+            (None, Some(claim)) => Ok(says(&Meter::new(claim.limit, at)?)),
+            (None, None) => Err(CounterError::Invalid("it has no such claim")),
+        }
+    }
+
+    fn hold(
+        &mut self,
+        around: &Around<'_>,
+        places: &Places,
+        ask: &Reserve<'_>,
+        at: At,
+    ) -> Result<HoldId, CounterError> {
+        let end = at.nanos.saturating_add(nanos(ask.expires_in));
+        let mut hold = Hold::new(end, ask.cost, ask.permits, ask.purpose);
+        for cell in places.iter().filter_map(|place| place.cell) {
+            let window = self.cells.get(cell).map_or(0, |cell| cell.meter.window());
+            hold.parts.push(Part { cell, window });
+        }
+        let (index, serial) = self.take_in(around.room, hold)?;
+        for cell in places.iter().filter_map(|place| place.cell) {
+            if let Some(cell) = self.cells.get_mut(cell) {
+                cell.take(need(ask), ask.purpose, at);
+            }
+        }
+        Ok(around.names.name(index, serial))
+    }
+}
+
+/// How many holds that have ended one reservation charges, so that they never pile up.
+const SWEPT: usize = 4;
+
+const fn need(ask: &Reserve<'_>) -> Need {
+    Need {
+        cost: ask.cost,
+        weight: ask.weight,
+        permits: ask.permits,
+    }
+}

@@ -1,0 +1,277 @@
+use std::{sync::Arc, time::Duration};
+
+use smallvec::SmallVec;
+
+use super::{
+    cell::{At, Count, Need, fits},
+    holds::{Part, State},
+    reserve::Around,
+    shard::{Shard, nanos},
+};
+use crate::counter::{
+    Charged, CounterError, Expired, Extended, Marks, Moment, Refused, Settle, Settled, Standings,
+};
+
+impl Shard {
+    pub(super) fn settle(
+        &mut self,
+        around: &Around<'_>,
+        (index, serial): (u32, u64),
+        how: Settle,
+        now: Moment,
+    ) -> Settled {
+        let at = self.at(now);
+        if !self.is_live(around, index, serial, at) {
+            return Settled {
+                counted: false,
+                held: 0,
+                charged: 0,
+                budgets: SmallVec::new(),
+            };
+        }
+        let (held, charged) = match (self.holds.at(index).map_or(0, |hold| hold.nanos), how) {
+            (held, Settle::Release) => (held, 0),
+            (held, Settle::ChargeHold) => (held, held),
+            (held, Settle::Charge(actual)) => (held, actual),
+        };
+        let budgets = self.charge(index, charged, at);
+        self.drop_hold(around.room, index);
+        Settled {
+            counted: true,
+            held,
+            charged,
+            budgets,
+        }
+    }
+
+    pub(super) fn extend(
+        &mut self,
+        around: &Around<'_>,
+        (index, serial): (u32, u64),
+        more: u64,
+        expires_in: Duration,
+        now: Moment,
+    ) -> Result<Extended, CounterError> {
+        let at = self.at(now);
+        if !self.is_live(around, index, serial, at) {
+            return Ok(Extended::Gone);
+        }
+        // A permit may have come back that it needs again.
+        self.sweep(around, at, usize::MAX);
+        let Some(hold) = self.holds.get(index, serial) else {
+            return Ok(Extended::Gone);
+        };
+        let (open, nanos_held, permits) = (hold.state == State::Open, hold.nanos, hold.permits);
+        let (parts, purpose) = (hold.parts.clone(), hold.purpose);
+        let need = Need {
+            cost: more,
+            weight: 0,
+            permits: if open { 0 } else { permits },
+        };
+        let mut violated = Marks::default();
+        for (place, part) in parts.iter().enumerate() {
+            match self.part_fits(*part, open, nanos_held, need, at)? {
+                None => return Ok(Extended::Gone),
+                Some(false) => violated.mark(place),
+                Some(true) => {}
+            }
+        }
+        if !violated.is_empty() {
+            return Ok(Extended::Refused(Refused {
+                standings: self.part_standings(&parts, need, violated, at),
+                violated,
+            }));
+        }
+        for part in &parts {
+            let Some(cell) = self.cells.get_mut(part.cell) else {
+                continue;
+            };
+            match &mut cell.meter.count {
+                Count::Budget(spending) => {
+                    spending.extend(part.window, open, nanos_held, more, purpose);
+                }
+                Count::Permits(used) => *used = used.saturating_add(need.permits.into()),
+                Count::Rate(_) => {}
+            }
+        }
+        let held = nanos_held.saturating_add(more);
+        if let Some(hold) = self.holds.at_mut(index) {
+            hold.nanos = held;
+        }
+        self.holds
+            .renew(index, at.nanos.saturating_add(nanos(expires_in)));
+        Ok(Extended::Done { held })
+    }
+
+    /// Whether more of a hold fits; `None` where its window is too long ago.
+    fn part_fits(
+        &mut self,
+        part: Part,
+        open: bool,
+        held: u64,
+        need: Need,
+        at: At,
+    ) -> Result<Option<bool>, CounterError> {
+        let Some(cell) = self.cells.get_mut(part.cell) else {
+            return Ok(None);
+        };
+        let limit = Arc::clone(&cell.limit);
+        cell.turn(&limit, at)?;
+        let most = cell.meter.limit(&limit, at.wall);
+        let fits = match &cell.meter.count {
+            Count::Budget(spending) => {
+                let Some(room) = spending.room(part.window, open) else {
+                    return Ok(None);
+                };
+                let again = if open || room.charged { 0 } else { held };
+                let more = need.cost.saturating_add(again);
+                more == 0 || fits(room.used, more, most)
+            }
+            Count::Permits(used) => need.permits == 0 || fits(*used, need.permits.into(), most),
+            Count::Rate(_) => true,
+        };
+        Ok(Some(fits || limit.is_shadow()))
+    }
+
+    fn part_standings(&self, parts: &[Part], need: Need, violated: Marks, at: At) -> Standings {
+        parts
+            .iter()
+            .enumerate()
+            .filter_map(|(place, part)| {
+                let cell = self.cells.get(part.cell)?;
+                let violated = violated.has(place);
+                Some(cell.meter.standing(&cell.limit, need, violated, at))
+            })
+            .collect()
+    }
+
+    /// Whether there is such a hold, and it can be settled.
+    fn is_live(&mut self, around: &Around<'_>, index: u32, serial: u64, at: At) -> bool {
+        let Some(hold) = self.holds.get(index, serial) else {
+            return false;
+        };
+        if at.nanos < hold.end.saturating_add(around.grace) {
+            if hold.state == State::Open && hold.end <= at.nanos {
+                self.end(index, at);
+            }
+            return true;
+        }
+        false
+    }
+
+    /// Charges `actual` for a hold in each of its budgets, and gives its permits back.
+    fn charge(&mut self, index: u32, actual: u64, at: At) -> SmallVec<[Charged; 4]> {
+        let mut budgets = SmallVec::new();
+        let Some(hold) = self.holds.at(index) else {
+            return budgets;
+        };
+        let open = hold.state == State::Open;
+        for (claim, part) in (0..).zip(&hold.parts) {
+            let Some(cell) = self.cells.get_mut(part.cell) else {
+                continue;
+            };
+            // Where the calendar has come to its end the window stays the one that it is.
+            let limit = Arc::clone(&cell.limit);
+            let _ = cell.turn(&limit, at);
+            let most = cell.meter.limit(&limit, at.wall);
+            match &mut cell.meter.count {
+                Count::Budget(spending) => {
+                    let settled =
+                        spending.settle(part.window, open, hold.nanos, actual, hold.purpose);
+                    let Some(settled) = settled else {
+                        continue;
+                    };
+                    let thresholds = limit.as_budget().map_or(&[][..], |b| b.thresholds());
+                    budgets.push(Charged {
+                        claim,
+                        span: settled.span,
+                        spent: settled.spent,
+                        limit: most,
+                        crossed: spending.cross(thresholds, most, settled.before),
+                    });
+                }
+                Count::Permits(used) if open => {
+                    *used = used.saturating_sub(hold.permits.into());
+                }
+                _ => {}
+            }
+        }
+        budgets
+    }
+
+    /// Charges a hold whose time is over.
+    fn end(&mut self, index: u32, at: At) {
+        let Some(hold) = self.holds.at(index) else {
+            return;
+        };
+        for part in &hold.parts {
+            let Some(cell) = self.cells.get_mut(part.cell) else {
+                continue;
+            };
+            let limit = Arc::clone(&cell.limit);
+            let _ = cell.turn(&limit, at);
+            match &mut cell.meter.count {
+                Count::Budget(spending) => {
+                    spending.settle(part.window, true, hold.nanos, hold.nanos, hold.purpose);
+                }
+                Count::Permits(used) => *used = used.saturating_sub(hold.permits.into()),
+                Count::Rate(_) => {}
+            }
+        }
+        self.holds.end(index);
+    }
+
+    /// Charges at most `at_most` holds that have ended, and forgets as many that can no longer be
+    /// corrected.
+    pub(super) fn sweep(&mut self, around: &Around<'_>, at: At, at_most: usize) -> usize {
+        let mut ended = 0;
+        while ended < at_most
+            && let Some(index) = self.holds.due(at.nanos)
+        {
+            self.end(index, at);
+            ended += 1;
+        }
+        for _ in 0..at_most {
+            let Some(index) = self.holds.stale(at.nanos, around.grace) else {
+                break;
+            };
+            self.drop_hold(around.room, index);
+        }
+        ended
+    }
+
+    pub(super) fn expire(
+        &mut self,
+        around: &Around<'_>,
+        at_most: usize,
+        now: Moment,
+        out: &mut Vec<Expired>,
+    ) {
+        let at = self.at(now);
+        self.sweep(around, at, at_most);
+        while out.len() < at_most
+            && let Some(index) = self.holds.tell()
+        {
+            let Some(hold) = self.holds.at(index) else {
+                break;
+            };
+            let budgets = hold.parts.iter().filter_map(|part| {
+                let cell = self.cells.get(part.cell)?;
+                let Count::Budget(spending) = &cell.meter.count else {
+                    return None;
+                };
+                let span = spending.span_of(part.window)?;
+                let subject = Arc::from(self.subject(cell));
+                Some((Arc::clone(cell.limit.name()), subject, span))
+            });
+            let mut cells = hold.parts.iter().filter_map(|part| self.cells.get(part.cell));
+            let root = cells.next().map_or("", |cell| self.root_name(cell));
+            out.push(Expired {
+                hold: around.names.name(index, hold.serial),
+                root: root.into(),
+                nanos: hold.nanos,
+                budgets: budgets.collect(),
+            });
+        }
+    }
+}

@@ -1,0 +1,111 @@
+use std::{borrow::Cow, sync::Arc};
+
+use serde::Deserialize;
+use zt_core::{clock::Timestamp, state::BudgetPart};
+
+use super::{LedgerError, Noted};
+
+/// What every record has.
+#[derive(Deserialize)]
+struct Head<'a> {
+    v: u64,
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+}
+
+/// The members of a record about a budget that matter here, whatever others it has.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow, default)]
+    action: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    hold: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    root: Option<Cow<'a, str>>,
+    #[serde(default)]
+    budgets: Option<Vec<Part>>,
+    #[serde(borrow, default)]
+    nanos: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Part {
+    limit: Arc<str>,
+    subject: Arc<str>,
+    start: Option<u64>,
+    end: Option<u64>,
+}
+
+/// The members of a record about a budget.
+pub(super) struct Parsed<'a> {
+    action: Cow<'a, str>,
+    hold: Option<u128>,
+    root: Cow<'a, str>,
+    parts: Vec<BudgetPart>,
+    nanos: u64,
+}
+
+impl Parsed<'_> {
+    pub(super) fn as_noted(&self) -> Noted<'_> {
+        Noted {
+            action: &self.action,
+            hold: self.hold,
+            root: &self.root,
+            parts: &self.parts,
+            nanos: self.nanos,
+        }
+    }
+}
+
+/// Reads a record; `None` where it is about something else.
+pub(super) fn parse(line: &[u8]) -> Result<Option<Parsed<'_>>, LedgerError> {
+    let head: Head<'_> = serde_json::from_slice(line)?;
+    if head.v != 1 {
+        return Err(LedgerError::Version(head.v));
+    }
+    if head.kind != "budget" {
+        return Ok(None);
+    }
+    let line: Line<'_> = serde_json::from_slice(line)?;
+    let action = line.action.unwrap_or_default();
+    let missing = |field| LedgerError::Missing {
+        action: action.to_string(),
+        field,
+    };
+    let nanos = line.nanos.as_deref().and_then(|nanos| nanos.parse().ok());
+    let hold = match line.hold.as_deref() {
+        Some(hold) => Some(u128::from_str_radix(hold, 16).map_err(|_| missing("hold"))?),
+        None => None,
+    };
+    Ok(Some(Parsed {
+        hold,
+        root: line.root.ok_or_else(|| missing("root"))?,
+        parts: line
+            .budgets
+            .ok_or_else(|| missing("budgets"))?
+            .into_iter()
+            .map(Part::window)
+            .collect(),
+        nanos: nanos.ok_or_else(|| missing("nanos"))?,
+        action,
+    }))
+}
+
+impl Part {
+    fn window(self) -> BudgetPart {
+        let window = self.start.zip(self.end);
+        BudgetPart {
+            limit: self.limit,
+            subject: self.subject,
+            window: window.map(|(start, end)| (Timestamp::from_micros(start), never(end))),
+        }
+    }
+}
+
+/// Records say 2⁵³ - 1 for what never ends, which is all that JSON readers keep.
+const fn never(end: u64) -> Timestamp {
+    match end {
+        9_007_199_254_740_991 => Timestamp::MAX,
+        end => Timestamp::from_micros(end),
+    }
+}
