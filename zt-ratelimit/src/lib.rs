@@ -7,15 +7,21 @@
 //! [`counter`] is the engine under budgets: one atomic step over rates, money and permits, of a
 //! key, its team and its organisation at once.
 
+mod answer;
+pub mod charge_budget;
 pub mod cost;
 pub mod counter;
+mod fields;
 pub mod limit;
 pub mod limit_rate;
 pub mod limits;
+mod who;
 
 pub use self::{
+    charge_budget::{ChargeBudget, ChargeBudgetLayer},
     cost::Cost,
     limit::Limit,
     limit_rate::{LimitRate, LimitRateLayer, Quota},
     limits::Limits,
+    who::Who,
 };

@@ -84,7 +84,7 @@ fn has_effects(parts: &Parts, cx: &SecurityContext) -> bool {
     let declared = cx
         .route()
         .is_some_and(|route| route.audit() == AuditMode::BeforeHandler);
-    !safe || declared || asks_for_upgrade(&parts.headers)
+    !safe || declared || cx.has_effects() || asks_for_upgrade(&parts.headers)
 }
 
 /// Whether the request may become something else than a request (RFC 9110 section 7.8): what flows

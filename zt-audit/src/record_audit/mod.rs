@@ -15,8 +15,9 @@
 //! 4. the recorder takes the permit (`audit-unavailable` otherwise), and,
 //! 5. where the request may have effects, makes it durable before the handler is called. That is
 //!    every method but `GET`, `HEAD`, `OPTIONS` and `TRACE`, every route declared
-//!    [`BeforeHandler`](zt_core::state::AuditMode::BeforeHandler), and every request that asks for
-//!    an upgrade.
+//!    [`BeforeHandler`](zt_core::state::AuditMode::BeforeHandler), every request of which a check
+//!    said that it [has effects](zt_core::context::SecurityContext::set_effects) (it charges a
+//!    budget), and every request that asks for an upgrade.
 //!
 //! Its answer leaves when the permit is durable. So a safe handler runs while the disk works, and
 //! nothing that it found is shown before there is evidence. That is right only where such handlers

@@ -12,7 +12,7 @@ pub use self::{
 };
 pub(crate) use self::{
     collected::{HOLLOW, Reading, Unread, broken},
-    response::{Settle, Tail},
+    response::{Flow, Settle, Tail},
 };
 
 /// The error type of zt's bodies.

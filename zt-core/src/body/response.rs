@@ -2,7 +2,7 @@ use std::{
     fmt,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use super::BoxError;
 use crate::{
     context::Trail,
+    decision::Denial,
     gate::{End, Settlement, Watch},
 };
 
@@ -35,9 +36,29 @@ pin_project_lite::pin_project! {
     }
 }
 
-/// Settles what rides on a body.
+/// Meters and settles what rides on a body.
 pub(crate) trait Settle: Send {
+    fn poll_frame(
+        &mut self,
+        task: &mut Context<'_>,
+        data: &Bytes,
+        trail: &Arc<Trail>,
+    ) -> Poll<Result<(), Denial>>;
+
     fn settle(&mut self, settlement: &Settlement<'_>);
+}
+
+/// How a body goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// As it comes.
+    Free,
+    /// Piece by piece, as guards let it.
+    Metered,
+    /// It has no place in the answer, which was settled without it: not at all.
+    Stray,
+    /// A guard has cut it off.
+    Cut,
 }
 
 /// What a response body carries: the guards, and the lease under which it flows.
@@ -48,11 +69,36 @@ pub(crate) struct Tail<G: Settle + ?Sized> {
     /// Bytes after which hyper stops polling: the response's Content-Length.
     pub(crate) expected: Option<u64>,
     pub(crate) bytes: u64,
+    pub(crate) flow: Flow,
+    /// The piece that guards hold.
+    pub(crate) held: Option<Bytes>,
     pub(crate) settled: bool,
     pub(crate) guards: G,
 }
 
 impl<G: Settle + ?Sized> Tail<G> {
+    /// Asks the guards about the piece that is held, and hands it on when they let it go.
+    fn poll_held(&mut self, task: &mut Context<'_>) -> Poll<Result<Bytes, Denial>> {
+        let Some(data) = &self.held else {
+            return Poll::Ready(Ok(Bytes::new()));
+        };
+        let metered = ready!(self.guards.poll_frame(task, data, &self.trail));
+        if let Err(denial) = metered.or_else(|denial| self.trail.waive(denial)) {
+            self.flow = Flow::Cut;
+            self.held = None;
+            return Poll::Ready(Err(denial));
+        }
+        Poll::Ready(Ok(self.held.take().unwrap_or_default()))
+    }
+
+    /// Ready when the permit has ended.
+    fn poll_ended(&mut self, task: &mut Context<'_>) -> Poll<Denial> {
+        match self.watch.as_mut() {
+            Some(watch) => watch.poll_ended(task),
+            None => Poll::Pending,
+        }
+    }
+
     pub(crate) fn settle(&mut self, end: End, trailers: Option<&HeaderMap>) {
         if std::mem::replace(&mut self.settled, true) {
             return;
@@ -167,19 +213,43 @@ where
             tail.settle(End::Cut, None);
             return Poll::Ready(Some(Err(denial.into())));
         }
-        let frame = match body.as_mut().poll_frame(task) {
-            Poll::Ready(frame) => frame,
-            Poll::Pending => {
-                // Also once it has settled: a body may go on past the length that it declared.
-                let Some(watch) = tail.watch.as_mut() else {
-                    return Poll::Pending;
-                };
-                return watch.poll_ended(task).map(|denial| {
-                    tail.settle(End::Cut, None);
-                    Some(Err(denial.into()))
-                });
+        if matches!(tail.flow, Flow::Cut | Flow::Stray) {
+            return Poll::Ready(None);
+        }
+        let mut frame = None;
+        if tail.held.is_none() {
+            frame = match body.as_mut().poll_frame(task) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => {
+                    // Also once it has settled: a body may go on past the length that it declared.
+                    return tail.poll_ended(task).map(|denial| {
+                        tail.settle(End::Cut, None);
+                        Some(Err(denial.into()))
+                    });
+                }
+            };
+            if tail.flow == Flow::Metered
+                && let Some(Ok(found)) = &mut frame
+                && let Some(data) = found.data_mut()
+            {
+                tail.held = Some(std::mem::take(data));
             }
-        };
+        }
+        if tail.held.is_some() {
+            match tail.poll_held(task) {
+                Poll::Ready(Ok(data)) => frame = Some(Ok(Frame::data(data))),
+                Poll::Ready(Err(denial)) => {
+                    tail.settle(End::Cut, None);
+                    return Poll::Ready(Some(Err(denial.into())));
+                }
+                Poll::Pending => {
+                    return tail.poll_ended(task).map(|denial| {
+                        tail.settle(End::Cut, None);
+                        Some(Err(denial.into()))
+                    });
+                }
+            }
+        }
         // What was made of a request's body that nobody proved does not end as if it were good,
         // also where whoever made it swallowed the error.
         if !matches!(frame, Some(Err(_)))
@@ -209,6 +279,11 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
+        match self.tail.as_deref() {
+            Some(tail) if tail.flow == Flow::Cut => return true,
+            Some(tail) if tail.held.is_some() => return false,
+            _ => {}
+        }
         match &self.kind {
             Kind::Inner { body } => body.is_end_stream(),
             Kind::Denial { bytes } => bytes.as_ref().is_none_or(Bytes::is_empty),
@@ -216,11 +291,30 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
+        let held = match self.tail.as_deref() {
+            Some(tail) if tail.flow == Flow::Cut => return SizeHint::with_exact(0),
+            Some(tail) => tail.held.as_ref().map_or(0, Bytes::len) as u64,
+            None => 0,
+        };
         match &self.kind {
-            Kind::Inner { body } => body.size_hint(),
+            Kind::Inner { body } if held == 0 => body.size_hint(),
+            Kind::Inner { body } => and_held(&body.size_hint(), held),
             Kind::Denial { bytes } => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
             }
         }
     }
+}
+
+/// What is still to come, and the piece that guards hold.
+fn and_held(rest: &SizeHint, held: u64) -> SizeHint {
+    let mut hint = SizeHint::new();
+    // The upper bound first: a hint's lower one may not be above it.
+    if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(held)) {
+        hint.set_upper(upper);
+        hint.set_lower(rest.lower().saturating_add(held).min(upper));
+    } else {
+        hint.set_lower(rest.lower().saturating_add(held));
+    }
+    hint
 }

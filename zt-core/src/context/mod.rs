@@ -46,6 +46,7 @@ pub struct SecurityContext {
     /// Whether there is no `now`, or the stack stands where it cannot.
     troubled: bool,
     measures: bool,
+    effects: bool,
     /// What has to be seen of the body before the request goes on.
     owed: Owed,
 }
@@ -84,6 +85,7 @@ impl SecurityContext {
             stages: 0,
             troubled,
             measures: settings.measures(),
+            effects: false,
             owed: Owed::default(),
         }
     }
@@ -280,31 +282,30 @@ impl SecurityContext {
 
     /// Lets a denial pass where the stack was told to observe only, and notes it.
     pub(crate) fn waive(&self, denial: Denial) -> Result<(), Denial> {
-        if !self.would_waive(&denial) {
-            return Err(denial);
-        }
-        self.trail.would_have_denied(denial);
-        Ok(())
+        self.trail.waive(denial)
     }
 
     /// Whether the stack lets this denial pass.
     pub(crate) fn would_waive(&self, denial: &Denial) -> bool {
-        let stands = matches!(
-            denial.code(),
-            Code::StackMisordered
-                | Code::AuditUnavailable
-                | Code::ClockUnavailable
-                | Code::HandlerPanicked
-        );
-        !stands && self.is_observing()
+        self.trail.would_waive(denial)
     }
 
     /// Whether the stack observes only, at this request's `now`.
     #[must_use]
     pub fn is_observing(&self) -> bool {
-        self.settings()
-            .observe_until()
-            .is_some_and(|until| self.now() < until)
+        self.trail.is_observing()
+    }
+
+    /// Says that serving the request has effects, whatever its method: it spends money, say. The
+    /// audit record is then durable before the handler is called.
+    pub const fn set_effects(&mut self) {
+        self.effects = true;
+    }
+
+    /// Whether serving the request has effects that its method does not tell.
+    #[must_use]
+    pub const fn has_effects(&self) -> bool {
+        self.effects
     }
 
     /// The watch over the response's stream, once a request, where anything can end it.

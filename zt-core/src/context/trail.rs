@@ -12,7 +12,7 @@ use http::{HeaderValue, Method, Uri, header, request::Parts};
 use super::{Claimed, ClientAddress, RequestId, Stage, TraceParent, detached};
 use crate::{
     clock::{ClockError, Timestamp},
-    decision::{Denial, Permit},
+    decision::{Code, Denial, Permit},
     gate::Settings,
     identity::{PeerIdentity, Principal},
     state::Route,
@@ -277,6 +277,34 @@ impl Trail {
 
     pub(crate) fn refuse_body(&self, denial: Denial) {
         let _ = self.body_refused.set(denial);
+    }
+
+    /// Whether the stack observes only, at the request's `now`.
+    pub(crate) fn is_observing(&self) -> bool {
+        self.settings
+            .observe_until()
+            .is_some_and(|until| self.opened_at() < until)
+    }
+
+    /// Whether the stack lets this denial pass.
+    pub(crate) fn would_waive(&self, denial: &Denial) -> bool {
+        let stands = matches!(
+            denial.code(),
+            Code::StackMisordered
+                | Code::AuditUnavailable
+                | Code::ClockUnavailable
+                | Code::HandlerPanicked
+        );
+        !stands && self.is_observing()
+    }
+
+    /// Lets a denial pass where the stack was told to observe only, and notes it.
+    pub(crate) fn waive(&self, denial: Denial) -> Result<(), Denial> {
+        if !self.would_waive(&denial) {
+            return Err(denial);
+        }
+        self.would_have_denied(denial);
+        Ok(())
     }
 
     /// Notes what a stack that only observes lets pass.

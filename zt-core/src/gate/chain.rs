@@ -5,6 +5,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
 use http::{request::Parts, response};
 
 use super::{Check, CheckBody, Guard, Later, Settlement, Step};
@@ -80,6 +81,9 @@ pub trait Slots: Default + Send + 'static {
     /// Whether any guard settles.
     const SETTLES: bool;
 
+    /// Whether any guard meters the response's body.
+    const METERS: bool;
+
     /// Whether any guard holds the handler.
     fn holds_handler(&self) -> bool;
 
@@ -100,6 +104,14 @@ pub trait Slots: Default + Send + 'static {
 
     /// Shows each guard, from the innermost, the head that leaves.
     fn head(&mut self, head: &mut response::Parts, trail: &Arc<Trail>);
+
+    /// Asks each guard that meters, from the innermost, whether a piece of the body may go out.
+    fn poll_frame(
+        &mut self,
+        task: &mut Context<'_>,
+        data: &Bytes,
+        trail: &Arc<Trail>,
+    ) -> Poll<Result<(), Denial>>;
 
     /// Settles each guard, from the innermost.
     fn settle(&mut self, settlement: &Settlement<'_>);
@@ -227,6 +239,8 @@ pub enum Slot<G, X = ()> {
         guard: G,
         /// Whether the guard has released the head.
         released: bool,
+        /// Whether the guard has let the piece of the body go that waits for others.
+        metered: bool,
     },
     /// It refused, and the stack only observes.
     Waived,
@@ -262,6 +276,7 @@ impl<G: Guard, X: 'static> Slot<G, X> {
                     *self = Self::Held {
                         guard,
                         released: false,
+                        metered: false,
                     };
                     return Ok(());
                 }
@@ -294,6 +309,7 @@ impl<G: Guard, X: 'static> Slot<G, X> {
                 *self = Self::Held {
                     guard,
                     released: false,
+                    metered: false,
                 };
                 Ok(())
             }
@@ -423,6 +439,7 @@ fn timed<T>(
 
 impl Slots for () {
     const SETTLES: bool = false;
+    const METERS: bool = false;
 
     fn holds_handler(&self) -> bool {
         false
@@ -447,6 +464,15 @@ impl Slots for () {
 
     fn head(&mut self, _: &mut response::Parts, _: &Arc<Trail>) {}
 
+    fn poll_frame(
+        &mut self,
+        _: &mut Context<'_>,
+        _: &Bytes,
+        _: &Arc<Trail>,
+    ) -> Poll<Result<(), Denial>> {
+        Poll::Ready(Ok(()))
+    }
+
     fn settle(&mut self, _: &Settlement<'_>) {}
 }
 
@@ -457,6 +483,7 @@ where
     X: 'static,
 {
     const SETTLES: bool = S::SETTLES || G::SETTLES;
+    const METERS: bool = S::METERS || G::METERS;
 
     fn holds_handler(&self) -> bool {
         let here = matches!(&self.1, Slot::Held { guard, .. } if guard.holds_handler());
@@ -484,6 +511,7 @@ where
         if let Slot::Held {
             guard,
             released: released @ false,
+            ..
         } = &mut self.1
         {
             let result = ready!(guard.poll_release(task, head, trail));
@@ -498,6 +526,30 @@ where
             guard.head(head, trail);
         }
         self.0.head(head, trail);
+    }
+
+    fn poll_frame(
+        &mut self,
+        task: &mut Context<'_>,
+        data: &Bytes,
+        trail: &Arc<Trail>,
+    ) -> Poll<Result<(), Denial>> {
+        if G::METERS
+            && let Slot::Held {
+                guard,
+                metered: metered @ false,
+                ..
+            } = &mut self.1
+        {
+            ready!(guard.poll_frame(task, data, trail))?;
+            *metered = true;
+        }
+        ready!(self.0.poll_frame(task, data, trail))?;
+        // All have let it go; the next piece is asked about anew.
+        if let Slot::Held { metered, .. } = &mut self.1 {
+            *metered = false;
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn settle(&mut self, settlement: &Settlement<'_>) {

@@ -17,8 +17,8 @@ use super::{
     service::{Shared, hand_over},
 };
 use crate::{
-    body::{BoxError, Settle, Tail, ZtBody},
-    context::{HandlerRun, SecurityContext},
+    body::{BoxError, Flow, Settle, Tail, ZtBody},
+    context::{HandlerRun, SecurityContext, Trail},
     decision::{Code, Denial},
     problem::{Asked, ProblemJson, Render},
 };
@@ -149,6 +149,15 @@ impl<S: Slots> Drop for Carried<S> {
 struct Settles<S>(S);
 
 impl<S: Slots> Settle for Settles<S> {
+    fn poll_frame(
+        &mut self,
+        task: &mut Context<'_>,
+        data: &Bytes,
+        trail: &Arc<Trail>,
+    ) -> Poll<Result<(), Denial>> {
+        self.0.poll_frame(task, data, trail)
+    }
+
     fn settle(&mut self, settlement: &Settlement<'_>) {
         self.0.settle(settlement);
     }
@@ -425,7 +434,7 @@ where
         Answer::Inner(_) if !ends && end != Some(End::Upgraded) => cx.watch(),
         _ => None,
     };
-    let guards = if S::SETTLES && end.is_none() {
+    let guards = if (S::SETTLES || S::METERS) && end.is_none() {
         carried.slots.take()
     } else {
         None
@@ -434,8 +443,18 @@ where
     // known already, this is what was answered in its place.
     let trail = cx.trail();
     let streams = !ends && trail.streams_body() && trail.body_refused().is_none();
+    // Nobody is left to meter it.
+    let stray = S::METERS
+        && matches!(answer, Answer::Inner(_))
+        && !ends
+        && end.is_some_and(|end| end != End::Upgraded);
+    let flow = match S::METERS {
+        true if stray => Flow::Stray,
+        true if end.is_none() => Flow::Metered,
+        _ => Flow::Free,
+    };
     let tail = match (guards, watch) {
-        (None, None) if !streams => None,
+        (None, None) if !streams && !stray => None,
         (guards, watch) => {
             let tail: Box<Tail<dyn Settle>> = Box::new(Tail {
                 trail: Arc::clone(cx.trail()),
@@ -443,6 +462,8 @@ where
                 watch,
                 expected: declared_length(&head).or(length),
                 bytes: 0,
+                flow,
+                held: None,
                 // Where no guard settles, nothing does: the tail is there for the lease alone.
                 settled: end.is_some() || !S::SETTLES,
                 guards: Settles(guards.unwrap_or_default()),

@@ -4,6 +4,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode, response};
 
 use crate::{
@@ -19,6 +20,11 @@ pub trait Guard: Send + 'static {
     /// Whether [`settle`](Self::settle) does anything. Where no guard of a stack settles, the
     /// response body carries nothing and nothing is allocated for it.
     const SETTLES: bool = true;
+
+    /// Whether [`poll_frame`](Self::poll_frame) does anything. Where no guard of a stack meters,
+    /// frames go out as they come. Where one does, a body that has no place in the answer (to
+    /// HEAD, with 204 or 304) goes nowhere.
+    const METERS: bool = false;
 
     /// Whether the handler must wait for [`poll_before_handler`](Self::poll_before_handler).
     fn holds_handler(&self) -> bool {
@@ -49,6 +55,20 @@ pub trait Guard: Send + 'static {
     /// [`Trail::denial`](crate::context::Trail::denial).
     fn head(&mut self, _head: &mut response::Parts, _trail: &Arc<Trail>) {}
 
+    /// Sees each piece of the response's body before it goes out, and holds it for as long as it
+    /// is not ready; not asked again about the same piece once it was. A denial cuts the answer
+    /// off ([`End::Cut`]): neither this piece goes out nor anything behind it, trailers included.
+    ///
+    /// A refusal's own body, and what flows over an upgraded connection, is not seen.
+    fn poll_frame(
+        &mut self,
+        _task: &mut Context<'_>,
+        _data: &Bytes,
+        _trail: &Arc<Trail>,
+    ) -> Poll<Result<(), Denial>> {
+        Poll::Ready(Ok(()))
+    }
+
     /// The request is over. Called exactly once, perhaps in `Drop`, so it must not wait.
     fn settle(&mut self, _settlement: &Settlement<'_>) {}
 }
@@ -59,6 +79,7 @@ impl Guard for () {
 
 impl<G: Guard> Guard for Option<G> {
     const SETTLES: bool = G::SETTLES;
+    const METERS: bool = G::METERS;
 
     fn holds_handler(&self) -> bool {
         self.as_ref().is_some_and(G::holds_handler)
@@ -91,6 +112,17 @@ impl<G: Guard> Guard for Option<G> {
         }
     }
 
+    fn poll_frame(
+        &mut self,
+        task: &mut Context<'_>,
+        data: &Bytes,
+        trail: &Arc<Trail>,
+    ) -> Poll<Result<(), Denial>> {
+        self.as_mut().map_or(Poll::Ready(Ok(())), |guard| {
+            guard.poll_frame(task, data, trail)
+        })
+    }
+
     fn settle(&mut self, settlement: &Settlement<'_>) {
         if let Some(guard) = self {
             guard.settle(settlement);
@@ -108,7 +140,8 @@ pub enum End {
     Upgraded,
     /// The response body failed.
     BodyError,
-    /// The permit ended, or a sanction struck, while the response was going out.
+    /// The permit ended, a sanction struck, or a guard that meters had enough, while the response
+    /// was going out.
     Cut,
     /// The caller went away, or a layer outside dropped the request. What the handler did so far
     /// may have had effects: see [`Settlement::handler`].

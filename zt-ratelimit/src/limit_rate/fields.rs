@@ -1,15 +1,15 @@
 //! `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10).
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
-use http::{HeaderName, HeaderValue, response};
+use http::{HeaderValue, response};
 use zt_core::{context::Trail, decision::Denial, gate::Guard};
 
 use super::{
     Quota,
-    quota::MAX_NAME,
     table::{Charge, Outcome},
 };
+use crate::fields::{LIMIT, Line, POLICY, ceil_secs};
 
 /// Writes a limit's header fields into the answer of a request that passed it.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl Writer {
             line.push(b";t=")?;
             line.number(ceil_secs(charge.more_in))?;
         }
-        HeaderValue::from_bytes(line.bytes.get(..line.len)?).ok()
+        line.value()
     }
 }
 
@@ -94,59 +94,11 @@ impl fmt::Debug for Writer {
     }
 }
 
-/// Section 4.1.2: whole seconds. Rounded up, so that whoever waits that long finds more.
-fn ceil_secs(span: Duration) -> u64 {
-    span.as_secs()
-        .saturating_add(u64::from(span.subsec_nanos() > 0))
-}
-
-static POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-static LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-
-/// A field value in the making, on the stack: a name, its quotes, two numbers, two parameters.
-struct Line {
-    bytes: [u8; MAX_NAME + 2 + 2 * DIGITS + 6],
-    len: usize,
-}
-
-/// `u64::MAX` has twenty.
-const DIGITS: usize = 20;
-
-impl Default for Line {
-    fn default() -> Self {
-        Self {
-            bytes: [0; _],
-            len: 0,
-        }
-    }
-}
-
-impl Line {
-    fn push(&mut self, text: &[u8]) -> Option<()> {
-        let end = self.len.checked_add(text.len())?;
-        self.bytes.get_mut(self.len..end)?.copy_from_slice(text);
-        self.len = end;
-        Some(())
-    }
-
-    fn number(&mut self, mut number: u64) -> Option<()> {
-        let mut digits = [b'0'; DIGITS];
-        let mut used = 0;
-        for digit in digits.iter_mut().rev() {
-            *digit += (number % 10) as u8;
-            number /= 10;
-            used += 1;
-            if number == 0 {
-                break;
-            }
-        }
-        self.push(digits.get(DIGITS - used..)?)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
+
+    use super::{super::quota::MAX_NAME, *};
 
     #[test]
     fn the_longest_field_fits() {
@@ -159,21 +111,5 @@ mod tests {
         };
         let value = Writer::new(&quota).service_limit(&charge).unwrap();
         assert_eq!(value, format!("\"{name}\";r=4294967295;t={}", u64::MAX));
-    }
-
-    #[test]
-    fn numbers_are_written_as_they_are_read() {
-        for number in [0, 1, 9, 10, 99, 100, 1_000_000, u64::MAX] {
-            let mut line = Line::default();
-            line.number(number).unwrap();
-            assert_eq!(&line.bytes[..line.len], number.to_string().as_bytes());
-        }
-    }
-
-    #[test]
-    fn seconds_are_rounded_up() {
-        for (millis, secs) in [(0, 0), (1, 1), (1000, 1), (1001, 2)] {
-            assert_eq!(ceil_secs(Duration::from_millis(millis)), secs);
-        }
     }
 }

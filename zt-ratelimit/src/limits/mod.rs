@@ -92,6 +92,7 @@ mod subjects;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::policy::Slot;
 pub use self::{
     admin::Admin,
     builder::LimitsBuilder,

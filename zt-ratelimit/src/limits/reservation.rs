@@ -3,12 +3,15 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 use zt_core::clock::Timestamp;
 
 use super::{
-    Bounded, Guarantee, Hard, Limits, SettleError, Tier,
+    Bounded, Guarantee, Hard, Limits, Overspent, SettleError, Tier,
     journal::{Entry, Facts},
+    policy::Slot,
 };
 use crate::{
     cost::{Cost, Currency},
-    counter::{Answer, CounterError, Extended, Held, HoldId, Moment, Settle, Standing, Standings},
+    counter::{
+        Answer, CounterError, Extended, Held, HoldId, Moment, Refused, Settle, Standing, Standings,
+    },
     limit::Limit,
 };
 
@@ -69,6 +72,16 @@ impl<G: Guarantee> Reservation<G> {
     pub fn standings(&self) -> impl Iterator<Item = (&Arc<Limit>, Standing)> {
         let limits = self.tier.slots().iter().map(|slot| &slot.limit);
         limits.zip(self.standings.iter().copied())
+    }
+
+    /// As [`standings`](Self::standings), each with the place of its level.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = (&Slot, Standing)> + Clone {
+        self.tier.slots().iter().zip(self.standings.iter().copied())
+    }
+
+    /// What the refusal to extend it says.
+    pub(crate) fn overspent(&self, refused: Refused) -> Overspent {
+        Overspent::new(Arc::clone(&self.tier), refused)
     }
 
     /// From now on it is served: dropped, all of it is charged.

@@ -142,6 +142,16 @@ pub struct Overspent {
 }
 
 impl Overspent {
+    pub(super) const fn new(tier: Arc<Tier>, refused: Refused) -> Self {
+        Self { tier, refused }
+    }
+
+    /// As [`standings`](Self::standings), each with the place of its level.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = (&Slot, Standing)> + Clone {
+        let standings = self.refused.standings.iter().copied();
+        self.tier.slots().iter().zip(standings)
+    }
+
     /// The violated limits of the narrowest level that has any.
     pub fn violated(&self) -> impl Iterator<Item = (&Arc<Limit>, Standing)> {
         let narrowest = self.all().map(|(slot, _)| slot.level).max();
@@ -285,6 +295,25 @@ impl Limits {
                 }
             }
         }
+    }
+
+    pub(crate) fn recorder(&self) -> Option<&Arc<dyn Recorder>> {
+        self.0.journal.as_ref().map(Journal::recorder)
+    }
+
+    /// Sees `task` through, where there is a runtime.
+    pub(crate) fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) {
+        if let Some(runtime) = &self.0.runtime {
+            runtime.spawn(async move { drop(task.await) });
+        }
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.0.clock
+    }
+
+    pub(crate) fn hold_time(&self) -> Duration {
+        self.0.hold_time
     }
 
     pub(super) fn inner(&self) -> &Inner {

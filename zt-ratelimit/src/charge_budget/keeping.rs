@@ -1,0 +1,32 @@
+use crate::{
+    cost::Cost,
+    limits::{Bounded, Guarantee, Hard, Reservation, SettleError},
+};
+
+/// How a guarantee is kept.
+pub trait Keeping: Guarantee {
+    /// Whether nothing is spent before it is held.
+    const ENFORCES: bool;
+
+    /// Settles `reservation`.
+    #[doc(hidden)]
+    fn settle(reservation: Reservation<Self>, actual: Cost) -> Result<(), SettleError>
+    where
+        Self: Sized;
+}
+
+impl Keeping for Hard {
+    const ENFORCES: bool = true;
+
+    fn settle(reservation: Reservation<Self>, actual: Cost) -> Result<(), SettleError> {
+        reservation.settle(actual)
+    }
+}
+
+impl Keeping for Bounded {
+    const ENFORCES: bool = false;
+
+    fn settle(reservation: Reservation<Self>, actual: Cost) -> Result<(), SettleError> {
+        reservation.settle(actual)
+    }
+}
