@@ -7,7 +7,7 @@ use zt_core::{
     identity::Principal,
 };
 
-use crate::limits::Subjects;
+use crate::limits::{Policy, Subjects};
 
 /// Who spends: what names the subjects of a request, and its tier. Clones share the functions.
 ///
@@ -81,7 +81,8 @@ impl Who {
         })
     }
 
-    /// Whose limits hold: those of the tier that `tier` names, of the first one where it names none.
+    /// Whose limits hold: those of the tier that `tier` names. Where it names none, and without it,
+    /// the principal's ([`Policy::tier_of`](crate::limits::Policy::tier_of)).
     #[must_use]
     pub fn tier(
         mut self,
@@ -108,14 +109,18 @@ impl Who {
         &self,
         parts: &'a Parts,
         cx: &'a SecurityContext,
+        policy: &'a Policy,
     ) -> Result<Subjects<'a>, Denial> {
         let Some(subjects) = (self.find)(parts, cx) else {
             return Err(nobody(cx.principal().map(AsRef::as_ref)));
         };
-        let tier = self.tier.as_ref().and_then(|tier| tier(parts, cx));
-        Ok(match tier {
-            Some(tier) => subjects.tier(tier),
-            None => subjects,
+        let named = self.tier.as_ref().and_then(|tier| tier(parts, cx));
+        Ok(match (named, cx.principal()) {
+            (Some(tier), _) => subjects.tier(tier),
+            (None, Some(principal)) if subjects.named_tier().is_none() => {
+                subjects.tier(&**policy.tier_of(principal).name())
+            }
+            _ => subjects,
         })
     }
 }

@@ -203,7 +203,7 @@ pub struct BudgetEvent {
     pub at: Timestamp,
     /// Who made the change, where a person did.
     pub author: Option<Arc<str>>,
-    /// `held`, `extended`, `settled`, `expired`, `overrun`, `threshold`, `burn`, `would-refuse`,
+    /// `held`, `extended`, `unmetered`, `settled`, `expired`, `overrun`, `threshold`, `burn`, `would-refuse`,
     /// `override`, `clear-override`, `grant`, `revoke`, `reset`, `charge`.
     pub action: &'static str,
     /// The reservation.

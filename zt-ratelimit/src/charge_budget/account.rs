@@ -18,6 +18,8 @@ pub(super) struct Account<G: Keeping> {
     /// `None` once it is settled.
     reservation: Option<Reservation<G>>,
     currency: Currency,
+    /// Whether there is a budget in the caller's tier.
+    limited: bool,
     /// Spent, in nano-units.
     granted: u64,
     /// Spent or about to be.
@@ -42,12 +44,14 @@ pub(super) struct Claim {
 }
 
 impl<G: Keeping> Account<G> {
-    /// `None` where there are no budgets.
-    pub(super) fn open(reservation: Reservation<G>, now: Duration) -> Option<Self> {
-        let held = reservation.held()?;
-        Some(Self {
+    /// For a request that costs `cost`, where the caller's tier has a budget.
+    pub(super) fn open(reservation: Reservation<G>, cost: Cost, now: Duration) -> Self {
+        let limited = reservation.held();
+        let held = limited.unwrap_or(cost);
+        Self {
             reservation: Some(reservation),
             currency: held.currency(),
+            limited: limited.is_some(),
             granted: 0,
             claimed: 0,
             asked: held.nanos(),
@@ -55,12 +59,17 @@ impl<G: Keeping> Account<G> {
             actual: None,
             metered: false,
             renewed: now,
-        })
+        }
     }
 
     pub(super) fn held(&self) -> Cost {
         let held = self.reservation.as_ref().and_then(Reservation::held);
         held.unwrap_or(Cost::zero(self.currency))
+    }
+
+    /// Whether so much may have been spent.
+    pub(super) fn has_room(&self, actual: Cost) -> bool {
+        !G::ENFORCES || !self.limited || actual.nanos() <= self.held().nanos()
     }
 
     pub(super) const fn currency(&self) -> Currency {
@@ -79,7 +88,7 @@ impl<G: Keeping> Account<G> {
         self.reservation.as_mut()
     }
 
-    pub(super) const fn close(&mut self) -> Option<Reservation<G>> {
+    pub(super) fn close(&mut self) -> Option<Reservation<G>> {
         self.reservation.take()
     }
 
@@ -95,7 +104,7 @@ impl<G: Keeping> Account<G> {
     /// `None` where that is more than can be counted.
     pub(super) fn claim(&mut self, amount: u64) -> Option<Claim> {
         let claimed = self.claimed.checked_add(amount)?;
-        let more = match G::ENFORCES {
+        let more = match G::ENFORCES && self.limited {
             true => claimed.saturating_sub(self.asked),
             false => 0,
         };

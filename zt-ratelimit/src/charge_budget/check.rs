@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     answer,
+    cost::Cost,
     counter::{Answer, CounterError, Moment},
     fields,
     limit::MAX_NANOS,
@@ -31,11 +32,13 @@ impl<G: Keeping, P: Pricing> Check for ChargeBudgetLayer<G, P> {
         match self.reserve(parts, cx) {
             Err(denial) => denial.into(),
             Ok(None) => Step::pass(None),
-            Ok(Some(Answer::Now(outcome))) => self.admit(outcome, parts, cx).map(Some).into(),
-            Ok(Some(Answer::Later(outcome))) => {
+            Ok(Some((cost, Answer::Now(outcome)))) => {
+                self.admit(outcome, cost, parts, cx).map(Some).into()
+            }
+            Ok(Some((cost, Answer::Later(outcome)))) => {
                 let layer = self.clone();
                 Step::Later(Later::then(outcome, move |outcome, parts, cx| {
-                    layer.admit(outcome, parts, cx).map(Some)
+                    layer.admit(outcome, cost, parts, cx).map(Some)
                 }))
             }
         }
@@ -48,7 +51,7 @@ impl<G: Keeping, P: Pricing> ChargeBudgetLayer<G, P> {
         &self,
         parts: &Parts,
         cx: &mut SecurityContext,
-    ) -> Result<Option<Answer<Outcome<G>>>, Denial> {
+    ) -> Result<Option<(Cost, Answer<Outcome<G>>)>, Denial> {
         let rules = &*self.rules;
         rules.who.require(cx, Self::NAME)?;
         let Quote::Cost(cost) = self.pricing.price(parts, cx)? else {
@@ -73,13 +76,15 @@ impl<G: Keeping, P: Pricing> ChargeBudgetLayer<G, P> {
             monotonic: cx.monotonic(),
         };
         let ask = Ask::at_most(cost).request(cx.request_id());
-        let who = rules.who.of(parts, cx)?;
-        Ok(Some(rules.limits.reserve(&who, ask, now)))
+        let policy = rules.limits.policy();
+        let who = rules.who.of(parts, cx, &policy)?;
+        Ok(Some((cost, rules.limits.reserve(&who, ask, now))))
     }
 
     fn admit(
         &self,
         outcome: Result<Outcome<G>, CounterError>,
+        cost: Cost,
         parts: &mut Parts,
         cx: &SecurityContext,
     ) -> Result<ChargeGuard<G>, Denial> {
@@ -96,8 +101,7 @@ impl<G: Keeping, P: Pricing> ChargeBudgetLayer<G, P> {
             }
             Err(error) => return Err(answer::unavailable(&error)),
         };
-        let account = Account::open(reservation, cx.monotonic())
-            .ok_or_else(|| Denial::misordered("the policy has no budgets any more"))?;
+        let account = Account::open(reservation, cost, cx.monotonic());
         let purse = if rules.tab {
             if parts.extensions.get::<Tab>().is_some() {
                 return Err(Denial::misordered(

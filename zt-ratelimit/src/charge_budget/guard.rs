@@ -17,7 +17,6 @@ use super::{
     Failure, Keeping,
     account::{Account, Claim},
     layer::{Actual, Meter, Rules},
-    note,
     tab::{Shared, refused},
 };
 use crate::{
@@ -71,34 +70,30 @@ impl<G: Keeping> ChargeGuard<G> {
     }
 
     /// What the answer says that the request cost.
-    fn read(
-        &mut self,
-        header: &HeaderName,
-        head: &response::Parts,
-        trail: &Trail,
-    ) -> Result<(), Denial> {
-        let held = self.purse.with(|account| account.held());
-        let Some(actual) = amount(&head.headers, header, held.currency()) else {
-            if !head.status.is_server_error() {
-                note::unmetered(&self.rules.limits, trail, held);
+    fn read(&mut self, header: &HeaderName, head: &response::Parts) -> Result<(), Denial> {
+        let (actual, fits) = self.purse.with(|account| {
+            let actual = amount(&head.headers, header, account.currency());
+            match (actual, account.reservation()) {
+                (None, Some(reservation)) if !head.status.is_server_error() => {
+                    reservation.unmetered();
+                }
+                _ => {}
             }
-            return Ok(());
-        };
-        self.purse
-            .with(|account| account.actual = Some(actual.nanos()));
-        if !G::ENFORCES || actual.nanos() <= held.nanos() {
-            return Ok(());
-        }
-        note::overrun(&self.rules.limits, trail, actual, held);
-        if self.observing {
+            account.actual = actual.map(Cost::nanos);
+            (actual, actual.is_none_or(|actual| account.has_room(actual)))
+        });
+        // What is above the hold is told when it is settled.
+        if fits || self.observing {
             return Ok(());
         }
-        let denial = answer::unaffordable()
-            .sentence("the request cost more than was reserved for it")
-            .detail(format!(
-                "{actual} was spent, and at most {held} was reserved"
-            ));
-        Err(denial)
+        let denial =
+            answer::unaffordable().sentence("the request cost more than was reserved for it");
+        Err(match actual {
+            Some(actual) => {
+                denial.detail(format!("{actual} was spent, which is more than was held"))
+            }
+            None => denial,
+        })
     }
 
     /// Claims what a piece of the body costs, and asks for more where the hold has no room for it.
@@ -217,7 +212,7 @@ impl<G: Keeping> Guard for ChargeGuard<G> {
         }
         let rules = Arc::clone(&self.rules);
         Poll::Ready(match &rules.actual {
-            Actual::Header(header) => self.read(header, head, trail),
+            Actual::Header(header) => self.read(header, head),
             Actual::Body(_) if G::ENFORCES && upgrades(head, trail) => Err(Denial::misordered(
                 "the body of an answer is metered, and this one upgrades the connection",
             )),
@@ -226,6 +221,13 @@ impl<G: Keeping> Guard for ChargeGuard<G> {
     }
 
     fn head(&mut self, head: &mut response::Parts, trail: &Arc<Trail>) {
+        if trail.handler() == HandlerRun::NotReached {
+            // Now, and not when the caller has read why.
+            if let Some(reservation) = self.purse.with(Account::close) {
+                reservation.release();
+            }
+            return;
+        }
         match &self.rules.actual {
             Actual::Header(header) => drop(head.headers.remove(header)),
             // From here on it is known what goes out.

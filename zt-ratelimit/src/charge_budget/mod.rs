@@ -6,7 +6,6 @@ mod error;
 mod guard;
 mod keeping;
 mod layer;
-mod note;
 mod prices;
 mod pricing;
 mod tab;
@@ -20,3 +19,6 @@ pub use self::{
     pricing::{PriceBy, Pricing, Quote},
     tab::{Exhausted, Tab},
 };
+
+#[cfg(test)]
+mod tests;

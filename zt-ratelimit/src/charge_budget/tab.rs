@@ -206,10 +206,10 @@ impl<G: Keeping> Spending for Shared<G> {
             return Err(SettleError::Mismatch(cost.currency(), held.currency()));
         }
         account.actual = Some(cost.nanos());
-        if G::ENFORCES && cost.nanos() > held.nanos() {
-            return Err(SettleError::AboveHold { actual: cost, held });
+        match account.has_room(cost) {
+            true => Ok(()),
+            false => Err(SettleError::AboveHold { actual: cost, held }),
         }
-        Ok(())
     }
 
     fn held(&self) -> Cost {

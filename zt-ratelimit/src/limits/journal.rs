@@ -44,10 +44,6 @@ pub(super) struct Entry<'a> {
 }
 
 impl Journal {
-    pub(super) const fn recorder(&self) -> &Arc<dyn Recorder> {
-        &self.recorder
-    }
-
     pub(super) fn new(recorder: Arc<dyn Recorder>) -> Self {
         Self {
             recorder,

@@ -84,6 +84,18 @@ impl<G: Guarantee> Reservation<G> {
         Overspent::new(Arc::clone(&self.tier), refused)
     }
 
+    /// Tells in an event that nobody said what was spent.
+    pub(crate) fn unmetered(&self) {
+        if let (Some(journal), Some(facts)) = (&self.limits.inner().journal, &self.facts) {
+            let entry = Entry {
+                hold: self.hold,
+                tier: &self.tier,
+                facts,
+            };
+            journal.held(entry, "unmetered", self.held, self.limits.now());
+        }
+    }
+
     /// From now on it is served: dropped, all of it is charged.
     pub const fn dispatch(&mut self) {
         self.drop = Some(Settle::ChargeHold);

@@ -297,13 +297,9 @@ impl Limits {
         }
     }
 
-    pub(crate) fn recorder(&self) -> Option<&Arc<dyn Recorder>> {
-        self.0.journal.as_ref().map(Journal::recorder)
-    }
-
     /// Sees `task` through, where there is a runtime.
     pub(crate) fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) {
-        if let Some(runtime) = &self.0.runtime {
+        if let Some(runtime) = self.0.runtime() {
             runtime.spawn(async move { drop(task.await) });
         }
     }

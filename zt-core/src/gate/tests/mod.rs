@@ -1,6 +1,7 @@
 //! What a gate promises, broken one promise at a time.
 
 mod answers;
+mod metering;
 mod readiness;
 mod settling;
 mod sockets;

@@ -264,7 +264,10 @@ impl Shard {
                 let subject = Arc::from(self.subject(cell));
                 Some((Arc::clone(cell.limit.name()), subject, span))
             });
-            let mut cells = hold.parts.iter().filter_map(|part| self.cells.get(part.cell));
+            let mut cells = hold
+                .parts
+                .iter()
+                .filter_map(|part| self.cells.get(part.cell));
             let root = cells.next().map_or("", |cell| self.root_name(cell));
             out.push(Expired {
                 hold: around.names.name(index, hold.serial),
