@@ -195,3 +195,22 @@ impl<const N: usize> Marks<N> {
         usize::try_from(stretch % N as u128).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+impl Burn {
+    pub(super) fn len(&self) -> usize {
+        self.sets.iter().map(|set| set.lock().unwrap().len()).sum()
+    }
+
+    pub(super) fn watches(&self, names: [&Arc<str>; 3]) -> bool {
+        let sets = self.sets.iter();
+        sets.flat_map(|set| {
+            set.lock()
+                .unwrap()
+                .iter()
+                .map(|it| it.names.clone())
+                .collect::<Vec<_>>()
+        })
+        .any(|known| known.each_ref() == names)
+    }
+}

@@ -148,6 +148,11 @@ impl<G: Guarantee> Reservation<G> {
         self.end(Settle::ChargeHold, None);
     }
 
+    #[cfg(test)]
+    pub(super) const fn is_recorded(&self) -> bool {
+        self.facts.is_some()
+    }
+
     fn currency(&self) -> Option<Currency> {
         self.tier.currency()
     }

@@ -201,10 +201,10 @@ impl Shard {
 
     /// Charges a hold whose time is over.
     fn end(&mut self, index: u32, at: At) {
-        let Some(hold) = self.holds.at(index) else {
+        let Some(hold) = self.holds.at_mut(index) else {
             return;
         };
-        for part in &hold.parts {
+        for part in &mut hold.parts {
             let Some(cell) = self.cells.get_mut(part.cell) else {
                 continue;
             };
@@ -213,6 +213,7 @@ impl Shard {
             match &mut cell.meter.count {
                 Count::Budget(spending) => {
                     spending.settle(part.window, true, hold.nanos, hold.nanos, hold.purpose);
+                    part.window = spending.charged_under(part.window);
                 }
                 Count::Permits(used) => *used = used.saturating_sub(hold.permits.into()),
                 Count::Rate(_) => {}

@@ -284,24 +284,43 @@ impl Ledger {
     }
 
     fn settled(&mut self, hold: u128, event: &Noted<'_>) {
-        let cells = self.cells(event);
+        let mut cells = self.cells(event);
         let pending = self.holds.remove(&hold);
-        if cells.is_empty() && pending.is_none() {
+        if (cells.is_empty() && pending.is_none()) || !self.settled.insert(hold) {
             return;
         }
-        if !self.settled.insert(hold) {
-            return;
-        }
-        let mut erased = SmallVec::new();
-        if let Some(pending) = pending.filter(|pending| pending.expired) {
-            self.take_back(&pending.cells, pending.nanos);
-            erased = pending.erased;
-        }
-        for at in cells {
-            if !erased.contains(&at) {
+        let Some(pending) = pending else {
+            for at in cells {
                 self.spend(at, event.nanos);
             }
+            return;
+        };
+        if pending.expired {
+            self.take_back(&pending.cells, pending.nanos);
         }
+        // A store that has forgotten a window does not name it; what was spent in it was spent.
+        for at in &pending.cells {
+            let known = cells.iter().any(|cell| self.is_same_budget(*cell, *at));
+            if !known {
+                cells.push(*at);
+            }
+        }
+        for at in cells {
+            // What a reset has taken is gone; what is charged above it came later.
+            let nanos = match pending.erased.contains(&at) {
+                true => event.nanos.saturating_sub(pending.nanos),
+                false => event.nanos,
+            };
+            self.spend(at, nanos);
+        }
+    }
+
+    fn is_same_budget(&self, one: usize, other: usize) -> bool {
+        let budget = |at: usize| {
+            let (cell, _) = self.sums.get(at)?;
+            Some((&cell.root, &cell.limit, &cell.subject))
+        };
+        budget(one) == budget(other)
     }
 
     fn reset(&mut self, event: &Noted<'_>) {
