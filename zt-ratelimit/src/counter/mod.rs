@@ -18,11 +18,18 @@
 //! 4. Money belongs to the window in which it was admitted, whenever it is settled.
 //! 5. Units of a rate that were admitted do not come back, whatever becomes of the request.
 //! 6. A store that cannot count refuses ([`CounterError`]); it never guesses.
+//! 7. A window that has begun stays: a wall clock that goes back opens no earlier one.
+//!
+//! A [shadow](Limit::shadow) limit counts the money and the permits of everybody and refuses
+//! nobody, so rule 1 is not for it. Of a rate it counts what it would have admitted, and so tells
+//! whom it would have refused.
 //!
 //! All claims of one reservation have one *root*, the subject of the outermost level (the
 //! organisation): a store keeps everything under a root in one place (a shard, a hash slot), and so
 //! can take one step over it.
 
+#[cfg(any(test, feature = "test-util"))]
+pub mod conformance;
 mod gcra;
 mod memory;
 
@@ -165,8 +172,9 @@ pub struct Standing {
     /// What is left of it now.
     pub remaining: u64,
     /// For a claim that was violated, the time after which the same request may fit; else, after
-    /// which more is left. `None` where no wait would help: the request is larger than the limit,
-    /// or the money never comes back by itself.
+    /// which more is left, zero where nothing of a rate, a rolling window or the permits is in use.
+    /// `None` where no wait would help: the request is larger than the limit, or the money never
+    /// comes back by itself.
     pub more_in: Option<Duration>,
 }
 
@@ -230,13 +238,14 @@ pub enum Settle {
 /// What a settlement did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
-    /// Whether it counted: not when the hold was settled before, or is long gone.
+    /// Whether it counted: not when the hold was settled before, or is long gone. The other fields
+    /// are empty then, or what the settlement that counted said.
     pub counted: bool,
     /// What was held, in nano-units.
     pub held: u64,
     /// What was charged, in nano-units.
     pub charged: u64,
-    /// Where each budget among the claims stands after it.
+    /// Where each budget among the claims stands after it, of those whose window still matters.
     pub budgets: SmallVec<[Charged; 4]>,
 }
 
@@ -247,7 +256,7 @@ pub struct Charged {
     pub claim: u8,
     /// The window. Of a rolling one, the slot.
     pub span: Span,
-    /// What is spent in it.
+    /// What is spent in it; in a rolling window, in all its slots.
     pub spent: u64,
     /// The limit that holds.
     pub limit: u64,
@@ -255,7 +264,11 @@ pub struct Charged {
     pub crossed: u8,
 }
 
-/// How a budget of one subject is changed by an administrator.
+/// How a limit of one subject is changed by an administrator.
+///
+/// Limits of every kind can be set and granted more of, in their units. What is above the largest
+/// that can be counted is [`CounterError::Invalid`], and so are one grant too many, and a charge to
+/// anything but a budget.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Adjust {
@@ -354,7 +367,8 @@ pub enum CounterError {
     /// What was counted is lost; somebody has to rebuild it from the ledger.
     #[error("the counters have lost their memory: {0}")]
     Uninitialised(Arc<str>),
-    /// The reservation breaks a rule of the trait.
+    /// The reservation breaks a rule of the trait, or its limit is of another kind or currency than
+    /// the one of the same name that was counted before.
     #[error("the reservation cannot be counted: {0}")]
     Invalid(&'static str),
 }
@@ -401,6 +415,9 @@ pub trait CounterStore: fmt::Debug + Send + Sync + 'static {
 
     /// Holds `more` nano-units besides, of each budget of the hold, in the window that admitted it;
     /// the hold then ends after `expires_in` from now. With zero it only lives longer.
+    ///
+    /// A hold that has ended and can still be corrected is taken up again: what was charged is held,
+    /// and its permits are in use, be it beyond the limit.
     fn extend(
         &self,
         hold: HoldId,
@@ -429,7 +446,8 @@ pub trait CounterStore: fmt::Debug + Send + Sync + 'static {
     ) -> Answer<Vec<HoldState>>;
 
     /// Charges at most `at_most` holds that have ended by themselves and says which; what they
-    /// held counts against the limits before this as after it.
+    /// held counts against the limits before this as after it. Each is told of once, also where
+    /// another step has charged it, unless it was settled or taken up again before.
     fn expire(&self, at_most: usize, now: Moment) -> Answer<Vec<Expired>>;
 }
 

@@ -95,6 +95,28 @@ impl Shard {
         states.collect()
     }
 
+    #[cfg(test)]
+    pub(super) fn peek(
+        &mut self,
+        around: &Around<'_>,
+        key: RootKey<'_>,
+        claim: Claim<'_>,
+        now: Moment,
+    ) -> u64 {
+        use super::cell::Count;
+        let at = self.at(now);
+        let cell = self.cell(around, key, claim);
+        let Some(cell) = cell.and_then(|cell| self.cells.get_mut(cell)) else {
+            return 0;
+        };
+        cell.turn(claim.limit, at).unwrap();
+        match &cell.meter.count {
+            Count::Rate(tat) => tat.saturating_sub(at.nanos),
+            Count::Budget(spending) => spending.used(),
+            Count::Permits(used) => *used,
+        }
+    }
+
     fn cell(&self, around: &Around<'_>, key: RootKey<'_>, claim: Claim<'_>) -> Option<u32> {
         let root = self.root(key)?;
         self.find(root, key, claim, key.claim(around.secret, claim))

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    hash::RandomState,
+    hash::{BuildHasher, RandomState},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -13,7 +13,7 @@ use std::{
 use super::{
     bounds::{MemoryBounds, Room},
     reserve::{Around, Names, parts},
-    shard::{RootKey, Shard, nanos},
+    shard::{RootKey, Shard, fold, nanos},
 };
 use crate::counter::{
     Adjust, CellState, Claim, CounterError, Expired, Extended, HoldId, HoldState, Moment, Reserve,
@@ -54,7 +54,7 @@ pub(super) const SHARDS: usize = 64;
 impl<L: Lock> Engine<L> {
     pub(super) fn new(bounds: MemoryBounds, shards: usize) -> Self {
         let secret = RandomState::new();
-        let store = std::hash::BuildHasher::hash_one(&secret, "store") as u32;
+        let store = fold(secret.hash_one("store"));
         Self {
             shards: (0..shards).map(|_| L::new(Shard::new())).collect(),
             room: Room::new(&bounds),
@@ -192,6 +192,20 @@ impl<L: Lock> Engine<L> {
             grace: nanos(self.bounds.grace),
         };
         Some((lock, around))
+    }
+
+    /// What counts against a limit, with nothing brought up to date but the window.
+    #[cfg(test)]
+    pub(super) fn peek(&self, root: &str, claim: Claim<'_>, now: Moment) -> u64 {
+        let peek = self.under(root, |shard, around, key| {
+            Ok(shard.peek(around, key, claim, now))
+        });
+        peek.unwrap()
+    }
+
+    #[cfg(test)]
+    pub(super) fn each<T>(&self, act: impl Fn(&mut Shard) -> T) -> Vec<T> {
+        self.shards.iter().map(|lock| lock.with(&act)).collect()
     }
 
     pub(super) const fn room(&self) -> &Room {

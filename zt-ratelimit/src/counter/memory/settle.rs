@@ -56,7 +56,6 @@ impl Shard {
         if !self.is_live(around, index, serial, at) {
             return Ok(Extended::Gone);
         }
-        // A permit may have come back that it needs again.
         self.sweep(around, at, usize::MAX);
         let Some(hold) = self.holds.get(index, serial) else {
             return Ok(Extended::Gone);
@@ -127,8 +126,7 @@ impl Shard {
                 let more = need.cost.saturating_add(again);
                 more == 0 || fits(room.used, more, most)
             }
-            Count::Permits(used) => need.permits == 0 || fits(*used, need.permits.into(), most),
-            Count::Rate(_) => true,
+            Count::Permits(_) | Count::Rate(_) => true,
         };
         Ok(Some(fits || limit.is_shadow()))
     }
@@ -213,7 +211,7 @@ impl Shard {
             match &mut cell.meter.count {
                 Count::Budget(spending) => {
                     spending.settle(part.window, true, hold.nanos, hold.nanos, hold.purpose);
-                    part.window = spending.charged_under(part.window);
+                    part.window = spending.charged_as(part.window);
                 }
                 Count::Permits(used) => *used = used.saturating_sub(hold.permits.into()),
                 Count::Rate(_) => {}
@@ -265,14 +263,13 @@ impl Shard {
                 let subject = Arc::from(self.subject(cell));
                 Some((Arc::clone(cell.limit.name()), subject, span))
             });
-            let mut cells = hold
+            let cell = hold
                 .parts
-                .iter()
-                .filter_map(|part| self.cells.get(part.cell));
-            let root = cells.next().map_or("", |cell| self.root_name(cell));
+                .first()
+                .and_then(|part| self.cells.get(part.cell));
             out.push(Expired {
                 hold: around.names.name(index, hold.serial),
-                root: root.into(),
+                root: cell.map_or("", |cell| self.root_name(cell)).into(),
                 nanos: hold.nanos,
                 budgets: budgets.collect(),
             });

@@ -95,7 +95,7 @@ impl<'a> RootKey<'a> {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "half of a hash is one too")]
-const fn fold(hash: u64) -> u32 {
+pub(super) const fn fold(hash: u64) -> u32 {
     hash as u32
 }
 

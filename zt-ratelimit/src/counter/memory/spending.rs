@@ -309,10 +309,26 @@ impl Spending {
                 before: true,
             }),
             _ => Some(Settlement {
-                span: self.slot_span(place),
+                span: self.span,
                 spent: self.spent,
                 before: false,
             }),
+        }
+    }
+
+    /// The number that a hold of window `number` remembers once it is charged: from before a reset
+    /// it has come to after it.
+    pub(super) fn charged_as(&self, number: u32) -> u32 {
+        let age = self.number.wrapping_sub(number);
+        let fresh = match (self.place(number, true), &self.past) {
+            (Place::Gone, _) => return number,
+            (Place::Before, Past::Before(before)) => before.fresh,
+            _ => self.fresh,
+        };
+        if age > self.number.wrapping_sub(fresh) {
+            fresh
+        } else {
+            number
         }
     }
 
@@ -321,42 +337,7 @@ impl Spending {
         match (self.place(number, true), &self.past) {
             (Place::Gone | Place::Left, _) => None,
             (Place::Before, Past::Before(before)) => Some(before.span),
-            (place, _) => Some(self.slot_span(place)),
-        }
-    }
-
-    /// The slot of a rolling window, or the window.
-    fn slot_span(&self, place: Place) -> Span {
-        let Place::Slot(age) = place else {
-            return self.span;
-        };
-        let slot = self.span.end.since(self.span.start);
-        let back = slot.saturating_mul(u32::try_from(age).unwrap_or(u32::MAX));
-        let start = self.span.start.saturating_sub(back);
-        Span {
-            start,
-            end: start + slot,
-        }
-    }
-
-    /// The number under which a hold of window `number` was charged when it ended: where there was a
-    /// reset since it was made, that of the reset.
-    pub(super) const fn charged_under(&self, number: u32) -> u32 {
-        let age = self.number.wrapping_sub(number);
-        if age <= self.number.wrapping_sub(self.fresh) {
-            return number;
-        }
-        if age <= self.number.wrapping_sub(self.first) {
-            return self.fresh;
-        }
-        match &self.past {
-            Past::Before(before)
-                if age > self.number.wrapping_sub(before.fresh)
-                    && age <= self.number.wrapping_sub(before.first) =>
-            {
-                before.fresh
-            }
-            _ => number,
+            _ => Some(self.span),
         }
     }
 

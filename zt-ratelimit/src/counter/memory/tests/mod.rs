@@ -1,4 +1,6 @@
 mod basics;
+mod model;
+mod walk;
 
 use std::{sync::Arc, time::Duration};
 
@@ -45,10 +47,10 @@ impl Shop {
         self.now().wall
     }
 
-    fn reserve(&self, claims: &[(&Arc<Limit>, &str)], cost: u64) -> Result<Held, Refused> {
+    fn reserve(&self, claims: &[(&Arc<Limit>, &str)], cost: u64) -> Result<Held, Box<Refused>> {
         match self.ask(claims, cost, |_| ()).unwrap() {
             Verdict::Held(held) => Ok(held),
-            Verdict::Refused(refused) => Err(refused),
+            Verdict::Refused(refused) => Err(refused.into()),
         }
     }
 
