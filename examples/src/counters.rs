@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use zt_core::clock::Clock;
 use zt_ratelimit::counter::{CounterStore, MemoryCounters};
 
 use crate::Result;
@@ -13,10 +12,7 @@ use crate::Result;
 /// # Errors
 ///
 /// When the address cannot be read, or its server is not there.
-pub async fn counters(
-    redis: Option<&str>,
-    clock: impl Clock + Clone,
-) -> Result<Arc<dyn CounterStore>> {
-    let _ = (redis, clock);
+pub async fn counters(redis: Option<&str>) -> Result<Arc<dyn CounterStore>> {
+    let _ = redis;
     Ok(Arc::new(MemoryCounters::default()))
 }

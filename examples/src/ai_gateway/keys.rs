@@ -91,7 +91,6 @@ impl fmt::Debug for Keys {
 /// Who pays for a request: its key, the key's team, and the team's organisation.
 pub(super) fn who_pays() -> Who {
     Who::new(|_, cx| path(cx.principal()?.subject()).filter(|path| path.names().len() == 3))
-        .tier(|_, cx| cx.principal()?.has_role("trial").then_some("trial"))
 }
 
 /// `acme`, `acme/search` and `acme/search/one` are the path to a key; a shorter name is the path to

@@ -106,7 +106,7 @@ impl Gateway {
         let keys = Keys::make(clock.clone()).await?;
         let log = zt_audit::Options::default().clock(clock.clone());
         let log = AuditLog::open(options.audit, log)?;
-        let limits = Limits::builder(counters(options.redis.as_deref(), clock.clone()).await?)
+        let limits = Limits::builder(counters(options.redis.as_deref()).await?)
             .clock(clock.clone())
             .recorder(log.clone())
             .build(options.config.limits)?;

@@ -401,7 +401,10 @@ async fn five_hundred_at_once_spend_what_there_is_and_not_more() {
         lab.settled(ONE, "key-day").await,
         lab.settled(TWO, "key-day").await,
     ];
-    assert!(keys.iter().all(|spent| spent.nanos() <= money("1").nanos()), "{keys:?}");
+    assert!(
+        keys.iter().all(|spent| spent.nanos() <= money("1").nanos()),
+        "{keys:?}"
+    );
     assert_eq!(keys[0].checked_add(keys[1]).unwrap(), team);
     assert_eq!(lab.settled("acme", "org-month").await, team);
     assert_eq!(team.micros(), lab.gateway.model.said() * 10_000);
