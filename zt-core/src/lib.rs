@@ -109,6 +109,8 @@ pub mod signature;
 pub mod stack;
 pub mod state;
 pub mod store;
+#[cfg(any(test, feature = "test-util"))]
+pub mod testing;
 pub mod validate;
 pub mod weak_key;
 

@@ -7,6 +7,8 @@
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
 mod memory;
+#[cfg(feature = "redis")]
+pub mod redis;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 

@@ -30,8 +30,11 @@
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
+pub mod fallback;
 mod gcra;
 mod memory;
+#[cfg(feature = "redis")]
+pub mod redis;
 
 use std::{fmt, sync::Arc, time::Duration};
 

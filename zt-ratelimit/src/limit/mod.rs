@@ -9,7 +9,7 @@ mod error;
 mod tests;
 mod window;
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 pub(crate) use self::window::rolling_slot;
 pub use self::{
@@ -129,6 +129,31 @@ impl Limit {
     pub const fn shadow(mut self) -> Self {
         self.shadow = true;
         self
+    }
+
+    /// What one of so many instances may give of a rate or of permits; none of budgets, and where
+    /// it is less than one.
+    pub(crate) fn part(&self, instances: NonZeroU32) -> Option<Self> {
+        let kind = match &self.kind {
+            Kind::Rate(rate) => Kind::Rate(Rate {
+                // Together with the smaller burst it still comes back within 366 days.
+                interval: rate.interval.checked_mul(instances.get().into())?,
+                burst: rate.burst / u64::from(instances.get()),
+            }),
+            Kind::Concurrency(all) => Kind::Concurrency(Concurrency {
+                permits: all.permits / instances,
+            }),
+            Kind::Budget(_) => return None,
+        };
+        match &kind {
+            Kind::Rate(Rate { burst: 0, .. }) | Kind::Concurrency(Concurrency { permits: 0 }) => {
+                None
+            }
+            _ => Some(Self {
+                kind,
+                ..self.clone()
+            }),
+        }
     }
 
     /// The name: in header fields, problems, records, and in the keys of stores.

@@ -1,0 +1,2 @@
+redis.call('DEL', KEYS[3])
+return digits(newest)
