@@ -40,6 +40,8 @@ use crate::{
 struct Authorize {
     refuses: bool,
     forgets: bool,
+    /// As a check that charges a budget.
+    has_effects: bool,
     routes: Routes,
 }
 
@@ -58,6 +60,9 @@ impl Check for Authorize {
         }
         if self.forgets {
             return Step::pass(());
+        }
+        if self.has_effects {
+            cx.set_effects();
         }
         cx.set_permit(Permit::assertion("test").finish()).into()
     }
@@ -327,6 +332,40 @@ async fn a_route_that_says_so_waits_whatever_the_method() {
     };
     assert_eq!(held(get("/charge"), authorize()).await.0, 0);
     assert_eq!(held(get("/other"), authorize()).await.0, 1);
+}
+
+#[tokio::test]
+async fn a_request_that_charges_a_budget_waits_whatever_the_method() {
+    for method in [Method::GET, Method::HEAD, Method::OPTIONS] {
+        let charges = Authorize {
+            has_effects: true,
+            ..Authorize::default()
+        };
+        let held = held(request(method.clone(), "/"), charges).await;
+        assert_eq!(held, (0, StatusCode::OK), "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_behind_a_gate_of_its_own_tells_the_commit_point_of_effects() {
+    let (log, disk) = log();
+    let calls = Calls::default();
+    let record = RecordAuditLayer::new(log.clone());
+    let charges = Authorize {
+        has_effects: true,
+        ..Authorize::default()
+    };
+    let service = record.layer(charges.layer(record.commit().layer(calls.handler())));
+    disk.hold();
+    let mut future = Box::pin(service.oneshot(get("/")));
+    let mut task = Context::from_waker(Waker::noop());
+    assert!(future.as_mut().poll(&mut task).is_pending());
+    disk.wait_until_stalled();
+    assert!(future.as_mut().poll(&mut task).is_pending());
+    assert_eq!(calls.count(), 0);
+    disk.release();
+    assert_eq!(future.await.unwrap().status(), StatusCode::OK);
+    assert_eq!(calls.count(), 1);
 }
 
 #[tokio::test]

@@ -367,8 +367,26 @@ pub(super) fn get(path: &str) -> Request<()> {
         .unwrap()
 }
 
-pub(super) async fn read(response: Response<Body>) -> Result<Bytes, BoxError> {
-    Ok(response.into_body().collect().await?.to_bytes())
+/// Boxed, so that it is seen to be `Send` in tasks of tests.
+pub(super) fn read(
+    response: Response<Body>,
+) -> futures_util::future::BoxFuture<'static, Result<Bytes, BoxError>> {
+    use futures_util::TryFutureExt as _;
+    Box::pin(
+        response
+            .into_body()
+            .collect()
+            .map_ok(|body| body.to_bytes()),
+    )
+}
+
+/// Reads one piece and drops the rest.
+pub(super) fn read_one(response: Response<Body>) -> futures_util::future::BoxFuture<'static, ()> {
+    let mut body = response.into_body();
+    Box::pin(std::future::poll_fn(move |task| {
+        let piece = http_body::Body::poll_frame(std::pin::Pin::new(&mut body), task);
+        piece.map(drop)
+    }))
 }
 
 #[track_caller]
