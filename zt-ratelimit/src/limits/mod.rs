@@ -1,7 +1,7 @@
 //! Limits in a tree, with a store that counts them: what layers and handlers spend from.
 //!
 //! [`Limits`] joins a policy (which limits hold for a key, its team, its organisation), a
-//! [`CounterStore`] and the audit record. [`Limits::reserve`] takes all that a request may cost from
+//! [`CounterStore`](crate::counter::CounterStore) and the audit record. [`Limits::reserve`] takes all that a request may cost from
 //! all of them at once and gives a [`Reservation`], which settles itself whatever becomes of the
 //! request.
 //!
@@ -106,5 +106,3 @@ pub use self::{
     reserve::{Ask, Limits, Outcome, Overspent},
     subjects::Subjects,
 };
-#[expect(unused_imports, reason = "the contract that the docs link to")]
-use crate::counter::CounterStore;

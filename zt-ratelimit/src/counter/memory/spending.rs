@@ -309,7 +309,7 @@ impl Spending {
                 before: true,
             }),
             _ => Some(Settlement {
-                span: self.span,
+                span: self.slot_span(place),
                 spent: self.spent,
                 before: false,
             }),
@@ -337,7 +337,21 @@ impl Spending {
         match (self.place(number, true), &self.past) {
             (Place::Gone | Place::Left, _) => None,
             (Place::Before, Past::Before(before)) => Some(before.span),
-            _ => Some(self.span),
+            (place, _) => Some(self.slot_span(place)),
+        }
+    }
+
+    /// The slot of a rolling window, or the window.
+    fn slot_span(&self, place: Place) -> Span {
+        let Place::Slot(age) = place else {
+            return self.span;
+        };
+        let slot = self.span.end.since(self.span.start);
+        let back = slot.saturating_mul(u32::try_from(age).unwrap_or(u32::MAX));
+        let start = self.span.start.saturating_sub(back);
+        Span {
+            start,
+            end: start + slot,
         }
     }
 

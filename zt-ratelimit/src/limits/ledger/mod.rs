@@ -307,7 +307,8 @@ impl Ledger {
         }
         for at in cells {
             // What a reset has taken is gone; what is charged above it came later.
-            let nanos = match pending.erased.contains(&at) {
+            let mut erased = pending.erased.iter();
+            let nanos = match erased.any(|cell| self.is_same_budget(*cell, at)) {
                 true => event.nanos.saturating_sub(pending.nanos),
                 false => event.nanos,
             };

@@ -142,7 +142,7 @@ fn a_window_that_is_over_changes_nothing() {
     let burn = Burn::default();
     let names = names("key-1");
     let tomorrow = later(24 * 60 + 1);
-    let mut note = |spent, day| burn.note(names.each_ref(), &charged(spent, day), DOLLAR, tomorrow);
+    let note = |spent, day| burn.note(names.each_ref(), &charged(spent, day), DOLLAR, tomorrow);
     assert_eq!(note(DOLLAR, 1), None);
     assert_eq!(note(49 * DOLLAR, 0), None);
     assert_eq!(note(DOLLAR, 1), None);

@@ -22,7 +22,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 use zt_core::{
-    clock::{Clock, ManualClock, Timestamp},
+    clock::{ManualClock, Timestamp},
     state::{BudgetEvent, Durable, Event, Events, MemoryRecorder, RecordError, Recorder},
 };
 
@@ -31,8 +31,8 @@ use crate::{
     Limit,
     cost::Cost,
     counter::{
-        Adjust, Answer, CellState, Claim, CounterError, Expired, Extended, HoldId, HoldState,
-        MemoryCounters, Moment, Reserve, Settle, Settled, Verdict,
+        Adjust, Answer, CellState, Claim, CounterError, CounterStore, Expired, Extended, HoldId,
+        HoldState, MemoryCounters, Moment, Reserve, Settle, Settled, Verdict,
     },
     limit::Window,
 };
