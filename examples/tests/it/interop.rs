@@ -12,7 +12,10 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use zt_core::clock::{Clock, SystemClock};
+use zt_core::{
+    clock::{Clock, SystemClock},
+    testing::RedisServer,
+};
 
 struct Server(Child);
 
@@ -211,6 +214,20 @@ async fn a_thousand_strangers_at_once_spend_what_there_is() {
     let (_server, about, folder) = started("race", &[]);
     budget::race(&[about["base_url"].as_str().unwrap()], &about["budget"]).await;
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn a_thousand_strangers_at_two_servers_spend_one_budget() {
+    let Some(redis) = there_is_curl().then(|| RedisServer::start(&[])).flatten() else {
+        return;
+    };
+    let url = redis.url();
+    let (_first, about, folder) = started("first", &["--redis", &url]);
+    let (_second, other, second_folder) = started("second", &["--redis", &url]);
+    let bases = [&about, &other].map(|about| about["base_url"].as_str().unwrap());
+    budget::race(&bases, &about["budget"]).await;
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::remove_dir_all(&second_folder).unwrap();
 }
 
 #[test]
