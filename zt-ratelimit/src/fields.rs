@@ -57,7 +57,10 @@ fn policy(limit: &Limit, standing: Standing) -> Option<HeaderValue> {
     line.push(b";q=")?;
     line.integer(units(limit, standing.limit))?;
     let window = match limit.kind() {
-        Kind::Rate(rate) => Some(Duration::from_nanos(rate.window_nanos())),
+        // What the interval was rounded up by, less than a nanosecond for each unit, is no second.
+        Kind::Rate(rate) => Some(Duration::from_nanos(
+            rate.window_nanos().saturating_sub(rate.burst_size()),
+        )),
         // Days have 23 to 25 hours and months 28 to 31 days.
         Kind::Budget(budget) => budget.window().rolls_over(),
         Kind::Concurrency(_) => None,

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use zt_core::{
     context::{HandlerRun, Stage, Trail},
-    state::{Event, RecordError, Verdict},
+    state::{BudgetPart, Event, RecordError, Verdict},
 };
 
 use crate::record::RolledUp;
@@ -14,7 +14,7 @@ use crate::record::RolledUp;
 pub(super) enum Lane {
     /// Decisions that an effect waits for.
     Permit,
-    /// What is told of requests whose handler ran.
+    /// What is told of requests whose handler ran, and of what requests spend.
     Outcome,
     /// What is told of requests whose handler did not run: a stranger can make any number.
     Denial,
@@ -32,6 +32,8 @@ impl Lane {
                 _ => Self::of_trail(&event.trail, event.trail.handler()),
             },
             Event::Outcome(event) => Self::of_trail(&event.trail, event.handler),
+            // What was spent has to be told, and must not take the room of administrators.
+            Event::Budget(event) if event.hold.is_some() => Self::Outcome,
             _ => Self::Other,
         }
     }
@@ -77,6 +79,11 @@ fn weight(event: &Event) -> usize {
         Event::Sanction(event) => event.reason.len(),
         Event::Config(event) => event.version.len() + text(&event.detail),
         Event::Alert(event) => event.subject.len() + event.evidence.len(),
+        Event::Budget(event) => {
+            let parts = event.budgets.iter();
+            let part = |part: &BudgetPart| size_of::<BudgetPart>() + part.subject.len();
+            parts.map(part).sum::<usize>() + text(&event.detail)
+        }
         _ => 0,
     };
     own.saturating_add(512)

@@ -15,10 +15,10 @@ use std::{
 use http::Request;
 use serde_json::Value;
 use zt_core::{
-    clock::ManualClock,
+    clock::{ManualClock, Timestamp},
     context::HandlerRun,
     decision::Code,
-    state::{EventKind, Verdict},
+    state::{BudgetEvent, BudgetPart, EventKind, Verdict},
 };
 
 use super::*;
@@ -309,6 +309,56 @@ async fn after_a_lost_outcome_nothing_is_permitted_until_that_is_durable() {
     let told = records.iter().find(|record| record["kind"] == "rolled-up");
     assert_eq!(told.unwrap()["lost_outcomes"], 1);
     assert_eq!(records.last().unwrap()["decision"], "permit");
+}
+
+#[test]
+fn what_requests_spend_is_told_like_what_they_did_and_leaves_room_for_administrators() {
+    let spent = |subject: &str| {
+        Event::Budget(BudgetEvent {
+            at: Timestamp::EPOCH,
+            author: None,
+            action: "settled",
+            hold: Some(7),
+            root: "acme".into(),
+            budgets: vec![
+                BudgetPart {
+                    limit: "key-day".into(),
+                    subject: subject.into(),
+                    window: None,
+                };
+                16
+            ]
+            .into(),
+            currency: Some("USD".into()),
+            nanos: 1,
+            percent: None,
+            request: None,
+            detail: None,
+        })
+    };
+    let (log, disk) = log_with(Options::default().max_records(64));
+    disk.hold();
+    for _ in 0..24 {
+        log.record(spent("key-1")).detach();
+    }
+    assert_eq!(log.health().lost, 0);
+    let admin = log.record(admin("limits"));
+    assert!(is_full(log.record(spent("key-1"))));
+    assert_eq!(log.health().lost, 1);
+    disk.release();
+    log.close().unwrap();
+    assert_eq!(disk.records().len(), 26);
+    assert!(!is_full(admin));
+
+    // They take as many bytes as they have.
+    let (log, disk) = log_with(Options::default().max_bytes(1 << 20));
+    disk.hold();
+    let wide = "s".repeat(256);
+    let taken = (0..1000).take_while(|_| !is_full(log.record(spent(&wide))));
+    let taken = taken.count();
+    assert!((40..100).contains(&taken), "{taken}");
+    disk.release();
+    log.close().unwrap();
 }
 
 // What it does.

@@ -141,7 +141,10 @@ impl<G: Keeping> Account<G> {
         let Some(reservation) = &mut self.reservation else {
             return Ok(Answer::Now(Ok(Extended::Gone)));
         };
-        Ok(reservation.extend(Cost::from_nanos(more, self.currency), now))
+        Ok(match more {
+            0 => reservation.renew(now),
+            _ => reservation.extend(Cost::from_nanos(more, self.currency), now),
+        })
     }
 
     /// What became of a claim for which the hold was to be extended.

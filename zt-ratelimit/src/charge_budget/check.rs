@@ -22,6 +22,9 @@ use crate::{
     limits::{Ask, Outcome},
 };
 
+/// What a request costs, and the answer to asking for that.
+type Asked<G> = (Cost, Answer<Outcome<G>>);
+
 impl<G: Keeping, P: Pricing> Check for ChargeBudgetLayer<G, P> {
     type Guard = Option<ChargeGuard<G>>;
 
@@ -47,11 +50,7 @@ impl<G: Keeping, P: Pricing> Check for ChargeBudgetLayer<G, P> {
 
 impl<G: Keeping, P: Pricing> ChargeBudgetLayer<G, P> {
     /// `None` where the request is free.
-    fn reserve(
-        &self,
-        parts: &Parts,
-        cx: &mut SecurityContext,
-    ) -> Result<Option<(Cost, Answer<Outcome<G>>)>, Denial> {
+    fn reserve(&self, parts: &Parts, cx: &mut SecurityContext) -> Result<Option<Asked<G>>, Denial> {
         let rules = &*self.rules;
         rules.who.require(cx, Self::NAME)?;
         let Quote::Cost(cost) = self.pricing.price(parts, cx)? else {

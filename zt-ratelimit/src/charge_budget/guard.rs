@@ -37,6 +37,10 @@ pub struct ChargeGuard<G: Keeping> {
 }
 
 /// Whose the account is.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most accounts are the guard's alone, and a box for each request costs more"
+)]
 pub(super) enum Purse<G: Keeping> {
     /// The guard's alone.
     Own(Account<G>),

@@ -107,12 +107,14 @@
 //!
 //! # What it does not do
 //!
-//! It counts within one process: two instances permit twice the quota, and a restart gives
-//! everybody a whole burst. It does not limit how many requests run at once, nor money. It sends
-//! no partition key (`pk`), and no jitter: callers who were refused at different moments come back
+//! A quota is counted within one process: two instances permit twice of it, and a restart gives
+//! everybody a whole burst. Several limits at once, how many requests run at the same time, tiers and
+//! shared stores are for [`by_limits`](LimitRateLayer::by_limits); money is for
+//! [`ChargeBudgetLayer`](crate::ChargeBudgetLayer). It sends no partition key (`pk`), and no jitter: callers who were refused at different moments come back
 //! at different moments anyway, because requests come back one by one. A request that a later
 //! check refuses has spent its weight all the same.
 
+mod by_policy;
 mod check;
 mod error;
 mod fields;
@@ -122,6 +124,7 @@ mod quota;
 mod table;
 
 pub use self::{
+    by_policy::{ByPolicy, LimitRateByPolicyLayer, PermitGuard},
     error::QuotaError,
     fields::RateLimitFields,
     key::{ByKey, ByPeer, ByPrincipal, ByRequestKey, CountBy, Key},
@@ -129,5 +132,7 @@ pub use self::{
     quota::Quota,
 };
 
+#[cfg(test)]
+mod policy_tests;
 #[cfg(test)]
 mod tests;

@@ -23,7 +23,7 @@ type Body = ZtBody<Full<Bytes>>;
 
 /// Names the caller as the request's `x-user` says, `issuer/subject/tenant` or only a subject.
 #[derive(Clone)]
-struct Names;
+pub(super) struct Names;
 
 impl Check for Names {
     type Guard = ();
@@ -52,7 +52,7 @@ impl Check for Names {
 
 /// Makes `/health` public.
 #[derive(Clone)]
-struct Resolves;
+pub(super) struct Resolves;
 
 impl Check for Resolves {
     type Guard = ();
@@ -75,7 +75,7 @@ fn quota(name: &str, requests: u32, secs: u64) -> Quota {
     Quota::new(name, requests, Duration::from_secs(secs)).unwrap()
 }
 
-fn handler()
+pub(super) fn handler()
 -> impl Service<Request<()>, Response = Response<Full<Bytes>>, Error = Infallible, Future: Send> + Clone
 {
     service_fn(|_: Request<()>| async { Ok(Response::new(Full::from("served"))) })
@@ -111,7 +111,7 @@ where
     }
 }
 
-fn from(peer: &str) -> http::request::Builder {
+pub(super) fn from(peer: &str) -> http::request::Builder {
     let peer: SocketAddr = if peer.contains("]:") || peer.matches(':').count() == 1 {
         peer.parse().unwrap()
     } else {
@@ -120,7 +120,7 @@ fn from(peer: &str) -> http::request::Builder {
     Request::builder().extension(PeerAddr(peer))
 }
 
-fn denial<B>(response: &Response<B>) -> &Denial {
+pub(super) fn denial<B>(response: &Response<B>) -> &Denial {
     response.extensions().get().expect("a denial")
 }
 

@@ -10,6 +10,9 @@ pub enum LimitsError {
     /// A limit is wrong.
     #[error(transparent)]
     Limit(#[from] LimitError),
+    /// Nobody says what a request costs.
+    #[error("a limit of rates has no use for budgets: charge them")]
+    Budgets,
     /// There is nothing to limit by.
     #[error("a policy has at least one level and at least one limit")]
     Empty,

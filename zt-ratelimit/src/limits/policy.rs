@@ -307,6 +307,13 @@ impl Policy {
         }
     }
 
+    /// The limit of that name, of the first tier that has one.
+    #[must_use]
+    pub fn limit(&self, name: &str) -> Option<&Arc<Limit>> {
+        let mut tiers = self.tiers();
+        tiers.find_map(|tier| tier.find(name).map(|slot| &slot.limit))
+    }
+
     /// The tier of `principal`: the first one that it is a member of, else the default. Claims that
     /// cannot be read make nobody a member, so let the default be the tightest.
     #[must_use]

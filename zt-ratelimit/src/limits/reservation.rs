@@ -22,7 +22,9 @@ use crate::{
 /// - dropped afterwards, all that it holds is charged, because nobody knows what was spent;
 /// - forgotten, it ends by itself and is charged.
 ///
-/// The limits are those of the tier that held when it was made, whatever the policy says since.
+/// The limits are those of the tier that held when it was made, whatever the policy says since. Of a
+/// store that answers later nothing is waited for: it settles at once, and the record is written
+/// when the answer comes, where there is a runtime to wait in.
 #[must_use]
 pub struct Reservation<G: Guarantee> {
     limits: Limits,
@@ -117,6 +119,12 @@ impl<G: Guarantee> Reservation<G> {
         inner
             .store
             .extend(self.hold, more.nanos(), inner.hold_time, now)
+    }
+
+    /// Lives on for its full time.
+    pub fn renew(&mut self, now: Moment) -> Answer<Extended> {
+        let inner = self.limits.inner();
+        inner.store.extend(self.hold, 0, inner.hold_time, now)
     }
 
     /// What [`extend`](Self::extend) answered, for [`held`](Self::held).

@@ -267,10 +267,12 @@ impl Limits {
             purpose: Purpose::Request,
             now,
         });
+        // What is held, or may be, is recorded.
+        let held = !matches!(&answer, Answer::Now(Ok(Verdict::Refused(_)) | Err(_)));
         let pending = Pending {
             limits: self.clone(),
             tier: Arc::clone(tier),
-            facts: (self.0.journal.as_ref()).map(|_| Facts::new(who, ask.request)),
+            facts: (held && self.0.journal.is_some()).then(|| Facts::new(who, ask.request)),
             cost,
             now,
             guarantee: PhantomData,

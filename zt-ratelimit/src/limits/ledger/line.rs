@@ -15,7 +15,7 @@ struct Head<'a> {
 
 /// The members of a record about a budget that matter here, whatever others it has.
 #[derive(Deserialize)]
-struct Line<'a> {
+struct Members<'a> {
     #[serde(borrow, default)]
     action: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
@@ -34,6 +34,22 @@ struct Part {
     subject: Arc<str>,
     start: Option<u64>,
     end: Option<u64>,
+}
+
+/// Those of a record about what had no place in the log.
+#[derive(Deserialize)]
+struct RolledUp {
+    lost_outcomes: u64,
+}
+
+/// A record.
+pub(super) enum Line<'a> {
+    /// About a budget.
+    Budget(Parsed<'a>),
+    /// About so many events of requests that have no record.
+    Lost(u64),
+    /// About something else.
+    Other,
 }
 
 /// The members of a record about a budget.
@@ -57,16 +73,21 @@ impl Parsed<'_> {
     }
 }
 
-/// Reads a record; `None` where it is about something else.
-pub(super) fn parse(line: &[u8]) -> Result<Option<Parsed<'_>>, LedgerError> {
+/// Reads a record.
+pub(super) fn parse(line: &[u8]) -> Result<Line<'_>, LedgerError> {
     let head: Head<'_> = serde_json::from_slice(line)?;
     if head.v != 1 {
         return Err(LedgerError::Version(head.v));
     }
-    if head.kind != "budget" {
-        return Ok(None);
+    match &*head.kind {
+        "budget" => {}
+        "rolled-up" => {
+            let lost: RolledUp = serde_json::from_slice(line)?;
+            return Ok(Line::Lost(lost.lost_outcomes));
+        }
+        _ => return Ok(Line::Other),
     }
-    let line: Line<'_> = serde_json::from_slice(line)?;
+    let line: Members<'_> = serde_json::from_slice(line)?;
     let action = line.action.unwrap_or_default();
     let missing = |field| LedgerError::Missing {
         action: action.to_string(),
@@ -77,7 +98,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Option<Parsed<'_>>, LedgerError> {
         Some(hold) => Some(u128::from_str_radix(hold, 16).map_err(|_| missing("hold"))?),
         None => None,
     };
-    Ok(Some(Parsed {
+    Ok(Line::Budget(Parsed {
         hold,
         root: line.root.ok_or_else(|| missing("root"))?,
         parts: line

@@ -13,8 +13,12 @@
 //!    again.
 //! 4. What is not understood is an error, not nothing: a bill is whole or there is none.
 //!
-//! It does not verify a log: give it lines of one that was. Events that a recorder could not write
-//! are missing here too; what they would have settled is open. Of what was charged by hand
+//! To fill a store, look up each entry's limit by its name
+//! ([`Policy::limit`](super::Policy::limit)); one that no policy has any more has nothing to count.
+//!
+//! It does not verify a log: give it lines of one that was. Events that a log could not write are
+//! missing here too; what they would have settled is open, and [`Ledger::lost`] says that the log
+//! admits to some. Of what was charged by hand
 //! (`charge`) nothing tells two equal lines apart, so read no line twice.
 //!
 //! It remembers every hold of the windows that it looks at, 16 bytes each; [`Ledger::since`] leaves
@@ -72,6 +76,7 @@ use zt_core::{
     state::{BudgetEvent, BudgetPart},
 };
 
+use self::line::Line;
 use crate::limit::Span;
 
 /// Adds up what was spent; see the [module](self).
@@ -82,6 +87,7 @@ pub struct Ledger {
     sums: Vec<(Cell, u64)>,
     holds: HashMap<u128, Pending>,
     settled: HashSet<u128>,
+    lost: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -167,9 +173,20 @@ impl Ledger {
     /// what they were.
     pub fn add_line(&mut self, line: &[u8]) -> Result<bool, LedgerError> {
         match line::parse(line)? {
-            Some(event) => self.take(&event.as_noted()).map(|()| true),
-            None => Ok(false),
+            Line::Budget(event) => self.take(&event.as_noted()).map(|()| true),
+            Line::Lost(count) => {
+                self.lost = self.lost.saturating_add(count);
+                Ok(false)
+            }
+            Line::Other => Ok(false),
         }
+    }
+
+    /// How many events of requests the log says it could not write; budget events may be among
+    /// them, and sums are then too low.
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// Adds an event.

@@ -152,10 +152,14 @@ fn windows_that_are_over_are_left_out() {
 fn lines_of_an_audit_log_are_read() {
     let line = r#"{"v":1,"idx":7,"ts":1893456000000000,"kind":"budget","prev":"00","action":"settled","hold":"0000000000000000000000000000000a","root":"ac\u0085me","budgets":[{"limit":"prepaid","subject":"key-1","start":0,"end":9007199254740991},{"limit":"key-minute","subject":"key-1"}],"currency":"USD","nanos":"18446744073709551615","sum":"0123"}"#;
     let other = r#"{"v":1,"idx":8,"ts":1,"kind":"decision","prev":"00","root":[],"sum":"0123"}"#;
+    let lost = r#"{"v":1,"idx":9,"ts":1,"kind":"rolled-up","denied":{},"lost_outcomes":3}"#;
     let mut ledger = Ledger::new();
     assert!(ledger.add_line(line.as_bytes()).unwrap());
     assert!(ledger.add_line(line.as_bytes()).unwrap());
     assert!(!ledger.add_line(other.as_bytes()).unwrap());
+    assert_eq!(ledger.lost(), 0);
+    assert!(!ledger.add_line(lost.as_bytes()).unwrap());
+    assert_eq!(ledger.lost(), 3);
     let entries: Vec<_> = ledger.entries().collect();
     let [entry] = &entries[..] else {
         panic!("one budget: {entries:?}")
