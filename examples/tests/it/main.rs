@@ -10,6 +10,7 @@
 mod ai_gateway;
 mod denials;
 mod interop;
+mod ledger;
 mod order;
 mod quickstart;
 mod race;

@@ -44,7 +44,7 @@ use zt_core::{
     store::BoxFuture,
 };
 
-pub use self::memory::{MemoryBounds, MemoryCounters};
+pub use self::memory::{MemoryBounds, MemoryCounters, Snapshot, SnapshotError};
 use crate::limit::{Limit, Span};
 
 /// The time of a step, on both sides of the clock.

@@ -14,6 +14,7 @@ use super::{
     bounds::{MemoryBounds, Room},
     reserve::{Around, Names, parts},
     shard::{RootKey, Shard, fold, nanos},
+    snapshot::{Snapshot, SnapshotError, StandIns},
 };
 use crate::counter::{
     Adjust, CellState, Claim, CounterError, Expired, Extended, HoldId, HoldState, Moment, Reserve,
@@ -57,7 +58,7 @@ impl<L: Lock> Engine<L> {
         let store = fold(secret.hash_one("store"));
         Self {
             shards: (0..shards).map(|_| L::new(Shard::new())).collect(),
-            room: Room::new(&bounds),
+            room: Room::new(&bounds, shards),
             bounds,
             secret,
             store,
@@ -158,6 +159,26 @@ impl<L: Lock> Engine<L> {
             }
         }
         out
+    }
+
+    pub(super) fn snapshot(&self, now: Moment) -> Snapshot {
+        let mut snapshot = Snapshot::new(now.wall);
+        for shard in 0..self.shards.len() {
+            if let Some((lock, around)) = self.at(shard) {
+                lock.with(|shard| shard.write_down(&around, now, &mut snapshot));
+            }
+        }
+        snapshot
+    }
+
+    pub(super) fn restore(&self, snapshot: &Snapshot, now: Moment) -> Result<(), SnapshotError> {
+        StandIns::default().restore(snapshot, now, |root, put| {
+            let key = RootKey::new(&self.secret, root);
+            let (lock, around) = self
+                .at(key.shard(self.shards.len()))
+                .ok_or(SnapshotError::Full)?;
+            lock.with(|shard| put(shard, &around, key))
+        })
     }
 
     fn under<T>(

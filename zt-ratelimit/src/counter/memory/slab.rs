@@ -15,7 +15,7 @@ const NONE: u32 = u32::MAX;
 
 impl<T> Slab<T> {
     /// Entries of a chunk.
-    pub(super) const CHUNK: usize = 32;
+    pub(super) const CHUNK: usize = 16;
     /// Bytes of a chunk.
     pub(super) const CHUNK_BYTES: usize = Self::CHUNK * size_of::<Entry<T>>();
 
@@ -129,7 +129,7 @@ mod tests {
     fn places_are_used_again_and_nothing_moves() {
         let mut slab = Slab::new();
         let indices: Vec<u32> = (0..100).map(|value| slab.insert(value).unwrap()).collect();
-        assert_eq!((slab.len(), slab.slots()), (100, 128));
+        assert_eq!((slab.len(), slab.slots()), (100, 112));
         assert_eq!(slab.remove(indices[7]), Some(7));
         assert_eq!(slab.remove(indices[7]), None);
         assert_eq!(slab.get(indices[7]), None);

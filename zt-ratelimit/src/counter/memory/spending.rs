@@ -89,6 +89,16 @@ pub(super) struct Settlement {
     pub(super) before: bool,
 }
 
+/// The current window, for a snapshot.
+pub(super) struct Kept {
+    pub(super) span: Span,
+    pub(super) spent: u64,
+    pub(super) held: u64,
+    /// Of a rolling window, the current slot first.
+    pub(super) slots: Vec<u64>,
+    pub(super) crossed: u8,
+}
+
 /// What an extension has to fit into.
 pub(super) struct Room {
     pub(super) used: u64,
@@ -110,6 +120,54 @@ impl Spending {
             crossed: 0,
         }
         .shaped(window))
+    }
+
+    pub(super) fn keep(&self) -> Kept {
+        let slots = if self.is_rolling() { SLOTS } else { 0 };
+        Kept {
+            span: self.span,
+            spent: self.spent,
+            held: self.held.saturating_add(self.leased),
+            slots: (0..slots).map(|age| self.slot(age)).collect(),
+            crossed: self.crossed,
+        }
+    }
+
+    /// What was held is spent. `None` where it does not add up.
+    pub(super) fn restore(kept: &Kept) -> Option<Self> {
+        let past = match kept.slots.len() {
+            0 => Past::Nothing,
+            SLOTS => {
+                let mut slots = Slots {
+                    spent: [0; SLOTS],
+                    head: 0,
+                };
+                for (age, spent) in kept.slots.iter().enumerate() {
+                    let at = slots.at(age);
+                    *slots.spent.get_mut(at)? = *spent;
+                }
+                Past::Slots(Box::new(slots))
+            }
+            _ => return None,
+        };
+        let sum = |sum: u64, slot: &u64| sum.checked_add(*slot);
+        let slots = kept.slots.iter().try_fold(0, sum)?;
+        if kept.span.start >= kept.span.end || (!kept.slots.is_empty() && slots != kept.spent) {
+            return None;
+        }
+        let mut spending = Self {
+            span: kept.span,
+            spent: kept.spent,
+            held: 0,
+            leased: 0,
+            past,
+            number: 0,
+            first: 0,
+            fresh: 0,
+            crossed: kept.crossed,
+        };
+        spending.spend(kept.held);
+        Some(spending)
     }
 
     fn shaped(mut self, window: &Window) -> Self {

@@ -1,5 +1,9 @@
 mod basics;
+mod bounds;
 mod model;
+mod race;
+mod shuttled;
+mod snapshots;
 mod walk;
 
 use std::{sync::Arc, time::Duration};

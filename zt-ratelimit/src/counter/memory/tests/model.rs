@@ -246,7 +246,8 @@ impl Model {
             let most = self.limits[*limit].limit(self.wall);
             let (need, used) = match self.limits[*limit].kind {
                 Kind::Rate(interval) => {
-                    if most * interval < self.used(*limit) + weight * interval {
+                    // No burst refuses everything.
+                    if most == 0 || most * interval < self.used(*limit) + weight * interval {
                         violated.push(place);
                     }
                     continue;

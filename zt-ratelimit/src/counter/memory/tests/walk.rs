@@ -275,11 +275,11 @@ impl Walk {
         secs: u64,
     ) -> Result<(), TestCaseError> {
         let until = self.shop.wall() + Duration::from_secs(secs);
-        let name: Arc<str> = if amount % 2 == 0 { "a" } else { "b" }.into();
+        let name: Arc<str> = if amount.is_multiple_of(2) { "a" } else { "b" }.into();
         let how = match how {
             0 => Adjust::Override {
                 limit: amount,
-                until: (secs % 3 > 0).then_some(until),
+                until: (!secs.is_multiple_of(3)).then_some(until),
             },
             1 => Adjust::ClearOverride,
             2 => Adjust::Grant {
