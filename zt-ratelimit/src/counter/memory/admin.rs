@@ -45,7 +45,7 @@ impl Shard {
         let cell = match self.cell(around, key, claim) {
             Some(cell) => cell,
             None => {
-                let hash = key.claim(around.secret, claim);
+                let hash = hash(around, key, claim);
                 self.make(around.room, key, claim, hash, at, &())?
             }
         };
@@ -119,6 +119,10 @@ impl Shard {
 
     fn cell(&self, around: &Around<'_>, key: RootKey<'_>, claim: Claim<'_>) -> Option<u32> {
         let root = self.root(key)?;
-        self.find(root, key, claim, key.claim(around.secret, claim))
+        self.find(root, key, claim, hash(around, key, claim))
     }
+}
+
+fn hash(around: &Around<'_>, key: RootKey<'_>, claim: Claim<'_>) -> u32 {
+    key.claim(key.subject(around.secret, claim.subject), claim.limit)
 }

@@ -96,8 +96,10 @@ impl Cell {
         }
     }
 
-    /// Takes what `need` asks for, which fits, or the limit refuses nobody.
-    pub(super) fn take(&mut self, need: Need, purpose: Purpose, at: At) {
+    /// Takes what `need` asks for, which fits, or the limit refuses nobody, for a hold; the window
+    /// that has admitted it.
+    pub(super) fn take(&mut self, need: Need, purpose: Purpose, at: At) -> u32 {
+        self.holds += 1;
         let limit = self.meter.limit(&self.limit, at.wall);
         match (&mut self.meter.count, self.limit.kind()) {
             (Count::Rate(tat), Kind::Rate(rate)) => {
@@ -107,22 +109,24 @@ impl Cell {
                     *tat = next;
                 }
             }
-            (Count::Budget(spending), _) => spending.hold(need.cost, purpose),
+            (Count::Budget(spending), _) => {
+                spending.hold(need.cost, purpose);
+                return spending.number();
+            }
             (Count::Permits(used), _) => *used = used.saturating_add(need.permits.into()),
             _ => {}
         }
+        0
+    }
+
+    /// Brings the cell to `at`, under the limit that it has. Where the calendar has come to its end
+    /// the window stays the one that it is.
+    pub(super) fn turn_as_is(&mut self, at: At) {
+        let _ = self.meter.turn(&self.limit, at, self.holds > 0);
     }
 }
 
 impl Meter {
-    /// The number of the current window.
-    pub(super) const fn window(&self) -> u32 {
-        match &self.count {
-            Count::Budget(spending) => spending.number(),
-            _ => 0,
-        }
-    }
-
     pub(super) const fn is_rolling(&self) -> bool {
         match &self.count {
             Count::Budget(spending) => spending.is_rolling(),

@@ -13,6 +13,7 @@ use std::{
 use super::{
     bounds::{MemoryBounds, Room},
     reserve::{Around, Names, parts},
+    settle::nothing,
     shard::{RootKey, Shard, fold, nanos},
     snapshot::{Snapshot, SnapshotError, StandIns},
 };
@@ -95,12 +96,7 @@ impl<L: Lock> Engine<L> {
         let settled = self.shard(store, shard).map(|(lock, around)| {
             lock.with(|shard| shard.settle(&around, (index, serial), how, now))
         });
-        settled.unwrap_or_else(|| Settled {
-            counted: false,
-            held: 0,
-            charged: 0,
-            budgets: smallvec::SmallVec::new(),
-        })
+        settled.unwrap_or_else(nothing)
     }
 
     pub(super) fn read(

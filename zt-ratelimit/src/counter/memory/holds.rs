@@ -108,17 +108,19 @@ impl Holds {
                 .sum::<usize>()
     }
 
-    /// Takes an open one in; its index and serial number.
-    pub(super) fn insert(&mut self, mut hold: Hold) -> Option<(u32, u64)> {
-        let serial = self
-            .serial
-            .checked_add(1)
-            .filter(|serial| *serial < MAX_SERIAL)?;
-        hold.serial = serial;
-        let index = self.slab.insert(hold)?;
-        self.serial = serial;
+    /// Whether there is no name for another one. Nobody lives to see it.
+    pub(super) const fn are_used_up(&self) -> bool {
+        self.serial >= MAX_SERIAL || self.slab.slots() > MAX_SLOTS
+    }
+
+    /// Takes an open one in, unless [they are used up](Self::are_used_up); its index and serial
+    /// number.
+    pub(super) fn insert(&mut self, mut hold: Hold) -> (u32, u64) {
+        self.serial += 1;
+        hold.serial = self.serial;
+        let index = self.slab.insert(hold).unwrap_or(NONE);
         self.enqueue(index);
-        Some((index, serial))
+        (index, self.serial)
     }
 
     /// The one at `index`, unless that is another one by now.
@@ -317,7 +319,10 @@ impl Holds {
 }
 
 /// Serial numbers have 48 bits in a name.
-const MAX_SERIAL: u64 = 1 << 48;
+const MAX_SERIAL: u64 = (1 << 48) - 1;
+
+/// Indices have 32 bits.
+const MAX_SLOTS: usize = 1 << 31;
 
 /// So many places are kept when the last hold has gone.
 const KEPT: usize = 64;

@@ -8,7 +8,7 @@ use super::{
     holds::{Hold, Part},
     shard::{Keep, RootKey, Shard, nanos},
 };
-use crate::counter::{CounterError, HoldId, Marks, Refused, Reserve, Standing, Standings, Verdict};
+use crate::counter::{CounterError, Held, HoldId, Marks, Refused, Reserve, Standings, Verdict};
 
 /// What a step needs to know of the store around its shard.
 pub(super) struct Around<'a> {
@@ -77,7 +77,6 @@ impl Shard {
         let at = self.at(ask.now);
         self.sweep(around, at, SWEPT);
         let mut places = self.places(around, key, ask);
-        self.turn(&places, ask, at)?;
         let mut checked = self.check(&places, ask, at)?;
         if !checked.violated.is_empty() && self.holds.due(at.nanos).is_some() {
             self.sweep(around, at, usize::MAX);
@@ -98,10 +97,10 @@ impl Shard {
                 place.cell = Some(made);
             }
         }
-        let hold = self.hold(around, &places, ask, at)?;
-        Ok(Verdict::Held(crate::counter::Held {
+        let (hold, standings) = self.hold(around, &places, ask, at)?;
+        Ok(Verdict::Held(Held {
             hold,
-            standings: self.standings(&places, ask, Marks::default(), at)?,
+            standings,
             would_refuse: checked.would_refuse,
         }))
     }
@@ -109,32 +108,41 @@ impl Shard {
     fn places(&self, around: &Around<'_>, key: RootKey<'_>, ask: &Reserve<'_>) -> Places {
         let root = self.root(key);
         let mut places = Places::new();
+        let mut subject = None;
         for claim in ask.claims {
-            let hash = key.claim(around.secret, *claim);
+            // Neighbours are often of one subject.
+            let of = match subject {
+                Some((name, of)) if name == claim.subject => of,
+                _ => key.subject(around.secret, claim.subject),
+            };
+            subject = Some((claim.subject, of));
+            let hash = key.claim(of, claim.limit);
             let cell = root.and_then(|root| self.find(root, key, *claim, hash));
             places.push(Place { hash, cell });
         }
         places
     }
 
-    fn turn(&mut self, places: &Places, ask: &Reserve<'_>, at: At) -> Result<(), CounterError> {
-        for (place, claim) in places.iter().zip(ask.claims) {
-            if let Some(cell) = place.cell.and_then(|cell| self.cells.get_mut(cell)) {
-                cell.turn(claim.limit, at)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn check(&self, places: &Places, ask: &Reserve<'_>, at: At) -> Result<Checked, CounterError> {
+    fn check(
+        &mut self,
+        places: &Places,
+        ask: &Reserve<'_>,
+        at: At,
+    ) -> Result<Checked, CounterError> {
         let mut checked = Checked {
             violated: Marks::default(),
             would_refuse: Marks::default(),
         };
-        for (place, claim) in ask.claims.iter().enumerate() {
-            let fits = self.meter(places, place, ask, at, |meter| {
-                meter.fits(claim.limit, need(ask), at)
-            })?;
+        let need = need(ask);
+        for (place, (counted, claim)) in places.iter().zip(ask.claims).enumerate() {
+            let cell = counted.cell.and_then(|cell| self.cells.get_mut(cell));
+            let fits = match cell {
+                Some(cell) => {
+                    cell.turn(claim.limit, at)?;
+                    cell.meter.fits(claim.limit, need, at)
+                }
+                None => Meter::new(claim.limit, at)?.fits(claim.limit, need, at),
+            };
             if !fits && claim.limit.is_shadow() {
                 checked.would_refuse.mark(place);
             } else if !fits {
@@ -144,6 +152,7 @@ impl Shard {
         Ok(checked)
     }
 
+    /// Where each claim of a refusal stands.
     fn standings(
         &self,
         places: &Places,
@@ -151,55 +160,44 @@ impl Shard {
         violated: Marks,
         at: At,
     ) -> Result<Standings, CounterError> {
+        let need = need(ask);
         let mut standings = Standings::new();
-        for (place, claim) in ask.claims.iter().enumerate() {
-            standings.push(self.meter(places, place, ask, at, |meter| -> Standing {
-                meter.standing(claim.limit, need(ask), violated.has(place), at)
-            })?);
+        for (place, (counted, claim)) in places.iter().zip(ask.claims).enumerate() {
+            let violated = violated.has(place);
+            let standing = |meter: &Meter| meter.standing(claim.limit, need, violated, at);
+            standings.push(match counted.cell.and_then(|cell| self.cells.get(cell)) {
+                Some(cell) => standing(&cell.meter),
+                None => standing(&Meter::new(claim.limit, at)?),
+            });
         }
         Ok(standings)
     }
 
-    /// What the meter of the claim at `place` says, or a fresh one.
-    fn meter<T>(
-        &self,
-        places: &Places,
-        place: usize,
-        ask: &Reserve<'_>,
-        at: At,
-        says: impl FnOnce(&Meter) -> T,
-    ) -> Result<T, CounterError> {
-        let cell = places.get(place).and_then(|place| place.cell);
-        match (
-            cell.and_then(|cell| self.cells.get(cell)),
-            ask.claims.get(place),
-        ) {
-            (Some(cell), _) => Ok(says(&cell.meter)),
-            (None, Some(claim)) => Ok(says(&Meter::new(claim.limit, at)?)),
-            (None, None) => Err(CounterError::Invalid("it has no such claim")),
-        }
-    }
-
+    /// Writes what fits. Each place has a cell.
     fn hold(
         &mut self,
         around: &Around<'_>,
         places: &Places,
         ask: &Reserve<'_>,
         at: At,
-    ) -> Result<HoldId, CounterError> {
+    ) -> Result<(HoldId, Standings), CounterError> {
+        self.make_hold_room(around.room)?;
         let end = at.nanos.saturating_add(nanos(ask.expires_in));
         let mut hold = Hold::new(end, ask.cost, ask.permits, ask.purpose);
-        for cell in places.iter().filter_map(|place| place.cell) {
-            let window = self.cells.get(cell).map_or(0, |cell| cell.meter.window());
-            hold.parts.push(Part { cell, window });
-        }
-        let (index, serial) = self.take_in(around.room, hold)?;
-        for cell in places.iter().filter_map(|place| place.cell) {
-            if let Some(cell) = self.cells.get_mut(cell) {
-                cell.take(need(ask), ask.purpose, at);
+        let mut standings = Standings::new();
+        let need = need(ask);
+        for index in places.iter().filter_map(|place| place.cell) {
+            if let Some(cell) = self.cells.get_mut(index) {
+                let window = cell.take(need, ask.purpose, at);
+                hold.parts.push(Part {
+                    cell: index,
+                    window,
+                });
+                standings.push(cell.meter.standing(&cell.limit, need, false, at));
             }
         }
-        Ok(around.names.name(index, serial))
+        let (index, serial) = self.holds.insert(hold);
+        Ok((around.names.name(index, serial), standings))
     }
 }
 

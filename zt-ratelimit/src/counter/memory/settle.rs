@@ -4,9 +4,10 @@ use smallvec::SmallVec;
 
 use super::{
     cell::{At, Count, Need, fits},
-    holds::{Part, State},
+    holds::{Hold, Part, State},
     reserve::Around,
     shard::{Shard, nanos},
+    spending::Settlement,
 };
 use crate::counter::{
     Charged, CounterError, Expired, Extended, Marks, Moment, Refused, Settle, Settled, Standings,
@@ -22,25 +23,23 @@ impl Shard {
     ) -> Settled {
         let at = self.at(now);
         if !self.is_live(around, index, serial, at) {
-            return Settled {
-                counted: false,
-                held: 0,
-                charged: 0,
-                budgets: SmallVec::new(),
-            };
+            return nothing();
         }
-        let (held, charged) = match (self.holds.at(index).map_or(0, |hold| hold.nanos), how) {
-            (held, Settle::Release) => (held, 0),
-            (held, Settle::ChargeHold) => (held, held),
-            (held, Settle::Charge(actual)) => (held, actual),
+        let Some(hold) = self.holds.remove(index) else {
+            return nothing();
         };
-        let budgets = self.charge(index, charged, at);
-        self.drop_hold(around.room, index);
+        around.room.give_hold();
+        let held = hold.nanos;
+        let charged = match how {
+            Settle::Release => 0,
+            Settle::ChargeHold => held,
+            Settle::Charge(actual) => actual,
+        };
         Settled {
             counted: true,
             held,
             charged,
-            budgets,
+            budgets: self.charge(&hold, charged, at),
         }
     }
 
@@ -157,42 +156,44 @@ impl Shard {
         false
     }
 
-    /// Charges `actual` for a hold in each of its budgets, and gives its permits back.
-    fn charge(&mut self, index: u32, actual: u64, at: At) -> SmallVec<[Charged; 4]> {
+    /// Charges `actual` for a hold that is taken out, in each of its budgets, and gives its permits
+    /// back.
+    fn charge(&mut self, hold: &Hold, actual: u64, at: At) -> SmallVec<[Charged; 4]> {
         let mut budgets = SmallVec::new();
-        let Some(hold) = self.holds.at(index) else {
-            return budgets;
-        };
         let open = hold.state == State::Open;
         for (claim, part) in (0..).zip(&hold.parts) {
             let Some(cell) = self.cells.get_mut(part.cell) else {
                 continue;
             };
-            // Where the calendar has come to its end the window stays the one that it is.
-            let limit = Arc::clone(&cell.limit);
-            let _ = cell.turn(&limit, at);
-            let most = cell.meter.limit(&limit, at.wall);
+            cell.turn_as_is(at);
+            let limit = cell.meter.limit(&cell.limit, at.wall);
             match &mut cell.meter.count {
                 Count::Budget(spending) => {
                     let settled =
                         spending.settle(part.window, open, hold.nanos, actual, hold.purpose);
-                    let Some(settled) = settled else {
-                        continue;
-                    };
-                    let thresholds = limit.as_budget().map_or(&[][..], |b| b.thresholds());
-                    budgets.push(Charged {
-                        claim,
-                        span: settled.span,
-                        spent: settled.spent,
-                        limit: most,
-                        crossed: spending.cross(thresholds, most, settled.before),
-                    });
+                    if let Some(Settlement {
+                        span,
+                        spent,
+                        before,
+                    }) = settled
+                    {
+                        let budget = cell.limit.as_budget();
+                        let thresholds = budget.map_or(&[][..], |budget| budget.thresholds());
+                        budgets.push(Charged {
+                            claim,
+                            span,
+                            spent,
+                            limit,
+                            crossed: spending.cross(thresholds, limit, before),
+                        });
+                    }
                 }
                 Count::Permits(used) if open => {
                     *used = used.saturating_sub(hold.permits.into());
                 }
                 _ => {}
             }
+            cell.let_go();
         }
         budgets
     }
@@ -206,8 +207,7 @@ impl Shard {
             let Some(cell) = self.cells.get_mut(part.cell) else {
                 continue;
             };
-            let limit = Arc::clone(&cell.limit);
-            let _ = cell.turn(&limit, at);
+            cell.turn_as_is(at);
             match &mut cell.meter.count {
                 Count::Budget(spending) => {
                     spending.settle(part.window, true, hold.nanos, hold.nanos, hold.purpose);
@@ -274,5 +274,15 @@ impl Shard {
                 budgets: budgets.collect(),
             });
         }
+    }
+}
+
+/// The answer about a hold that there is not.
+pub(super) fn nothing() -> Settled {
+    Settled {
+        counted: false,
+        held: 0,
+        charged: 0,
+        budgets: SmallVec::new(),
     }
 }

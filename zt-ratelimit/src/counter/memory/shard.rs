@@ -10,7 +10,7 @@ use zt_core::clock::Timestamp;
 use super::{
     bounds::Room,
     cell::{At, Cell, Meter},
-    holds::{Hold, Holds},
+    holds::Holds,
     spending::SLOTS_BYTES,
     table::{Link, Linked, Table},
 };
@@ -82,15 +82,29 @@ impl<'a> RootKey<'a> {
         fold(self.hash)
     }
 
-    /// The hash of a claim under it.
-    pub(super) fn claim(self, secret: &RandomState, claim: Claim<'_>) -> u32 {
+    /// The hash of a subject under it.
+    pub(super) fn subject(self, secret: &RandomState, subject: &str) -> u64 {
+        if subject == self.name {
+            return self.hash;
+        }
         let mut hasher = secret.build_hasher();
         hasher.write_u64(self.hash);
-        hasher.write(claim.limit.name().as_bytes());
-        // No name has this byte.
-        hasher.write_u8(0xff);
-        hasher.write(claim.subject.as_bytes());
-        fold(hasher.finish())
+        hasher.write(subject.as_bytes());
+        hasher.finish()
+    }
+
+    /// The hash of a claim of that subject. The names of limits are no stranger's choice, so they
+    /// are mixed in without a secret.
+    pub(super) fn claim(self, subject: u64, limit: &Limit) -> u32 {
+        let mut hash = subject;
+        for chunk in limit.name().as_bytes().chunks(8) {
+            let word = chunk
+                .iter()
+                .fold(0, |word, byte| (word << 8) | u64::from(*byte));
+            hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            hash ^= hash >> 32;
+        }
+        fold(hash)
     }
 }
 
@@ -307,9 +321,11 @@ impl Shard {
         self.taken = bytes;
     }
 
-    /// Takes `hold` in; at the bound, in the place of one that has ended and waits for a
-    /// correction.
-    pub(super) fn take_in(&mut self, room: &Room, hold: Hold) -> Result<(u32, u64), CounterError> {
+    /// Takes room for a hold; at the bound, that of one that has ended and waits for a correction.
+    pub(super) fn make_hold_room(&mut self, room: &Room) -> Result<(), CounterError> {
+        if self.holds.are_used_up() {
+            return Err(CounterError::Full);
+        }
         if !room.take_hold() {
             let spare = self.holds.spare().ok_or(CounterError::Full)?;
             self.drop_hold(room, spare);
@@ -317,12 +333,7 @@ impl Shard {
                 return Err(CounterError::Full);
             }
         }
-        for part in &hold.parts {
-            if let Some(cell) = self.cells.get_mut(part.cell) {
-                cell.holds += 1;
-            }
-        }
-        self.holds.insert(hold).ok_or(CounterError::Full)
+        Ok(())
     }
 
     /// Takes a hold out whose money and permits are in order.
