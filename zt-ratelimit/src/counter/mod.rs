@@ -32,6 +32,7 @@
 pub mod conformance;
 pub mod fallback;
 mod gcra;
+pub mod lease;
 mod memory;
 #[cfg(feature = "redis")]
 pub mod redis;

@@ -66,7 +66,7 @@ pub(crate) struct Contender {
 
 #[derive(Clone)]
 enum By {
-    Naive(redis::Client, Option<redis::aio::MultiplexedConnection>),
+    Naive(redis::aio::MultiplexedConnection),
     Store(Arc<dyn CounterStore>, RedisCounters),
 }
 
@@ -81,7 +81,7 @@ impl Contender {
             Kind::Naive => {
                 let client = redis::Client::open(url).unwrap();
                 let open = client.get_multiplexed_async_connection().await;
-                By::Naive(client, Some(open.unwrap()))
+                By::Naive(open.unwrap())
             }
             Kind::Reserve => {
                 let counters = counters().await;
@@ -97,8 +97,8 @@ impl Contender {
 
     pub(crate) async fn ask(&self) -> Answer {
         match &self.by {
-            By::Naive(_, connection) => {
-                let mut connection = connection.clone().unwrap();
+            By::Naive(connection) => {
+                let mut connection = connection.clone();
                 let spent: Option<u64> = connection.get(&*self.subject).await.unwrap();
                 let free = LIMIT.saturating_sub(spent.unwrap_or(0));
                 if free >= COST {
@@ -134,8 +134,8 @@ impl Contender {
     /// Ends a request that was admitted.
     pub(crate) async fn settle(&self, hold: Option<HoldId>, spent: u64) {
         match (&self.by, hold) {
-            (By::Naive(_, connection), _) => {
-                let mut connection = connection.clone().unwrap();
+            (By::Naive(connection), _) => {
+                let mut connection = connection.clone();
                 let _: u64 = connection.incr(&*self.subject, spent).await.unwrap();
             }
             (By::Store(store, _), Some(hold)) => {
@@ -165,8 +165,8 @@ impl Contender {
     /// Where it stands; none while the server is away.
     pub(crate) async fn look(&self) -> Option<Standing> {
         match &self.by {
-            By::Naive(_, connection) => {
-                let mut connection = connection.clone()?;
+            By::Naive(connection) => {
+                let mut connection = connection.clone();
                 let spent: Option<u64> = connection.get(&*self.subject).await.ok()?;
                 Some(Standing {
                     spent: spent.unwrap_or(0),

@@ -8,6 +8,14 @@
 //!
 //! Beside the store stands what many do instead: read, compare, and record when it is over.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it measured"
+)]
+
 mod contender;
 mod process;
 

@@ -2,6 +2,7 @@
 local token, verb, amount, till, name = arg(), arg(), arg(), arg(), arg()
 local c = claims()[1]
 if c.astray then return {'clock', text(now)} end
+sweep(512)
 local wrong = load_all({c})
 if wrong then return wrong end
 local money = c.kind == 'b' or c.kind == 'o'

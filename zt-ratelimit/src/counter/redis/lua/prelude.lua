@@ -219,9 +219,11 @@ end
 
 -- Gives the permits of a hold back.
 local function unpermit(part, permits)
-  local used = take(record(part.key).used, permits)
+  local rec = record(part.key)
+  local used = take(rec.used, permits)
   redis.call('HSET', part.key, 'used', text(used))
-  if used == 0 and redis.call('HLEN', part.key) == 3 then redis.call('DEL', part.key) end
+  -- Nothing is in use, and no administrator said anything.
+  if used == 0 then keep(part.key, rec, now) end
 end
 
 -- Charges a hold that has ended by itself, and remembers to say so.

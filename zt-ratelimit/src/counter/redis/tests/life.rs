@@ -244,3 +244,30 @@ async fn windows_outlive_every_hold_that_they_admitted_and_records_outlive_them(
     let window = windows(&server, &record).pop().unwrap();
     assert_eq!((life(&record), life(&window)), (-1, -1));
 }
+
+#[tokio::test]
+async fn a_budget_whose_window_is_changed_is_no_second_budget() {
+    let Some(server) = durable() else { return };
+    let counters = counters(&server).await;
+    let hour = Window::rolling(Duration::from_secs(3600)).unwrap();
+    let day = budget("budget", 100, Window::day());
+    let month = budget("budget", 1000, Window::month());
+    let rolling = budget("budget", 100, hour);
+    let spent = held(reserve(&counters, &[claim(&day, "k")], 50).await).hold;
+    settle(&counters, spent, Settle::ChargeHold).await;
+    let hold = held(reserve(&counters, &[claim(&day, "k")], 30).await).hold;
+    for limit in [&rolling, &month] {
+        let cell = state(&counters, limit, "k").await;
+        assert_eq!((cell.spent, cell.held), (80, 0), "{limit:?}");
+    }
+    refused(reserve(&counters, &[claim(&rolling, "k")], 21).await);
+    held(reserve(&counters, &[claim(&rolling, "k")], 20).await);
+    let cell = state(&counters, &month, "k").await;
+    assert_eq!(cell.spent, 100, "and so on to the next");
+    settle(&counters, hold, Settle::Release).await;
+    // Another currency is none of these.
+    let euros = Cost::from_nanos(100, Currency::EUR);
+    let euros = Arc::new(Limit::budget("budget", euros, Window::day()).unwrap());
+    let no = reserve(&counters, &[claim(&euros, "k")], 1).await;
+    assert!(matches!(no, Err(CounterError::Invalid(_))));
+}

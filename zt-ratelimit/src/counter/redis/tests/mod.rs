@@ -4,6 +4,7 @@ mod attacks;
 mod clocks;
 mod conformance;
 mod life;
+mod walks;
 
 use std::{sync::Arc, time::Duration};
 
