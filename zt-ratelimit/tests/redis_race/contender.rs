@@ -3,12 +3,14 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use redis::AsyncCommands as _;
+use tokio::runtime::Handle;
 use zt_core::clock::SystemClock;
 use zt_ratelimit::{
     Cost, Limit,
     cost::Currency,
     counter::{
         Claim, CounterError, CounterStore, HoldId, Moment, Purpose, Reserve, Settle, Verdict,
+        lease::{Leased, Leasing},
         redis::{RedisCounters, RedisOptions},
     },
     limit::Window,
@@ -22,6 +24,8 @@ pub(crate) enum Kind {
     Naive,
     /// Reserve and settle.
     Reserve,
+    /// The same, out of leases.
+    Lease,
 }
 
 impl fmt::Display for Kind {
@@ -29,6 +33,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Naive => "check, then record",
             Self::Reserve => "reserve, then settle",
+            Self::Lease => "the same, leased",
         })
     }
 }
@@ -67,7 +72,11 @@ pub(crate) struct Contender {
 #[derive(Clone)]
 enum By {
     Naive(redis::aio::MultiplexedConnection),
-    Store(Arc<dyn CounterStore>, RedisCounters),
+    Store {
+        store: Arc<dyn CounterStore>,
+        counters: RedisCounters,
+        leased: Option<Leased<RedisCounters>>,
+    },
 }
 
 impl Contender {
@@ -85,7 +94,22 @@ impl Contender {
             }
             Kind::Reserve => {
                 let counters = counters().await;
-                By::Store(Arc::new(counters.clone()), counters)
+                By::Store {
+                    store: Arc::new(counters.clone()),
+                    counters,
+                    leased: None,
+                }
+            }
+            Kind::Lease => {
+                let counters = counters().await;
+                let leasing = Leasing::among(4);
+                let (clock, here) = (Arc::new(SystemClock), Handle::current());
+                let leased = Leased::new(counters.clone(), leasing, clock, here).unwrap();
+                By::Store {
+                    store: Arc::new(leased.clone()),
+                    counters,
+                    leased: Some(leased),
+                }
             }
         };
         Self {
@@ -107,7 +131,7 @@ impl Contender {
                     Answer::Refused(free)
                 }
             }
-            By::Store(store, _) => {
+            By::Store { store, .. } => {
                 let claims = [self.claim()];
                 let ask = Reserve {
                     root: &self.subject,
@@ -138,7 +162,7 @@ impl Contender {
                 let mut connection = connection.clone();
                 let _: u64 = connection.incr(&*self.subject, spent).await.unwrap();
             }
-            (By::Store(store, _), Some(hold)) => {
+            (By::Store { store, .. }, Some(hold)) => {
                 let how = match spent {
                     0 => Settle::Release,
                     COST => Settle::ChargeHold,
@@ -147,7 +171,7 @@ impl Contender {
                 // Nobody waits for it, as in a destructor.
                 drop(store.settle(hold, how, now()));
             }
-            (By::Store(..), None) => {}
+            (By::Store { .. }, None) => {}
         }
     }
 
@@ -155,7 +179,12 @@ impl Contender {
     pub(crate) async fn finish(&self) -> u64 {
         match &self.by {
             By::Naive(..) => 0,
-            By::Store(_, counters) => {
+            By::Store {
+                counters, leased, ..
+            } => {
+                if let Some(leased) = leased {
+                    leased.shutdown().await;
+                }
                 counters.drain().await;
                 counters.settlements_dropped()
             }
@@ -173,7 +202,7 @@ impl Contender {
                     ..Standing::default()
                 })
             }
-            By::Store(store, _) => {
+            By::Store { store, .. } => {
                 let claims = [self.claim()];
                 let read = store.read(&self.subject, &claims, now()).wait().await;
                 let cell = read.ok()?.pop()?;
@@ -190,7 +219,7 @@ impl Contender {
     pub(crate) async fn holds(&self) -> usize {
         match &self.by {
             By::Naive(..) => 0,
-            By::Store(store, _) => {
+            By::Store { store, .. } => {
                 let holds = store.holds(&self.subject, self.claim(), 10_000, now());
                 holds.wait().await.unwrap().len()
             }

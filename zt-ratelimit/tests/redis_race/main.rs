@@ -112,6 +112,8 @@ async fn four_processes_race_for_one_budget() {
         (2, Kind::Reserve, false),
         (3, Kind::Reserve, true),
         (4, Kind::Reserve, true),
+        (5, Kind::Lease, false),
+        (6, Kind::Lease, true),
     ] {
         let row = race(&mut server, kind, killed, seed).await;
         row.print();

@@ -37,6 +37,7 @@ impl Task {
         Some(Self {
             kind: match var("ZT_RACE_KIND")?.as_str() {
                 "Naive" => Kind::Naive,
+                "Lease" => Kind::Lease,
                 _ => Kind::Reserve,
             },
             url: var("ZT_RACE_URL")?,

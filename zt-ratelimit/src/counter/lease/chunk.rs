@@ -36,6 +36,10 @@ impl Demand {
         self.weight = self.weight.saturating_add(need.weight);
     }
 
+    pub(super) const fn requests(&self) -> u64 {
+        self.requests
+    }
+
     /// The chunks before.
     pub(super) const fn before(&self) -> Need {
         self.before

@@ -199,6 +199,7 @@ impl<C: CounterStore> Shared<C> {
                     .filter(|claim| claim.limit.as_budget().is_some());
                 self.ended.put(Expired {
                     hold,
+                    root: path.root.as_ref().into(),
                     nanos,
                     budgets: budgets
                         .zip(spans)

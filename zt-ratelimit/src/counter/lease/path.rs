@@ -234,8 +234,8 @@ impl Path {
         if now.monotonic < state.not_before || state.gone || (rates && self.units_live.is_zero()) {
             return None;
         }
-        // Somebody has asked the store before: a request that comes once takes no lease.
-        if state.known.is_empty() {
+        // A request that comes once takes no lease.
+        if state.known.is_empty() && state.demand.requests() < 2 {
             return None;
         }
         let out = state.stock.permits_out();
@@ -309,14 +309,15 @@ impl Path {
             weight: u64::MAX,
             permits: u64::MAX,
         };
-        for ((limit, _), known) in self.claims.iter().zip(&state.known) {
-            let bound = match limit.kind() {
+        for (place, (limit, _)) in self.claims.iter().enumerate() {
+            let (bound, whole) = match limit.kind() {
                 _ if limit.is_shadow() => continue,
-                Kind::Rate(_) => &mut left.weight,
-                Kind::Budget(_) => &mut left.cost,
-                Kind::Concurrency(_) => &mut left.permits,
+                Kind::Rate(rate) => (&mut left.weight, rate.burst_size()),
+                Kind::Budget(budget) => (&mut left.cost, budget.amount().nanos()),
+                Kind::Concurrency(limit) => (&mut left.permits, limit.permits().into()),
             };
-            *bound = (*bound).min(known.remaining);
+            let known = state.known.get(place).map(|known| known.remaining);
+            *bound = (*bound).min(known.unwrap_or(whole));
         }
         left
     }

@@ -390,7 +390,6 @@ impl World {
         self.wire.release_orphans();
         // What is left had a life of its own.
         self.pass(seconds(600)).await;
-        let now = Moment::of(&self.server).unwrap();
         let left: u64 = self.holds().iter().map(|hold| hold.nanos).sum();
         let total = self.limits[0].clone();
         let state = self.shops[0].state(&total, "acme").await;
@@ -398,7 +397,6 @@ impl World {
         assert_eq!(state.spent, self.ledger - self.crashed + left);
         let crashes = self.born as u64 - 3;
         assert!(crashes > 0 || left == 0, "{:?}", self.holds());
-        let _ = now;
         (self.served, *self.asked.lock().unwrap(), crashes)
     }
 }
