@@ -6,7 +6,7 @@ use zt_core::{context::SecurityContext, decision::Denial};
 use crate::cost::{Cost, Currency};
 
 /// What a request costs, as far as its head tells: [`Cost`] for all alike, a [`PriceBy`] function,
-/// or a table of [`Prices`] by route.
+/// or a table of [`Prices`](super::Prices) by route.
 pub trait Pricing: fmt::Debug + Send + Sync + 'static {
     /// What is reserved for the request: for [`Hard`](crate::limits::Hard) an upper bound, unless
     /// its answer is metered; for [`Bounded`](crate::limits::Bounded) an estimate.
