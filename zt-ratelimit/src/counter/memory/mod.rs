@@ -1,69 +1,8 @@
-//! Counters in this process: exact, bounded, and of no use to a second process.
+//! Counters in this process: [`MemoryCounters`] says what they keep.
 //!
-//! Every root lives in one of 64 shards, found by a hash under a secret of the process, and every
-//! step takes the lock of that shard once. All checks come before all writes, so a step that
-//! refuses, or finds no room, has changed nothing.
-//!
-//! # What holds besides the contract
-//!
-//! 1. Memory stays within [`MemoryBounds`]. Where it is full, a subject that was never seen takes
-//!    the place of one that is *as good as fresh*: with no holds, a window that is over or in which
-//!    nothing was spent, a rate that is whole, no permit in use, and nothing that an administrator
-//!    set. Whoever is throttled, or has spent, is never forgotten; where nobody can be,
-//!    [`CounterError::Full`](super::CounterError::Full).
-//! 2. A request that is refused leaves nothing behind: names that strangers make up take no room
-//!    where a limit of theirs refuses them.
-//! 3. No task in the background is needed: each reservation charges a few holds that have ended,
-//!    and all of them before it refuses.
-//! 4. The wall clock is followed forwards. What was counted in a window is not counted anew because
-//!    the clock goes back, also where the subject was forgotten in between.
-//! 5. A limit of the same name with another window goes on with what the current window has spent
-//!    and holds: a new policy is no new budget.
-//! 6. At the bound of holds, those that ended give way before their grace is over, and are then not
-//!    told of: their money stays spent.
-//! 7. The name of a hold has a part that the process drew, so that one of an earlier process is
-//!    foreign. It is no secret, and is not for strangers.
-//!
-//! # Over a restart
-//!
-//! [`MemoryCounters::snapshot`] and [`MemoryCounters::restored`] carry what was counted over a
-//! restart that was planned, and what was held then is charged. After a crash everything since the
-//! last [`Snapshot`] is lost, unless somebody charges it from a ledger; where that must not be, use
-//! a store in a server.
-//!
-//! ```
-//! use std::{sync::Arc, time::Duration};
-//! use zt_core::clock::SystemClock;
-//! use zt_ratelimit::{
-//!     Limit,
-//!     counter::{Answer, Claim, CounterStore, MemoryCounters, Moment, Purpose, Reserve, Settle, Verdict},
-//!     limit::Window,
-//! };
-//!
-//! let day = Arc::new(Limit::budget("key-day", "5 USD".parse().unwrap(), Window::day()).unwrap());
-//! let counters = MemoryCounters::new();
-//! let reserve = |cost| counters.reserve(&Reserve {
-//!     root: "acme",
-//!     claims: &[Claim { limit: &day, subject: "key-7" }],
-//!     cost,
-//!     weight: 1,
-//!     permits: 1,
-//!     expires_in: Duration::from_secs(60),
-//!     purpose: Purpose::Request,
-//!     now: Moment::of(&SystemClock).unwrap(),
-//! });
-//!
-//! let Answer::Now(Ok(Verdict::Held(held))) = reserve(4_000_000_000) else { panic!() };
-//! // Four dollars are held, so two more do not fit.
-//! assert!(matches!(reserve(2_000_000_000), Answer::Now(Ok(Verdict::Refused(_)))));
-//! let now = Moment::of(&SystemClock).unwrap();
-//! let Answer::Now(Ok(settled)) = counters.settle(held.hold, Settle::Charge(1_000_000_000), now)
-//! else { panic!() };
-//! assert_eq!(settled.budgets[0].spent, 1_000_000_000);
-//! assert!(matches!(reserve(2_000_000_000), Answer::Now(Ok(Verdict::Held(_)))));
-//! ```
-//!
-//! What it does not do: it knows nothing of other processes, and it does not write itself down.
+//! An `engine` is shards behind locks; a `shard` is a `table` of cells and the `holds` over them; a
+//! `cell` is one limit of one subject, and `spending` the windows of a budget. The steps of a shard
+//! are `reserve`, `settle` and `admin`.
 
 mod admin;
 mod bounds;
@@ -99,8 +38,74 @@ use super::{
     Reserve, Settle, Settled, Verdict,
 };
 
-/// Counters in this process's memory: the default, gone when the process is, unless they are
-/// written down. Clones share their contents.
+/// Counters in this process: exact, bounded, and of no use to a second process.
+///
+/// Every root lives in one of 64 shards, found by a hash under a secret of the process, and every
+/// step takes the lock of that shard once. All checks come before all writes, so a step that
+/// refuses, or finds no room, has changed nothing.
+///
+/// # What holds besides the contract
+///
+/// 1. Memory stays within [`MemoryBounds`]. Where it is full, a subject that was never seen takes
+///    the place of one that is *as good as fresh*: with no holds, a window that is over or in which
+///    nothing was spent, a rate that is whole, no permit in use, and nothing that an administrator
+///    set. Whoever is throttled, or has spent, is never forgotten; where nobody can be,
+///    [`CounterError::Full`](super::CounterError::Full).
+/// 2. A request that is refused leaves nothing behind: names that strangers make up take no room
+///    where a limit of theirs refuses them.
+/// 3. No task in the background is needed: each reservation charges a few holds that have ended,
+///    and all of them before it refuses.
+/// 4. The wall clock is followed forwards. What was counted in a window is not counted anew because
+///    the clock goes back, also where the subject was forgotten in between.
+/// 5. A limit of the same name with another window goes on with what the current window has spent
+///    and holds: a new policy is no new budget.
+/// 6. At the bound of holds, those that ended give way before their grace is over, and are then not
+///    told of: their money stays spent.
+/// 7. The name of a hold has a part that the process drew, so that one of an earlier process is
+///    foreign. It is no secret, and is not for strangers.
+///
+/// # Over a restart
+///
+/// [`snapshot`](Self::snapshot) and [`restored`](Self::restored) carry what was counted over a
+/// restart that was planned, and what was held then is charged. After a crash everything since the
+/// last [`Snapshot`] is lost, unless somebody charges it from a ledger; where that must not be, use
+/// a store in a server.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+/// use zt_core::clock::SystemClock;
+/// use zt_ratelimit::{
+///     Limit,
+///     counter::{Answer, Claim, CounterStore, MemoryCounters, Moment, Purpose, Reserve, Settle, Verdict},
+///     limit::Window,
+/// };
+///
+/// let day = Arc::new(Limit::budget("key-day", "5 USD".parse().unwrap(), Window::day()).unwrap());
+/// let counters = MemoryCounters::new();
+/// let reserve = |cost| counters.reserve(&Reserve {
+///     root: "acme",
+///     claims: &[Claim { limit: &day, subject: "key-7" }],
+///     cost,
+///     weight: 1,
+///     permits: 1,
+///     expires_in: Duration::from_secs(60),
+///     purpose: Purpose::Request,
+///     now: Moment::of(&SystemClock).unwrap(),
+/// });
+///
+/// let Answer::Now(Ok(Verdict::Held(held))) = reserve(4_000_000_000) else { panic!() };
+/// // Four dollars are held, so two more do not fit.
+/// assert!(matches!(reserve(2_000_000_000), Answer::Now(Ok(Verdict::Refused(_)))));
+/// let now = Moment::of(&SystemClock).unwrap();
+/// let Answer::Now(Ok(settled)) = counters.settle(held.hold, Settle::Charge(1_000_000_000), now)
+/// else { panic!() };
+/// assert_eq!(settled.budgets[0].spent, 1_000_000_000);
+/// assert!(matches!(reserve(2_000_000_000), Answer::Now(Ok(Verdict::Held(_)))));
+/// ```
+///
+/// What it does not do: it knows nothing of other processes, and it does not write itself down.
+///
+/// Clones share their contents.
 #[derive(Clone)]
 pub struct MemoryCounters(Arc<Engine<Mutex<Shard>>>);
 

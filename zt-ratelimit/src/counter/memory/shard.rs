@@ -169,8 +169,10 @@ impl Shard {
         hash: u32,
     ) -> Option<u32> {
         self.cells.find(hash, |cell| {
+            let limit =
+                Arc::ptr_eq(&cell.limit, claim.limit) || cell.limit.name() == claim.limit.name();
             let subject = cell.subject.as_deref().unwrap_or(key.name);
-            cell.root == root && subject == claim.subject && cell.limit.name() == claim.limit.name()
+            limit && cell.root == root && subject == claim.subject
         })
     }
 
