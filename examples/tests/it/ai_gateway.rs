@@ -387,7 +387,12 @@ async fn five_hundred_at_once_spend_what_there_is_and_not_more() {
         fates.iter().filter(this).count()
     };
     let gone = fates.iter().filter(|fate| **fate == Fate::GaveUp).count();
-    assert_eq!(with(200) + with(429) + gone, 500, "{fates:?}");
+    let others = fates.iter().find(|fate| match fate {
+        Fate::Answered(status, _) => !matches!(status, 200 | 429),
+        Fate::GaveUp => false,
+        Fate::Failed(_) => true,
+    });
+    assert_eq!(others, None);
     assert!(
         with(200) > 0 && with(429) > 0 && gone > 0,
         "{} {} {gone}",
