@@ -1,6 +1,6 @@
 //! A thousand clients at once, some of which go away: what a budget has to stand.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, iter, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -30,6 +30,17 @@ pub enum Fate {
 /// taken back before the server saw them, hyper believes that it is an attack (CVE-2023-44487).
 const ON_A_CONNECTION: usize = 50;
 
+impl Fate {
+    /// The status that it was answered with.
+    #[must_use]
+    pub const fn status(&self) -> Option<u16> {
+        match self {
+            Self::Answered(status, _) => Some(*status),
+            Self::GaveUp | Self::Failed(_) => None,
+        }
+    }
+}
+
 impl Swarm {
     /// Connects often enough for so many requests at once.
     ///
@@ -55,7 +66,9 @@ impl Swarm {
         &self,
         requests: impl IntoIterator<Item = (Request<Full<Bytes>>, Option<Duration>)>,
     ) -> Vec<Fate> {
+        // Neighbours share a connection, so that those who go away are spread over all.
         let lanes = self.0.iter().cycle();
+        let lanes = lanes.flat_map(|lane| iter::repeat_n(lane, ON_A_CONNECTION));
         join_all(
             requests
                 .into_iter()
