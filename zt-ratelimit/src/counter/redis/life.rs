@@ -6,11 +6,11 @@ use redis::Cmd;
 use tokio::runtime::Handle;
 
 use super::{
-    Inner, RedisCounters, RedisOptions, RedisSetupError,
+    RedisCounters, RedisOptions, RedisSetupError,
+    inner::{Inner, refusal},
     keys::{self, BUCKETS},
     link::Link,
     queue::Queue,
-    refusal,
     script::{Scripts, Step},
     words::{Words, garbled, percent},
 };

@@ -166,7 +166,9 @@ impl Link {
 
     /// A connection that broke, or on which an answer was waited for in vain, is left behind.
     fn failed(&self, count: u64, error: &RedisError) -> Failure {
-        if error.is_timeout() || error.is_unrecoverable_error() || error.is_io_error() {
+        // One that has become a replica is no longer the server at this address.
+        let demoted = error.code() == Some("READONLY");
+        if demoted || error.is_timeout() || error.is_unrecoverable_error() || error.is_io_error() {
             let mut current = self.lock();
             if current.count == count {
                 current.connection = None;

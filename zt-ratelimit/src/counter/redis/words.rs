@@ -8,10 +8,10 @@ use zt_core::clock::Timestamp;
 use super::keys::{self, Names};
 use crate::{
     counter::{
-        CellState, Charged, Claim, CounterError, Expired, HoldId, HoldState, Marks, Purpose,
-        Settled, Standing, Standings,
+        Adjust, CellState, Charged, Claim, CounterError, Expired, HoldId, HoldState, Marks,
+        Purpose, Settled, Standing, Standings, check_subject,
     },
-    limit::{Kind, ROLLING_SLOTS, Span, rolling_slot},
+    limit::{Kind, MAX_NANOS, ROLLING_SLOTS, Span, rolling_slot},
 };
 
 /// Adds `claims` to a call, with the calendar windows around `wall` and after.
@@ -65,6 +65,51 @@ pub(super) fn push_claims(
 pub(super) fn percent(thresholds: &[u8]) -> String {
     let words: Vec<_> = thresholds.iter().map(u8::to_string).collect();
     words.join(",")
+}
+
+/// The policy's limit, in its units.
+pub(super) fn policy(kind: &Kind) -> u64 {
+    match kind {
+        Kind::Budget(budget) => budget.amount().nanos(),
+        Kind::Rate(rate) => rate.burst_size(),
+        Kind::Concurrency(concurrency) => concurrency.permits().into(),
+    }
+}
+
+/// Verb, amount, end and name, as the script reads them.
+pub(super) fn adjustment(claim: Claim<'_>, how: &Adjust) -> Result<[String; 4], CounterError> {
+    let counted = |amount: u64| {
+        if amount > MAX_NANOS {
+            return Err(CounterError::Invalid("it is more than can be counted"));
+        }
+        Ok(amount.to_string())
+    };
+    let said = |verb: &str, amount: String, until: String, name: &str| {
+        Ok([verb.to_owned(), amount, until, name.to_owned()])
+    };
+    let none = String::new;
+    match how {
+        Adjust::Override { limit, until } => {
+            let until = until.map_or_else(none, |until| until.as_micros().to_string());
+            said("set", counted(*limit)?, until, "")
+        }
+        Adjust::ClearOverride => said("clear", none(), none(), ""),
+        Adjust::Grant {
+            name,
+            amount,
+            until,
+        } => {
+            check_subject(name)?;
+            let until = until.as_micros().to_string();
+            said("grant", counted(*amount)?, until, name)
+        }
+        Adjust::Revoke { name } => said("revoke", none(), none(), name),
+        Adjust::Reset => said("reset", none(), none(), ""),
+        Adjust::Charge { nanos } if claim.limit.as_budget().is_some() => {
+            said("charge", counted(*nanos)?, none(), "")
+        }
+        Adjust::Charge { .. } => Err(CounterError::Invalid("only a budget can be charged")),
+    }
 }
 
 /// Whole microseconds, rounded up.

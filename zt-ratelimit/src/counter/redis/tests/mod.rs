@@ -9,15 +9,15 @@ mod walks;
 use std::{sync::Arc, time::Duration};
 
 use zt_core::{
-    clock::{Clock as _, SystemClock},
+    clock::{Clock as _, SystemClock, Timestamp},
     testing::RedisServer,
 };
 
-use super::*;
+use super::{inner::Reservation, *};
 use crate::{
     Limit,
     cost::{Cost, Currency},
-    counter::Standing,
+    counter::{Held, Purpose, Standing},
     limit::Window,
 };
 
