@@ -373,7 +373,7 @@ async fn five_hundred_at_once_spend_what_there_is_and_not_more() {
     let swarm = Swarm::of(500, lab.gateway.address).await.unwrap();
     let request = |number: usize| {
         // Two keys of one team: half of them say beforehand how long it gets.
-        let key = if number % 2 == 0 { ONE } else { TWO };
+        let key = [ONE, TWO][number % 2];
         let body = match number % 4 {
             0 | 1 => say(4, json!({"max_tokens": 6, "stream": true})),
             _ => say(4, json!({"stream": true})),

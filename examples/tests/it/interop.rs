@@ -174,6 +174,7 @@ fn described(folder: &Path, server: &mut Server) -> Value {
 }
 
 /// Where there is no curl a test says that it is skipped.
+#[expect(clippy::print_stdout, reason = "it says so")]
 fn there_is_curl() -> bool {
     let there = Command::new("curl").arg("--version").output().is_ok();
     assert!(

@@ -117,8 +117,8 @@ pub(super) async fn race(bases: &[&str], about: &Value) {
     );
     // What is left can be spent, and no more.
     let left = (limit - spent) / price;
-    for extra in 0..=left {
-        let url = format!("{}{path}?cost={price}", bases[extra as usize % bases.len()]);
+    for (extra, base) in (0..=left).zip(bases.iter().cycle()) {
+        let url = format!("{base}{path}?cost={price}");
         let status = tokio::task::spawn_blocking(move || curl(&["-H", "X-Api-Key: racer", &url]).0);
         let expected = if extra < left { 200 } else { 429 };
         assert_eq!(status.await.unwrap(), expected, "{extra} of {left}");
