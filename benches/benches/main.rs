@@ -3,6 +3,7 @@
 mod audit;
 mod authorize;
 mod bare;
+mod budget;
 mod gate;
 mod headers;
 mod jwt;
@@ -29,6 +30,7 @@ const RUNS: &[(&str, Section)] = &[
     ("headers", headers::run),
     ("validate", validate::run),
     ("limit", limit::run),
+    ("budget", budget::run),
     ("service_token", service_token::run),
     ("jwt", jwt::run),
     ("signature", signature::run),

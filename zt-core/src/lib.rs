@@ -81,8 +81,10 @@
 //! # Features
 //!
 //! `axum`: `zt.wrap(router)`, and extractors. `asymmetric`: Ed25519, ECDSA and RSA for
-//! [`signature`]s. `reqwest`: signs what its client sends. `test-util`: seeded randomness and the conformance suites
-//! for stores and feeds of one's own. Turning one on changes nothing that works without it.
+//! [`signature`]s. `reqwest`: signs what its client sends. `redis`, `postgres`: stores and feeds that
+//! processes share; `redis-tls`: the first over TLS. `redb`: ones that outlive the process.
+//! `test-util`: seeded randomness, the conformance suites for stores and feeds of one's own, and
+//! servers for tests. Turning one on changes nothing that works without it.
 
 #[cfg(test)]
 #[expect(clippy::string_slice, reason = "cut where ASCII was found")]

@@ -1,12 +1,20 @@
 //! One small trait for state that must survive: versioned compare-and-swap with expiry, over bytes.
 //!
 //! Nonces, revocations, service tokens, grants and refresh families are written once on top of it,
-//! so each works on every backend. [`MemoryStore`] is the default; a store of your own passes the
+//! so each works on every backend. [`MemoryStore`] is the default; with the feature `redis`,
+//! `RedisStore` is shared by several processes. A store of your own passes the
 //! [conformance suite](conformance).
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
+#[cfg(test)]
+#[cfg(any(feature = "postgres", feature = "redb"))]
+mod in_use_tests;
 mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "redb")]
+pub mod redb;
 #[cfg(feature = "redis")]
 pub mod redis;
 

@@ -221,8 +221,8 @@ async fn news_that_may_not_be_heard_is_looked_for() {
     let words = [&["ACL", "SETUSER", "deaf"][..], &rules].concat();
     assert_eq!(server.command(&words), "OK");
     let url = server.url().replace("//", "//deaf:secret@");
-    let client = RedisClient::connect(RedisConfig::new(&url).unwrap()).await;
-    let feed = RedisFeed::new(&client.unwrap(), "zt").unwrap();
+    let client = connect(&url).await.unwrap();
+    let feed = RedisFeed::new(&client, "zt").unwrap();
     let start = feed.newest(TOPIC).await.unwrap();
     let mut reader = feed.subscribe(TOPIC, start);
     let begun = SystemClock.monotonic();
@@ -239,7 +239,8 @@ async fn no_heartbeat_comes_from_a_server_that_does_not_answer() {
     let Some(mut server) = RedisServer::start(&[]) else {
         return;
     };
-    let feed = feed(&server).await;
+    let client = connect(&server.url()).await.unwrap();
+    let feed = RedisFeed::new(&client, "zt").unwrap();
     let newest = publish(&feed, "a").await;
     let mut reader = feed.subscribe(TOPIC, newest);
     assert_eq!(reader.next().await, Ok(vec![]));

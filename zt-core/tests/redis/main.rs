@@ -5,15 +5,17 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and says what it measured"
+    reason = "a test fails by panicking"
 )]
 
 mod contract;
 mod feed;
+mod model;
 mod sanctions;
 mod server;
 mod store;
+#[cfg(feature = "redis-tls")]
+mod tls;
 mod uses;
 
 use std::time::Duration;
@@ -23,7 +25,7 @@ use zt_core::{
     clock::{Clock, SystemClock},
     store::{
         Expect, Store, StoreError, Swap, Version,
-        redis::{RedisClient, RedisConfig, RedisStore},
+        redis::{RedisClient, RedisConfig, RedisError, RedisStore},
     },
     testing::RedisServer,
 };
@@ -31,10 +33,17 @@ use zt_core::{
 /// Every write is on disk before it is acknowledged.
 const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 
-/// A client of `server`, with the time-out of every application that says nothing.
+/// A client of `server` that is patient, for the machine may have other things to do.
 async fn client(server: &RedisServer) -> RedisClient {
     let config = RedisConfig::new(&server.url()).unwrap();
-    RedisClient::connect(config).await.unwrap()
+    RedisClient::connect(config.timeout(Duration::from_secs(5)))
+        .await
+        .unwrap()
+}
+
+/// A client with the time-out of every application that says nothing.
+async fn connect(url: &str) -> Result<RedisClient, RedisError> {
+    RedisClient::connect(RedisConfig::new(url).unwrap()).await
 }
 
 async fn store(server: &RedisServer) -> RedisStore {

@@ -23,7 +23,9 @@ const MARK: &str = "seen ";
 
 async fn join(url: &str) -> Sanctions {
     let config = RedisConfig::new(url).unwrap();
-    let client = RedisClient::connect(config).await.unwrap();
+    // Below the two seconds that sanctions give a store, for the machine may be busy.
+    let client = RedisClient::connect(config.timeout(Duration::from_secs(1))).await;
+    let client = client.unwrap();
     let store = RedisStore::open(&client, "zt").await.unwrap();
     let feed = RedisFeed::new(&client, "zt").unwrap();
     let sanctions = Sanctions::builder(SystemClock)

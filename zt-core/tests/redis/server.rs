@@ -1,15 +1,15 @@
 //! Servers that must not be used, that hang, and that go away.
 
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
 use zt_core::{
     state::{Cursor, Feed, FeedError},
-    store::redis::{RedisError, RedisFeed},
+    store::redis::RedisFeed,
 };
 
 use super::*;
-
-async fn connect(url: &str) -> Result<RedisClient, RedisError> {
-    RedisClient::connect(RedisConfig::new(url).unwrap()).await
-}
 
 #[tokio::test]
 async fn a_server_that_evicts_is_refused() {
@@ -83,6 +83,85 @@ async fn a_server_that_cannot_be_checked_is_used() {
 }
 
 #[tokio::test]
+async fn the_rights_that_the_documentation_names_are_enough() {
+    let Some(server) = RedisServer::start(&[]) else {
+        return;
+    };
+    let rights = "~{zt}:* &{zt}:news -@all +@scripting +@read +@write +@pubsub +info +time";
+    let user = [
+        "ACL",
+        "SETUSER",
+        "u",
+        "on",
+        ">p",
+        "resetchannels",
+        "resetkeys",
+    ];
+    let words: Vec<_> = user.into_iter().chain(rights.split(' ')).collect();
+    assert_eq!(server.command(&words), "OK");
+    let client = connect(&server.url().replace("//", "//u:p@"))
+        .await
+        .unwrap();
+    let store = RedisStore::open(&client, "zt").await.unwrap();
+    let version = put(&store, "a", "1").await.unwrap();
+    assert!(store.get("a").await.unwrap().is_some());
+    assert_eq!(store.scan("", None, 10).await.unwrap().len(), 1);
+    assert_eq!(store.remove("a", version).await, Ok(Swap::Done(version)));
+    let feed = RedisFeed::new(&client, "zt").unwrap();
+    let mut reader = feed.subscribe("t", feed.newest("t").await.unwrap());
+    let begun = SystemClock.monotonic();
+    let (batch, _) = tokio::join!(reader.next(), async {
+        pass(Duration::from_millis(20)).await;
+        feed.publish("t", "x".into()).await
+    });
+    assert_eq!(batch.unwrap().len(), 1);
+    // Heard, and not looked for.
+    assert!(SystemClock.monotonic() - begun < Duration::from_millis(90));
+    // And no more than its own.
+    let other = RedisStore::open(&client, "other").await;
+    assert!(
+        matches!(other, Err(RedisError::Unavailable(_))),
+        "{other:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_node_of_a_cluster_takes_every_script() {
+    let Some(server) = RedisServer::start(&["--cluster-enabled", "yes"]) else {
+        return;
+    };
+    let slots = ["CLUSTER", "ADDSLOTSRANGE", "0", "16383"];
+    assert_eq!(server.command(&slots), "OK");
+    until(Duration::from_secs(10), async || {
+        server
+            .command(&["CLUSTER", "INFO"])
+            .contains("cluster_state:ok")
+    })
+    .await;
+    let client = client(&server).await;
+    // Small enough that room is made for the last ones.
+    let store = RedisStore::with_limit(&client, "zt", 12).await.unwrap();
+    let soon = SystemClock.now().unwrap() + Duration::from_millis(200);
+    for index in 0..10 {
+        let key = format!("ends{index}");
+        let put = store.put_if(&key, "x".into(), Some(soon), Expect::Absent);
+        assert!(matches!(put.await, Ok(Swap::Done(_))));
+    }
+    pass(Duration::from_millis(250)).await;
+    for index in 0..12 {
+        let version = put(&store, &format!("{index:02}"), "x").await.unwrap();
+        if index == 0 {
+            assert_eq!(store.remove("00", version).await, Ok(Swap::Done(version)));
+        }
+    }
+    assert_eq!(store.scan("", None, 100).await.unwrap().len(), 11);
+    let feed = RedisFeed::new(&client, "zt").unwrap();
+    let mut reader = feed.subscribe("t", feed.newest("t").await.unwrap());
+    feed.publish("t", "x".into()).await.unwrap();
+    assert_eq!(reader.next().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_replica_is_refused() {
     let Some(primary) = RedisServer::start(&[]) else {
         return;
@@ -107,12 +186,13 @@ async fn a_server_that_became_a_replica_answers_nothing_at_all() {
     assert_eq!(reader.next().await, Ok(vec![]));
     // Of one that is not there: it keeps what it has, and may be behind.
     let demote = || assert_eq!(server.command(&["REPLICAOF", "127.0.0.1", "1"]), "OK");
-    for round in 0..7 {
+    for round in 0..8 {
         assert_eq!(server.command(&["REPLICAOF", "NO", "ONE"]), "OK");
         until(Duration::from_secs(3), async || {
             store.get("there").await.is_ok()
         })
         .await;
+        assert_eq!(reader.next().await, Ok(vec![]));
         // The connection is open, and the call is the first one on it since.
         demote();
         let absent = Expect::Absent;
@@ -123,12 +203,11 @@ async fn a_server_that_became_a_replica_answers_nothing_at_all() {
             3 => is_unavailable(&store.put_if("not there", "y".into(), None, absent).await),
             4 => is_unavailable(&store.remove("there", Version(there.0 + 1)).await),
             5 => is_unavailable(&store.scan("", None, 10).await),
-            _ => matches!(feed.newest("t").await, Err(FeedError::Unavailable(_))),
+            6 => matches!(feed.newest("t").await, Err(FeedError::Unavailable(_))),
+            _ => matches!(reader.next().await, Err(FeedError::Unavailable(_))),
         };
         assert!(refused, "call {round} was answered");
     }
-    let batch = reader.next().await;
-    assert!(matches!(batch, Err(FeedError::Unavailable(_))), "{batch:?}");
     assert_eq!(server.command(&["REPLICAOF", "NO", "ONE"]), "OK");
     until(Duration::from_secs(3), async || {
         store.get("there").await.is_ok()
@@ -142,7 +221,8 @@ async fn a_server_that_hangs_is_unavailable_within_the_time_out_and_comes_back()
     let Some(server) = RedisServer::start(&[]) else {
         return;
     };
-    let store = store(&server).await;
+    let client = connect(&server.url()).await.unwrap();
+    let store = RedisStore::open(&client, "zt").await.unwrap();
     put(&store, "a", "1").await.unwrap();
     server.pause();
     // The first ones over the old connection, the others over one that cannot be made.
@@ -172,12 +252,65 @@ async fn a_server_that_hangs_is_unavailable_within_the_time_out_and_comes_back()
     assert!(back < Duration::from_millis(1000), "{back:?}");
 }
 
+/// Passes on what comes, until it is told that every connection so far leads nowhere: they stay
+/// open, and nothing comes through any more. As a network does that forgets them.
+async fn network(to: u16) -> (u16, watch::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (forget, forgotten) = watch::channel(());
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let mut forgotten = forgotten.clone();
+            forgotten.mark_unchanged();
+            tokio::spawn(async move {
+                let mut far = TcpStream::connect(("127.0.0.1", to)).await.unwrap();
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                    _ = forgotten.changed() => std::future::pending().await,
+                }
+            });
+        }
+    });
+    (port, forget)
+}
+
+#[tokio::test]
+async fn a_connection_that_leads_nowhere_is_given_up_with_the_first_call_that_is_late() {
+    let Some(server) = RedisServer::start(&[]) else {
+        return;
+    };
+    let (port, forget) = network(server.port()).await;
+    let client = connect(&format!("redis://127.0.0.1:{port}")).await.unwrap();
+    let store = RedisStore::open(&client, "zt").await.unwrap();
+    let feed = RedisFeed::new(&client, "zt").unwrap();
+    let mut reader = feed.subscribe("t", feed.newest("t").await.unwrap());
+    for _ in 0..2 {
+        assert_eq!(store.get("a").await, Ok(None));
+        forget.send_replace(());
+        assert!(is_unavailable(&store.get("a").await));
+        assert_eq!(store.get("a").await, Ok(None));
+        assert_eq!(reader.next().await, Ok(vec![]));
+        forget.send_replace(());
+        let batch = reader.next().await;
+        assert!(matches!(batch, Err(FeedError::Unavailable(_))), "{batch:?}");
+        // News is heard over the new connection too.
+        let begun = SystemClock.monotonic();
+        let (batch, _) = tokio::join!(reader.next(), async {
+            pass(Duration::from_millis(20)).await;
+            feed.publish("t", "x".into()).await
+        });
+        assert_eq!(batch.unwrap().len(), 1);
+        assert!(SystemClock.monotonic() - begun < Duration::from_millis(250));
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_is_gone_is_unavailable_at_once_and_comes_back_by_itself() {
     let Some(mut server) = RedisServer::start(&DURABLE) else {
         return;
     };
-    let store = store(&server).await;
+    let client = connect(&server.url()).await.unwrap();
+    let store = RedisStore::open(&client, "zt").await.unwrap();
     put(&store, "a", "1").await.unwrap();
     server.kill();
     for _ in 0..5 {

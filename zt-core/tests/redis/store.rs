@@ -303,9 +303,16 @@ async fn an_expired_value_is_nothing_though_the_server_still_has_it() {
     let Ok(Swap::Done(version)) = put.await else {
         panic!("it was put")
     };
-    assert_eq!(server.command(&["PERSIST", "{zt}:entry:a"]), "1");
+    let read = store.put_if("read", "x".into(), Some(end), Expect::Absent);
+    assert!(matches!(read.await, Ok(Swap::Done(_))));
+    for entry in ["{zt}:entry:a", "{zt}:entry:read"] {
+        assert_eq!(server.command(&["PERSIST", entry]), "1");
+    }
     pass(Duration::from_millis(400)).await;
     assert_eq!(server.command(&["EXISTS", "{zt}:entry:a"]), "1");
+    // And does not come back with the clock.
+    assert_eq!(store.get("read").await, Ok(None));
+    assert_eq!(server.command(&["EXISTS", "{zt}:entry:read"]), "0");
     assert_eq!(store.remove("a", version).await, Ok(Swap::Conflict));
     let stale = store.put_if("a", "y".into(), None, Expect::Version(version));
     assert_eq!(stale.await, Ok(Swap::Conflict));

@@ -165,8 +165,9 @@ pub struct Refused {
     pub violated: Marks,
 }
 
-/// One for each claim, in their order.
-pub type Standings = SmallVec<[Standing; 4]>;
+/// One for each claim, in their order. Up to five, as a rate, permits and the budgets of a key, its
+/// team and its organisation make, are without an allocation.
+pub type Standings = SmallVec<[Standing; 5]>;
 
 /// Where a subject stands with a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,12 +1,12 @@
 //! Limits of a policy: rates and permits of several levels at once.
 
+use std::{sync::Arc, time::Duration};
+
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
 use super::tests::{Names, Resolves, denial, from, handler};
 use super::*;
-
-use std::{sync::Arc, time::Duration};
 
 use http::Request;
 use tower::Layer as _;
@@ -82,7 +82,10 @@ async fn refuses_where_any_limit_has_no_room_and_spends_nothing_then() {
     for _ in 0..5 {
         let refused = stand.ask(stand.layer(), "alice/acme").await;
         assert_eq!(denial(&refused).code(), Code::RateLimited);
-        assert_eq!(denial(&refused).violated_policies(), ["caller".into()]);
+        assert_eq!(
+            denial(&refused).violated_policies(),
+            [Arc::<str>::from("caller")]
+        );
         assert_eq!(denial(&refused).retry_after_secs(), Some(4));
     }
     // Alice's refusals have cost her tenant nothing: there is room for two.
@@ -90,7 +93,10 @@ async fn refuses_where_any_limit_has_no_room_and_spends_nothing_then() {
         let answer = stand.ask(stand.layer(), "bob/acme").await;
         assert_eq!(answer.status(), status);
         if status == 429 {
-            assert_eq!(denial(&answer).violated_policies(), ["tenant".into()]);
+            assert_eq!(
+                denial(&answer).violated_policies(),
+                [Arc::<str>::from("tenant")]
+            );
         }
     }
     assert_eq!(stand.ask(stand.layer(), "alice/other").await.status(), 200);
@@ -103,7 +109,10 @@ async fn a_permit_is_held_until_the_body_has_ended() {
     let second = stand.ask(stand.layer(), "alice/acme").await;
     let refused = stand.ask(stand.layer(), "alice/acme").await;
     assert_eq!(denial(&refused).code(), Code::ConcurrencyLimited);
-    assert_eq!(denial(&refused).violated_policies(), ["parallel".into()]);
+    assert_eq!(
+        denial(&refused).violated_policies(),
+        [Arc::<str>::from("parallel")]
+    );
     assert_eq!(denial(&refused).retry_after_secs(), Some(1));
     first.into_body().collect().await.unwrap();
     assert_eq!(stand.ask(stand.layer(), "alice/acme").await.status(), 200);

@@ -5,7 +5,9 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose};
 use http::header;
-use tower::{Layer, ServiceBuilder};
+#[cfg(feature = "axum")]
+use tower::Layer;
+use tower::ServiceBuilder;
 
 use super::*;
 use crate::{

@@ -8,7 +8,7 @@ use std::{
 use redis::{AsyncConnectionConfig, Cmd, PushInfo, PushKind, Value, aio::MultiplexedConnection};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream},
+    net::TcpStream,
     sync::Notify,
     task::JoinHandle,
 };
@@ -35,15 +35,18 @@ impl Link {
         listeners: &Listeners,
     ) -> Result<Self, RedisError> {
         match &config.address {
+            Address::Unix(_) if config.wants_tls => {
+                Err(RedisError::Config("there is no TLS over a socket of files"))
+            }
+            #[cfg(unix)]
             Address::Unix(path) => {
-                if config.wants_tls {
-                    return Err(RedisError::Config("there is no TLS over a socket of files"));
-                }
-                let stream = UnixStream::connect(path)
+                let stream = tokio::net::UnixStream::connect(path)
                     .await
                     .map_err(|e| unreachable(&e))?;
                 Self::over(stream, config, listeners).await
             }
+            #[cfg(not(unix))]
+            Address::Unix(_) => Err(RedisError::Config("there are no sockets of files here")),
             Address::Tcp(host, port) => {
                 let stream = TcpStream::connect((host.as_str(), *port))
                     .await

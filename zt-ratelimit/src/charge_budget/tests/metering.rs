@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::limits::{Bounded, Hard};
 
@@ -42,7 +44,7 @@ async fn a_stream_is_cut_off_at_the_piece_for_which_there_is_no_room() {
         assert_eq!(out, ["abcd", "efghi", "j"], "{estimate}");
         let cut = cut.expect("it is cut off");
         assert_eq!(cut.code(), Code::BudgetExhausted);
-        assert_eq!(cut.violated_policies(), ["day".into()]);
+        assert_eq!(cut.violated_policies(), [Arc::<str>::from("day")]);
         assert_eq!(bank.spent(), 1_000_000, "to the last unit and no further");
     }
 }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use http::StatusCode;
 
 use super::*;
@@ -17,7 +19,7 @@ async fn a_request_that_fits_is_served_and_the_next_one_is_refused() {
     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
     // Until midnight.
     assert!(denial.retry_after_secs().is_some());
-    assert_eq!(denial.violated_policies(), ["day".into()]);
+    assert_eq!(denial.violated_policies(), [Arc::<str>::from("day")]);
     assert_eq!(bank.spent(), 600_000);
     let problem = read(refused).await.unwrap();
     let problem: serde_json::Value = serde_json::from_slice(&problem).unwrap();
@@ -96,7 +98,7 @@ async fn what_is_waited_for_longest_at_the_narrowest_level_names_the_refusal() {
     assert_eq!(told.code(), Code::RateLimited, "30 s against 1 s");
     assert_eq!(
         names(&told),
-        ["minute".into(), "parallel".into()],
+        ["minute", "parallel"].map(Arc::<str>::from),
         "not the tenant's"
     );
     assert_eq!(told.retry_after_secs(), Some(30));

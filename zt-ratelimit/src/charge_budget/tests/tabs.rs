@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::limits::{Bounded, Hard, SettleError};
 
@@ -39,7 +41,10 @@ async fn what_a_handler_puts_on_its_tab_is_charged() {
             // There is no room for this, and room for the next.
             let error = tab.charge(usd("0.8")).await.unwrap_err();
             assert_eq!(error.denial().code(), Code::BudgetExhausted);
-            assert_eq!(error.denial().violated_policies(), ["day".into()]);
+            assert_eq!(
+                error.denial().violated_policies(),
+                [Arc::<str>::from("day")]
+            );
             let euro = tab.charge("0.01 EUR".parse().unwrap()).await;
             assert_eq!(euro.unwrap_err().denial().code(), Code::StackMisordered);
             tab.charge(usd("0.75")).await.unwrap();

@@ -4,6 +4,7 @@ mod model;
 mod race;
 mod shuttled;
 mod snapshots;
+mod waits;
 mod walk;
 
 use std::{sync::Arc, time::Duration};
