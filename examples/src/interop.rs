@@ -3,6 +3,7 @@
 //! For testing only: it hands out its keys. It speaks HTTP/1.1 and HTTP/2 in the clear (with prior
 //! knowledge).
 
+mod budget;
 mod signatures;
 
 use std::{
@@ -38,12 +39,13 @@ use zt_ratelimit::{LimitRateLayer, Quota};
 use crate::{Result, shop::write_private};
 
 /// Serves until it is killed. Writes `interop.json`, and the private keys that clients sign with
-/// as PEM files, into `keys`.
+/// as PEM files, into `keys`. Budgets are counted in `redis`, where there is one, so that several of
+/// these share them.
 ///
 /// # Errors
 ///
 /// When the address, the folder or a configuration is not to be had.
-pub async fn serve(listen: SocketAddr, keys: &Path) -> Result<()> {
+pub async fn serve(listen: SocketAddr, keys: &Path, redis: Option<&str>) -> Result<()> {
     fs::create_dir_all(keys)?;
     let audit = keys.join("audit");
     fs::create_dir_all(&audit)?;
@@ -64,6 +66,7 @@ pub async fn serve(listen: SocketAddr, keys: &Path) -> Result<()> {
     let seconds = 60;
     let quota = Quota::new("limited", burst, Duration::from_secs(seconds))?;
     let (signed, about_signed) = signatures::signatures(&log, keys)?;
+    let (spending, about_budget) = budget::budgets(&log, redis).await?;
     let about = json!({
         "base_url": format!("http://{address}"),
         "audit": {"dir": audit, "vkey": null},
@@ -83,6 +86,7 @@ pub async fn serve(listen: SocketAddr, keys: &Path) -> Result<()> {
         },
         "signatures": about_signed,
         "limited": {"path": "/limited", "burst": burst, "seconds": seconds},
+        "budget": about_budget,
     });
 
     let for_tokens = ZeroTrust::builder()
@@ -104,7 +108,8 @@ pub async fn serve(listen: SocketAddr, keys: &Path) -> Result<()> {
         .route_service("/limited", limited)
         .route_service("/token/{*rest}", guarded)
         .route_service("/jwt", for_tokens)
-        .merge(signed);
+        .merge(signed)
+        .merge(spending);
 
     // Written last: whoever waits for the file finds a server that answers.
     let unfinished = keys.join("interop.json.new");

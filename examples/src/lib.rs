@@ -1,9 +1,12 @@
 //! Whole applications that use zt. Each binary under `src/bin` runs with one command; the tests of
 //! this package attack them.
 
+pub mod ai_gateway;
+pub mod counters;
 pub mod interop;
 pub mod raw;
 pub mod shop;
+pub mod swarm;
 pub mod tour;
 
 /// What the examples' fallible functions give.

@@ -41,6 +41,12 @@ impl Refused {
         }
     }
 
+    /// What a handler refuses by itself, told and recorded as the stack's own refusals are.
+    #[must_use]
+    pub fn by_handler(denial: Denial, cx: &SecurityContext) -> Self {
+        Self::new(denial, Some(cx))
+    }
+
     /// Why.
     #[must_use]
     pub const fn denial(&self) -> &Denial {

@@ -21,6 +21,7 @@ use zt_core::{
     validate::ValidateRequestLayer,
 };
 use zt_jwt::require::RequireStepUp;
+use zt_ratelimit::{ChargeBudgetLayer, charge_budget::Prices, limits::Hard};
 
 use super::{App, Part, services::Upstream};
 use crate::Result;
@@ -49,13 +50,15 @@ pub enum Omit {
     Policy,
     /// No limit by principal.
     PrincipalLimit,
+    /// Labels cost nothing.
+    Budget,
     /// Payments takes tokens without signatures.
     Signatures,
 }
 
 impl Omit {
     /// Every layer that can be left out.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Headers,
         Self::Audit,
         Self::Validation,
@@ -66,6 +69,7 @@ impl Omit {
         Self::StepUp,
         Self::Policy,
         Self::PrincipalLimit,
+        Self::Budget,
         Self::Signatures,
     ];
 }
@@ -126,6 +130,7 @@ fn policy(step_up: Option<RequireStepUp>) -> impl Policy {
 
 pub(super) fn gateway<A: Authenticate>(
     part: Part<A>,
+    by_day: ChargeBudgetLayer<Hard, Prices>,
     orders: Upstream,
     slow: Arc<Notify>,
     omit: Option<Omit>,
@@ -186,26 +191,28 @@ pub(super) fn gateway<A: Authenticate>(
     Ok(match omit {
         None | Some(Omit::Audience | Omit::StepUp | Omit::Signatures) => {
             app! { record(record) validate(validate) limit_peer(by_peer) authenticate(verify)
-            sanctions(sanctions) authorize(policy) limit(by_principal) }
+            sanctions(sanctions) authorize(policy) limit(by_principal) charge(by_day) }
         }
         Some(Omit::Headers) => app! { headers(Nothing) record(record) validate(validate)
         limit_peer(by_peer) authenticate(verify) sanctions(sanctions) authorize(policy)
-        limit(by_principal) },
+        limit(by_principal) charge(by_day) },
         Some(Omit::Audit) => app! { without_audit() validate(validate) limit_peer(by_peer)
-        authenticate(verify) sanctions(sanctions) authorize(policy) limit(by_principal) },
+        authenticate(verify) sanctions(sanctions) authorize(policy) limit(by_principal) charge(by_day) },
         Some(Omit::Validation) => app! { record(record)
         validate(ValidateRequestLayer::insecure_accept_anything()) limit_peer(by_peer)
-        authenticate(verify) sanctions(sanctions) authorize(policy) limit(by_principal) },
+        authenticate(verify) sanctions(sanctions) authorize(policy) limit(by_principal) charge(by_day) },
         Some(Omit::PeerLimit) => app! { record(record) validate(validate) authenticate(verify)
-        sanctions(sanctions) authorize(policy) limit(by_principal) },
+        sanctions(sanctions) authorize(policy) limit(by_principal) charge(by_day) },
         Some(Omit::Authentication) => app! { record(record) validate(validate) limit_peer(by_peer)
-        insecure_anonymous() sanctions(sanctions) authorize(policy) limit(by_principal) },
+        insecure_anonymous() sanctions(sanctions) authorize(policy) limit(by_principal) charge(by_day) },
         Some(Omit::Sanctions) => app! { record(record) validate(validate) limit_peer(by_peer)
-        authenticate(verify) authorize(policy) limit(by_principal) },
+        authenticate(verify) authorize(policy) limit(by_principal) charge(by_day) },
         Some(Omit::Policy) => app! { record(record) validate(validate) limit_peer(by_peer)
-        authenticate(verify) sanctions(sanctions) any_authenticated() limit(by_principal) },
+        authenticate(verify) sanctions(sanctions) any_authenticated() limit(by_principal) charge(by_day) },
         Some(Omit::PrincipalLimit) => app! { record(record) validate(validate) limit_peer(by_peer)
-        authenticate(verify) sanctions(sanctions) authorize(policy) },
+        authenticate(verify) sanctions(sanctions) authorize(policy) charge(by_day) },
+        Some(Omit::Budget) => app! { record(record) validate(validate) limit_peer(by_peer)
+        authenticate(verify) sanctions(sanctions) authorize(policy) limit(by_principal) },
     })
 }
 

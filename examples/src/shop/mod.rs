@@ -9,6 +9,7 @@
 //! every stack is what one would run in production but for TLS and for the issuer, which is one
 //! for tests.
 
+mod budget;
 mod gateway;
 mod keys;
 mod projected;
@@ -186,8 +187,9 @@ impl Shop {
         let gateway_log = log(GATEWAY)?;
         let part = Part::new(gateway_log.clone(), verify, &sanctions, clock.clone())?;
         let to_orders = services::Upstream::new(orders, trust.gateway_to_orders().await?)?;
+        let by_day = budget::by_day(&gateway_log, clock.clone())?;
         let slow = Arc::new(Notify::new());
-        let app = gateway::gateway(part, to_orders, Arc::clone(&slow), omit)?;
+        let app = gateway::gateway(part, by_day, to_orders, Arc::clone(&slow), omit)?;
         let (gateway, third) = listen(app).await?;
         Ok(Self {
             gateway,

@@ -1,6 +1,7 @@
 //! The tour: real requests over real sockets against the shop, good ones and attacks, each with
 //! what is expected of it; then the audit logs that they left are verified.
 
+mod budget;
 mod jwt;
 mod player;
 mod report;
@@ -40,6 +41,10 @@ pub async fn play(folder: &Path, omit: Option<Omit>) -> Result<Report> {
     )
     .await;
     let logs = shop.stop()?;
+    // These are small applications of their own, with nothing to leave out.
+    if omit.is_none() {
+        budget::play(&mut report).await?;
+    }
     for log in &logs {
         report.check_log(log);
     }

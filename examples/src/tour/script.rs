@@ -281,6 +281,19 @@ pub(super) async fn play(shop: &Shop, report: &mut Report) -> Result<()> {
         holds,
     );
 
+    // Money.
+    let label = || get("/orders/7/label").token(keys.reader());
+    for what in ["a label, from the day's budget", "another one"] {
+        player.good(what, 200, label()).await;
+    }
+    player
+        .attack(
+            "a label that the day's budget does not pay",
+            (429, "budget-exhausted"),
+            label(),
+        )
+        .await;
+
     // A handler that fails.
     player
         .attack(

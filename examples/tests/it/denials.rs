@@ -1,6 +1,7 @@
 //! Every code of the denial table whose layer exists is produced by a real request, with its
 //! headers, as a problem document and as a gRPC answer. The rest is listed as pending.
 
+mod budgets;
 mod signatures;
 
 use std::{sync::Arc, time::Duration};
@@ -37,11 +38,7 @@ use zt_ratelimit::{LimitRateLayer, Quota};
 use super::{App, serve};
 
 /// Codes whose layer is not there yet. Shorten this list; it must end empty.
-const PENDING: &[Code] = &[
-    Code::RequestInvalid,
-    Code::ConcurrencyLimited,
-    Code::BudgetExhausted,
-];
+const PENDING: &[Code] = &[Code::RequestInvalid];
 
 const BURST: u32 = 20;
 
@@ -346,6 +343,9 @@ async fn every_code_is_produced_by_a_real_request_or_pending() {
 
     // Signed requests.
     produced.extend(signatures::signed_requests().await);
+
+    // Limits of a policy.
+    produced.extend(budgets::spent_and_busy().await);
 
     // A nonce that cannot be made.
     let page = Router::new().fallback(any(|_: CspNonce| async { "page" }));

@@ -1,17 +1,21 @@
 //! The interop server as a stranger's client meets it: curl.
 
+mod budget;
 mod signatures;
 
 use std::{
     io::Write,
     os::unix::fs::PermissionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
 };
 
 use serde_json::{Value, json};
-use zt_core::clock::{Clock, SystemClock};
+use zt_core::{
+    clock::{Clock, SystemClock},
+    testing::RedisServer,
+};
 
 struct Server(Child);
 
@@ -169,17 +173,23 @@ fn described(folder: &Path, server: &mut Server) -> Value {
     }
 }
 
-#[test]
-fn curl_meets_one_endpoint_a_layer() {
-    if Command::new("curl").arg("--version").output().is_err() {
-        assert!(
-            std::env::var_os("ZT_REQUIRE_SERVERS").is_none(),
-            "curl is required"
-        );
+/// Where there is no curl a test says that it is skipped.
+#[expect(clippy::print_stdout, reason = "it says so")]
+fn there_is_curl() -> bool {
+    let there = Command::new("curl").arg("--version").output().is_ok();
+    assert!(
+        there || std::env::var_os("ZT_REQUIRE_SERVERS").is_none(),
+        "curl is required"
+    );
+    if !there {
         println!("skipped: there is no curl");
-        return;
     }
-    let folder = std::env::temp_dir().join(format!("zt-interop-{}", std::process::id()));
+    there
+}
+
+/// A server, and what it says of itself in a folder of that name.
+fn started(name: &str, more: &[&str]) -> (Server, Value, PathBuf) {
+    let folder = std::env::temp_dir().join(format!("zt-interop-{}-{name}", std::process::id()));
     let _ = std::fs::remove_dir_all(&folder);
     let server = Command::new(env!("CARGO_BIN_EXE_interop"))
         .args([
@@ -188,11 +198,45 @@ fn curl_meets_one_endpoint_a_layer() {
             "--keys",
             folder.to_str().unwrap(),
         ])
+        .args(more)
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let mut server = Server(server);
     let about = described(&folder, &mut server);
+    (server, about, folder)
+}
+
+#[tokio::test]
+async fn a_thousand_strangers_at_once_spend_what_there_is() {
+    if !there_is_curl() {
+        return;
+    }
+    let (_server, about, folder) = started("race", &[]);
+    budget::race(&[about["base_url"].as_str().unwrap()], &about["budget"]).await;
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn a_thousand_strangers_at_two_servers_spend_one_budget() {
+    let Some(redis) = there_is_curl().then(|| RedisServer::start(&[])).flatten() else {
+        return;
+    };
+    let url = redis.url();
+    let (_first, about, folder) = started("first", &["--redis", &url]);
+    let (_second, other, second_folder) = started("second", &["--redis", &url]);
+    let bases = [&about, &other].map(|about| about["base_url"].as_str().unwrap());
+    budget::race(&bases, &about["budget"]).await;
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::remove_dir_all(&second_folder).unwrap();
+}
+
+#[test]
+fn curl_meets_one_endpoint_a_layer() {
+    if !there_is_curl() {
+        return;
+    }
+    let (_server, about, folder) = started("layers", &[]);
     let base = about["base_url"].as_str().unwrap();
     let url = |path: &str| format!("{base}{path}");
 
@@ -246,6 +290,8 @@ fn curl_meets_one_endpoint_a_layer() {
     let (status, text) = curl(&[&url(path)]);
     assert_eq!(status, 429);
     assert!(text.to_lowercase().contains("retry-after: "), "{text}");
+
+    budget::meet(base, &about["budget"]);
 
     assert!(about["audit"]["vkey"].is_null());
     let log = Path::new(about["audit"]["dir"].as_str().unwrap()).join("interop.jsonl");

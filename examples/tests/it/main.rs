@@ -7,6 +7,7 @@
     reason = "a test that fails panics"
 )]
 
+mod ai_gateway;
 mod denials;
 mod interop;
 mod ledger;

@@ -30,7 +30,11 @@ fn the_tour_has_no_surprise() {
     assert!(requests >= 100, "{requests} requests");
     assert!(attacks >= 80, "{attacks} attacks");
     assert!(lines.iter().all(|line| line["good"] == true));
-    for (code, times) in [("replayed", 2), ("signature-invalid", 10)] {
+    for (code, times) in [
+        ("replayed", 2),
+        ("signature-invalid", 10),
+        ("budget-exhausted", 4),
+    ] {
         let told = lines.iter().filter(|line| line["code"] == code).count();
         assert!(told >= times, "{code}: {told}");
     }

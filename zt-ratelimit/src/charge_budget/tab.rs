@@ -13,6 +13,7 @@ use crate::{
     answer,
     cost::Cost,
     counter::{Answer, CounterError, Extended},
+    limit::MAX_NANOS,
     limits::{Limits, SettleError},
 };
 
@@ -168,6 +169,9 @@ impl<G: Keeping> Spending for Shared<G> {
             )));
         }
         account.metered = true;
+        if cost.nanos() > MAX_NANOS {
+            return Err(too_much());
+        }
         let claim = account.claim(cost.nanos()).ok_or_else(too_much)?;
         if claim.more == 0 {
             account.grant(claim);
