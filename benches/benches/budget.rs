@@ -1,4 +1,8 @@
 //! Budgets: the engine beside governor and limitador, the layer over no layer.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "as many subjects as limits, said a few lines above"
+)]
 
 #[cfg(feature = "peers")]
 #[path = "budget/limitador.rs"]

@@ -17,7 +17,7 @@ pub(crate) fn add(group: &mut Group) -> Outcome {
         (4, "limitador 0.14, four limits, reserve and commit"),
     ] {
         let limiter = RateLimiter::new(10_000);
-        for variable in &variables[4 - count..] {
+        for variable in variables.iter().skip(4 - count) {
             let counted = vec![(*variable).try_into()?];
             limiter.add_limit(Limit::new("bench", plenty, 86_400, vec![], counted));
         }
