@@ -10,8 +10,10 @@ mod limitador;
 
 use std::{io::Write, num::NonZeroU32, sync::Arc, time::Duration};
 
+use axum::extract::ConnectInfo;
 use http::StatusCode;
 use tower::Layer;
+use tower_governor::GovernorLayer;
 use zt_benches::{Bar, Group, Kind, Limit as Most, Options, Outcome, Report, Template};
 use zt_core::{
     clock::{Clock, SystemClock, Timestamp},
@@ -30,7 +32,7 @@ use zt_ratelimit::{
 
 use crate::{
     bare::{AXUM, router},
-    limit::Named,
+    limit::{Named, address, governor},
 };
 
 const THREE: &str = "three budgets and a rate, reserve and settle";
@@ -185,7 +187,7 @@ fn policy() -> Result<Policy, Box<dyn std::error::Error + Send + Sync>> {
 }
 
 fn layer(options: &Options, report: &mut Report<impl Write>) -> Outcome {
-    let request = Template::get("/orders");
+    let request = Template::get("/orders").extension(ConnectInfo(address(0)));
     let ok = (&request, StatusCode::OK);
     let settings = Settings::shared_default;
     let mut group = Group::new("layers behind a named caller, through axum");
@@ -225,6 +227,15 @@ fn layer(options: &Options, report: &mut Report<impl Write>) -> Outcome {
     let chain = Link::first(Named::new()).then(limit);
     let service = GateLayer::new(chain, settings()).layer(router());
     group.service(Kind::Zt, BY_LIMITS, "the engine", service, ok, &[])?;
+    let service = GovernorLayer::new(governor(1, u32::MAX)?).layer(router());
+    group.service(
+        Kind::Peer,
+        "tower_governor 0.8",
+        "by peer; no fields",
+        service,
+        ok,
+        &[],
+    )?;
 
     let measured = group.measure(options)?;
     report.group(&measured)?;

@@ -194,7 +194,7 @@ fn settings() -> Arc<Settings> {
     Settings::shared_default()
 }
 
-fn address(number: u32) -> SocketAddr {
+pub(crate) fn address(number: u32) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + number)), 4711)
 }
 
@@ -208,9 +208,10 @@ fn one() -> Result<Quota, zt_ratelimit::limit_rate::QuotaError> {
     Quota::new("one", 1, Duration::from_secs(365 * 86_400))
 }
 
-type Governor = GovernorConfig<PeerIpKeyExtractor, NoOpMiddleware<governor::clock::QuantaInstant>>;
+pub(crate) type Governor =
+    GovernorConfig<PeerIpKeyExtractor, NoOpMiddleware<governor::clock::QuantaInstant>>;
 
-fn governor(nanos: u64, burst: u32) -> Result<Governor, String> {
+pub(crate) fn governor(nanos: u64, burst: u32) -> Result<Governor, String> {
     GovernorConfigBuilder::default()
         .per_nanosecond(nanos)
         .burst_size(burst)
