@@ -264,9 +264,10 @@ fn memory(report: &mut Report<impl Write>) -> Outcome {
             purpose: Purpose::Request,
             now,
         });
-        if !matches!(verdict, Answer::Now(Ok(Verdict::Held(_)))) {
+        let Answer::Now(Ok(Verdict::Held(held))) = verdict else {
             return Err(format!("{subject} was refused: {verdict:?}").into());
-        }
+        };
+        drop(store.settle(held.hold, Settle::Release, now));
     }
     let each = (store.bytes() - before) as f64 / 1e6;
     report.line(&format!(

@@ -9,6 +9,7 @@ pub const SECTIONS: &[&str] = &[
     "headers",
     "validate",
     "limit",
+    "budget",
     "service_token",
     "jwt",
     "signature",
