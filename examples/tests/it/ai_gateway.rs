@@ -438,14 +438,21 @@ async fn two_gateways_on_one_redis_share_what_there_is() {
         second.post(COMPLETIONS, ONE, &request),
     );
     let answers = answers.await;
+    let mut served = 0;
     for answer in [answers.0, answers.1] {
+        // One may come when the other has spent everything.
+        if answer.status == 429 {
+            continue;
+        }
         let end = events(&answer).pop().unwrap();
         assert_eq!(end["choices"][0]["finish_reason"], "budget", "{end}");
+        served += 1;
     }
-    // 0.008 twice for what was sent.
-    assert_eq!(first.gateway.model.said() + second.gateway.model.said(), 98);
-    assert_eq!(first.settled(ONE, "key-day").await, money("0.996"));
-    assert_eq!(second.settled("acme", "org-month").await, money("0.996"));
+    let spent = first.settled(ONE, "key-day").await;
+    let said = first.gateway.model.said() + second.gateway.model.said();
+    assert_eq!(spent.micros(), served * 8_000 + said * 10_000);
+    assert!((990_001..=1_000_000).contains(&spent.micros()), "{spent}");
+    assert_eq!(second.settled("acme", "org-month").await, spent);
 }
 
 #[tokio::test]

@@ -25,7 +25,12 @@ use zt_core::{
     store::MemoryStore,
     validate::ValidateRequestLayer,
 };
-use zt_ratelimit::{LimitRateLayer, Quota};
+use zt_ratelimit::{
+    ChargeBudgetLayer, Cost, Limit, LimitRateLayer, Limits, Quota, Who,
+    counter::MemoryCounters,
+    limit::Window,
+    limits::{Level, Policy},
+};
 
 use super::{App, ask, serve};
 
@@ -94,6 +99,15 @@ impl Kit {
             }
             "authorize" => boxed(AuthorizeLayer::new(|_: &Access<'_>| true).layer(inner)),
             "limit" => boxed(LimitRateLayer::by_principal(quota("principal")).layer(inner)),
+            "charge" => {
+                let day = Limit::budget("day", money("1 USD"), Window::day()).unwrap();
+                let policy = Policy::new([Level::new("caller", [day])]).unwrap();
+                let limits = Limits::builder(MemoryCounters::default());
+                let limits = limits.build(policy).unwrap();
+                let cent = money("0.01 USD");
+                let layer = ChargeBudgetLayer::hard(limits, Who::by_principal(), cent);
+                boxed(layer.unwrap().layer(inner))
+            }
             "commit" => boxed(self.record.commit().layer(inner)),
             _ => unreachable!("{name}"),
         }
@@ -118,6 +132,16 @@ impl Kit {
     }
 }
 
+fn money(text: &str) -> Cost {
+    text.parse().unwrap()
+}
+
+/// With a rate, and with money, which stand in one place.
+fn orders() -> [[&'static str; 9]; 2] {
+    let with_money = ORDER.map(|name| if name == "limit" { "charge" } else { name });
+    [ORDER, with_money]
+}
+
 fn boxed<S, B>(service: S) -> App
 where
     S: tower::Service<Request, Response = Response<B>, Error = std::convert::Infallible>
@@ -135,19 +159,24 @@ where
 #[tokio::test]
 async fn the_right_order_passes() {
     let kit = Kit::new().await;
-    let answer = kit.answer(&ORDER).await;
-    assert_eq!((answer.status, answer.body.as_str()), (200, "reached"));
+    for order in orders() {
+        let answer = kit.answer(&order).await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, "reached"));
+    }
 }
 
 #[tokio::test]
 async fn any_two_layers_that_change_places_refuse() {
     let kit = Kit::new().await;
     let pairs = (0..ORDER.len()).flat_map(|second| (0..second).map(move |first| (first, second)));
-    for (first, second) in pairs {
-        let mut order = ORDER;
+    for (right, (first, second)) in orders()
+        .into_iter()
+        .flat_map(|right| pairs.clone().map(move |pair| (right, pair)))
+    {
+        let mut order = right;
         order.swap(first, second);
         let answer = kit.answer(&order).await;
-        let what = format!("{} and {}: {answer:?}", ORDER[first], ORDER[second]);
+        let what = format!("{} and {}: {answer:?}", right[first], right[second]);
         assert_eq!(
             (answer.status, answer.code().as_str()),
             (500, "stack-misordered"),
@@ -194,7 +223,7 @@ async fn each_layer_works_alone() {
         assert_eq!(answer.status, 200, "{name}: {answer:?}");
     }
     // Those that do say so.
-    for name in ["sanctions", "authorize", "limit", "commit"] {
+    for name in ["sanctions", "authorize", "limit", "charge", "commit"] {
         assert_eq!(
             kit.answer(&[name]).await.code(),
             "stack-misordered",
