@@ -69,6 +69,18 @@ fn refuses_what_it_does_not_understand() {
 }
 
 #[test]
+fn what_a_forged_line_takes_back_is_not_taken_from_others() {
+    // Together they are more than can be said.
+    let events = [
+        event("settled", 1, 7),
+        event("expired", 2, u64::MAX),
+        event("settled", 2, 0),
+    ];
+    assert_eq!(sums(&events[..2]), (u64::MAX, 0));
+    assert_eq!(sums(&events), (7, 0));
+}
+
+#[test]
 fn a_hold_counts_once_whatever_is_read_first() {
     let held = event("held", 1, 5);
     let expired = event("expired", 1, 5);
