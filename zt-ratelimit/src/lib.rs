@@ -12,6 +12,9 @@ pub mod charge_budget;
 pub mod cost;
 pub mod counter;
 mod fields;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod limit;
 pub mod limit_rate;
 pub mod limits;
