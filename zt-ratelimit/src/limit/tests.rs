@@ -61,6 +61,7 @@ fn refuses_windows_that_cannot_be() {
         "367d",
         "999999999999999999999d",
         "5é",
+        "+5m",
     ] {
         assert!(text.parse::<Window>().is_err(), "{text}");
     }

@@ -226,7 +226,9 @@ impl FromStr for Window {
     fn from_str(text: &str) -> Result<Self, LimitError> {
         let rolling = || {
             let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-            let number: u64 = number.parse().ok()?;
+            // Digits alone: a number may have a sign for the standard library.
+            let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+            let number: u64 = number.parse().ok().filter(|_| digits)?;
             let secs = match unit {
                 "s" => 1,
                 "m" => 60,

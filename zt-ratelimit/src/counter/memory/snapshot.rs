@@ -147,6 +147,10 @@ impl Snapshot {
             io::ErrorKind::NotFound => SnapshotError::Absent,
             _ => io_error(&error),
         })?;
+        Self::parse(&bytes)
+    }
+
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, SnapshotError> {
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let (head, body) = end
             .and_then(|end| bytes.split_at_checked(end + 1))

@@ -227,11 +227,14 @@ impl Spending {
     fn roll(&mut self, wall: Timestamp) {
         let length = self.span.end.since(self.span.start).as_micros().max(1);
         let steps = wall.since(self.span.start).as_micros() / length;
-        let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+        // No more than empty it: a leap of the clock must not take numbers past those of holds.
+        let steps = u32::try_from(steps)
+            .unwrap_or(u32::MAX)
+            .min(ROLLING_SLOTS + 1);
         let Past::Slots(slots) = &mut self.past else {
             return;
         };
-        for _ in 0..steps.min(ROLLING_SLOTS + 1) {
+        for _ in 0..steps {
             slots.head = (slots.head + 1) % SLOTS;
             if let Some(slot) = slots.spent.get_mut(slots.head) {
                 self.spent = self.spent.saturating_sub(*slot);

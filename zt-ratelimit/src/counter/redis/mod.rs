@@ -72,6 +72,8 @@
 //! ```
 
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod inner;
 mod keys;
 mod life;
@@ -250,10 +252,10 @@ impl CounterStore for RedisCounters {
                     while !words.is_empty() {
                         found.push(words.hold()?);
                     }
-                    first += count;
                     if count < PAGE {
                         break;
                     }
+                    first += PAGE;
                 }
             }
             found.sort_by_key(|(made, hold)| (*made, hold.hold));

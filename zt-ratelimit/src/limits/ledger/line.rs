@@ -105,21 +105,28 @@ pub(super) fn parse(line: &[u8]) -> Result<Line<'_>, LedgerError> {
             .budgets
             .ok_or_else(|| missing("budgets"))?
             .into_iter()
-            .map(Part::window)
-            .collect(),
+            .map(|part| part.checked().ok_or_else(|| missing("window")))
+            .collect::<Result<_, _>>()?,
         nanos: nanos.ok_or_else(|| missing("nanos"))?,
         action,
     }))
 }
 
 impl Part {
-    fn window(self) -> BudgetPart {
-        let window = self.start.zip(self.end);
-        BudgetPart {
+    /// With both ends of its window or, as limits have that are no budgets, none.
+    fn checked(self) -> Option<BudgetPart> {
+        let window = match (self.start, self.end) {
+            (None, None) => None,
+            (Some(start), Some(end)) if start < end => {
+                Some((Timestamp::from_micros(start), never(end)))
+            }
+            _ => return None,
+        };
+        Some(BudgetPart {
             limit: self.limit,
             subject: self.subject,
-            window: window.map(|(start, end)| (Timestamp::from_micros(start), never(end))),
-        }
+            window,
+        })
     }
 }
 

@@ -84,7 +84,8 @@ use crate::limit::Span;
 pub struct Ledger {
     since: Option<Timestamp>,
     places: HashMap<Cell, usize>,
-    sums: Vec<(Cell, u64)>,
+    /// Wider than what is read, so that nothing is cut off before something is taken back.
+    sums: Vec<(Cell, u128)>,
     holds: HashMap<u128, Pending>,
     settled: HashSet<u128>,
     lost: u64,
@@ -219,7 +220,7 @@ impl Ledger {
             limit: &cell.limit,
             subject: &cell.subject,
             span: cell.span,
-            spent: *spent,
+            spent: u64::try_from(*spent).unwrap_or(u64::MAX),
             open: open.get(&at).copied().unwrap_or_default(),
         })
     }
@@ -402,14 +403,14 @@ impl Ledger {
 
     fn spend(&mut self, at: usize, nanos: u64) {
         if let Some((_, spent)) = self.sums.get_mut(at) {
-            *spent = spent.saturating_add(nanos);
+            *spent = spent.saturating_add(nanos.into());
         }
     }
 
     fn take_back(&mut self, cells: &[usize], nanos: u64) {
         for at in cells {
             if let Some((_, spent)) = self.sums.get_mut(*at) {
-                *spent = spent.saturating_sub(nanos);
+                *spent = spent.saturating_sub(nanos.into());
             }
         }
     }

@@ -69,6 +69,43 @@ fn refuses_what_it_does_not_understand() {
 }
 
 #[test]
+fn a_line_whose_window_was_damaged_is_refused_and_not_passed_over() {
+    let mut ledger = Ledger::new();
+    for window in [
+        r#""start":5"#,
+        r#""end":5"#,
+        r#""start":6,"end":5"#,
+        r#""start":5,"end":5"#,
+        r#""start":null,"end":5"#,
+    ] {
+        let line = format!(
+            r#"{{"v":1,"kind":"budget","action":"charge","root":"a","nanos":"5",
+                "budgets":[{{"limit":"l","subject":"s",{window}}}]}}"#
+        );
+        assert!(matches!(
+            ledger.add_line(line.as_bytes()),
+            Err(LedgerError::Missing {
+                field: "window",
+                ..
+            })
+        ));
+    }
+    assert_eq!(ledger.entries().count(), 0);
+}
+
+#[test]
+fn what_a_forged_line_takes_back_is_not_taken_from_others() {
+    // Together they are more than can be said.
+    let events = [
+        event("settled", 1, 7),
+        event("expired", 2, u64::MAX),
+        event("settled", 2, 0),
+    ];
+    assert_eq!(sums(&events[..2]), (u64::MAX, 0));
+    assert_eq!(sums(&events), (7, 0));
+}
+
+#[test]
 fn a_hold_counts_once_whatever_is_read_first() {
     let held = event("held", 1, 5);
     let expired = event("expired", 1, 5);

@@ -144,6 +144,24 @@ fn a_rolling_window_gives_money_back_slot_by_slot() {
 }
 
 #[test]
+fn a_wall_clock_that_leaps_from_1970_leaves_nothing_held_in_a_rolling_window() {
+    let shop = Shop::new();
+    let second = Window::rolling(Duration::from_secs(1)).unwrap();
+    let key = budget("key", "1 USD", second);
+    let hold = shop.reserve(&[(&key, "k")], 60 * CENT).unwrap().hold;
+    let ended = shop.reserve(&[(&key, "k")], 30 * CENT).unwrap().hold;
+    shop.clock
+        .set_wall(shop.wall() + Duration::from_secs(56 * 366 * 86_400));
+    assert_eq!(spent_held(&shop, &key, "k"), (0, 90));
+    assert!(shop.settle(hold, Settle::Charge(CENT)).counted);
+    assert_eq!(spent_held(&shop, &key, "k"), (0, 30));
+    shop.pass(60);
+    assert_eq!(spent_held(&shop, &key, "k"), (0, 0));
+    assert!(shop.settle(ended, Settle::Release).counted);
+    shop.reserve(&[(&key, "k")], 100 * CENT).unwrap();
+}
+
+#[test]
 fn rates_and_permits_are_taken_all_or_nothing() -> Result<(), LimitError> {
     let shop = Shop::new();
     let rate = Arc::new(Limit::rate("burst", 2, Duration::from_secs(2))?);
