@@ -121,7 +121,10 @@ impl RedisFeed {
             (Some(Value::BulkString(what)), None, None) if what == b"lost" => Err(FeedError::Lost),
             (Some(_), Some(from), Some(Value::Array(found))) => {
                 let from = place(&from)?;
-                let entries = (from.0.saturating_add(1)..).zip(found);
+                // A server that says a place near the end of all numbers says nothing.
+                let count = u64::try_from(found.len()).map_err(|_| odd())?;
+                let end = from.0.checked_add(count).ok_or_else(odd)?;
+                let entries = (from.0.saturating_add(1)..=end).zip(found);
                 let entries: Result<_, FeedError> = entries
                     .map(|(place, payload)| match payload {
                         Value::BulkString(payload) => Ok(Entry {
