@@ -19,7 +19,8 @@
 //!    every window that the record of the budget has seen. Else what was spent in it is lost, and
 //!    it refuses in the same way. Windows are kept until a day after the last hold of theirs can be
 //!    corrected, and records a day longer. A budget whose window is changed in the policy begins
-//!    with all that was used in the window before.
+//!    with all that was used in the window before, also where it changes back, or instances have
+//!    different policies for a while; holds of the window before grow no more.
 //! 4. **Names of holds** that are random and made by the client before it asks. A copy of a
 //!    reservation, an extension or a settlement, in whatever order, does nothing. What was waited
 //!    for in vain is tried once more under the same name, and then taken back in the background; a

@@ -35,6 +35,8 @@ for i = 1, #all do
     local need = more
     if c.anew then need = add(more, held) end
     local room = free(c)
+    -- The policy counts in another window now, which would not hear of more.
+    if more > 0 and elsewhere(c) then room = nil end
     if not c.shadow and need > 0 and (not room or need > room) then
       violated = violated + bit
       c.wants = need
