@@ -52,3 +52,23 @@ fn a_clock_that_jumps_over_billions_of_slots_leaks_no_money() {
         assert!(ask(100 * CENT, at(later, 4)).is_some(), "{years} years");
     }
 }
+
+#[test]
+fn a_window_that_changes_its_shape_takes_the_room_that_it_needs() {
+    let shop = Shop::new();
+    let day = budget("budget", "1 USD", Window::day());
+    let hour = Window::rolling(Duration::from_secs(3600)).unwrap();
+    let rolling = budget("budget", "1 USD", hour);
+    let keys: Vec<_> = (0..1000).map(|key| format!("key-{key}")).collect();
+    let spend = |limit| {
+        for key in &keys {
+            let hold = shop.reserve(&[(limit, key)], 1).unwrap().hold;
+            assert!(shop.settle(hold, Settle::ChargeHold).counted);
+        }
+        shop.store.bytes()
+    };
+    let before = spend(&day);
+    let slots = 1000 * crate::counter::memory::spending::SLOTS_BYTES;
+    assert!(spend(&rolling) >= before + slots);
+    assert_eq!(spend(&day), before);
+}
