@@ -198,3 +198,27 @@ async fn leases_over_a_server_that_is_killed_add_up_to_the_nano_unit() {
     }
     assert_eq!(state(&shops[0], &few, "acme").await.held, 0);
 }
+
+/// The server names no rates where it refuses to make a lease larger.
+#[tokio::test]
+async fn a_lease_that_cannot_grow_forgets_no_rate() {
+    let Some(server) = durable() else { return };
+    let shops = instances(&server, 1).await;
+    let key = budget("key", 1000 * CENT, Window::total());
+    let rate = Arc::new(Limit::rate("rate", 1_000_000, 60 * MINUTE).unwrap());
+    let claims = [(&key, "k1"), (&rate, "k1")];
+    let mut last = None;
+    for _ in 0..20 {
+        let Ok(Verdict::Held(held)) = reserve(&shops[0], &claims, CENT).await else {
+            panic!("there is room");
+        };
+        last = Some(held.hold);
+    }
+    let more = shops[0].extend(last.unwrap(), 2000 * CENT, MINUTE, now());
+    assert!(matches!(more.wait().await, Ok(Extended::Refused(_))));
+    let Ok(Verdict::Held(held)) = reserve(&shops[0], &claims, CENT).await else {
+        panic!("there is room");
+    };
+    assert_eq!(held.standings[1].limit, 1_000_000);
+    assert!(held.standings[1].remaining > 900_000);
+}
