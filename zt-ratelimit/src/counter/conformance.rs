@@ -158,6 +158,7 @@ pub async fn run(harness: &dyn Harness) {
     a_rolling_window_gives_back_what_has_left_it(harness).await;
     a_calendar_window_begins_anew(harness).await;
     money_belongs_to_the_window_that_admitted_it(harness).await;
+    a_hold_lives_on_after_its_window(harness).await;
 
     a_limit_is_set_and_cleared(harness).await;
     a_lowered_limit_admits_nothing_until_usage_is_below(harness).await;

@@ -119,7 +119,8 @@ impl Shard {
         let fits = match &cell.meter.count {
             Count::Budget(spending) => {
                 let Some(room) = spending.room(part.window, open) else {
-                    return Ok(None);
+                    // What only lives on asks nothing of a window that counts no more.
+                    return Ok((open && need.cost == 0).then_some(true));
                 };
                 let again = if open || room.charged { 0 } else { held };
                 let more = need.cost.saturating_add(again);

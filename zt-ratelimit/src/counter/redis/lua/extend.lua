@@ -22,7 +22,10 @@ for i = 1, #all do
   elseif c.kind ~= 'r' then
     local w = redis.call('HMGET', c.window, 'spent', 'held', 'leased', 'policy', 'length', 'slot',
       'resets', 'keep', spent_field(c))
-    if not w[2] or c.kind == 'o' and tonumber(c.till) + num(w[5]) <= now then return {'gone'} end
+    c.lost = not w[2]
+    -- What only lives on asks nothing of a window that counts no more.
+    if (c.lost or c.kind == 'o' and tonumber(c.till) + num(w[5]) <= now)
+      and (revived or more > 0) then return {'gone'} end
     c.held, c.leased, c.keep, c.mine = num(w[2]), num(w[3]), num(w[8]), num(w[9])
     c.limit = allowed(c.rec, num(w[4]))
     if c.kind == 'o' then
@@ -63,7 +66,7 @@ for i = 1, #all do
       redis.call('HSET', c.key, 'is', 'c', 'used', text(add(c.rec.used, num(v[3]))))
       redis.call('PERSIST', c.key)
     end
-  elseif c.kind ~= 'r' then
+  elseif c.kind ~= 'r' and not c.lost then
     local back = more
     if revived then
       back = add(more, held)
