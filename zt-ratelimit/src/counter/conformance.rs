@@ -146,6 +146,7 @@ pub async fn run(harness: &dyn Harness) {
     permits_come_back_and_units_of_a_rate_do_not(harness).await;
     thresholds_are_crossed_once(harness).await;
     an_extension_fits_or_changes_nothing(harness).await;
+    an_extension_is_refused_by_the_limit_of_its_own_tier(harness).await;
 
     a_hold_that_ends_is_charged_and_told_of_once(harness).await;
     a_late_settlement_corrects_what_was_charged(harness).await;

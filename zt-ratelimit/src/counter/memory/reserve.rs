@@ -189,6 +189,9 @@ impl Shard {
         for index in places.iter().filter_map(|place| place.cell) {
             if let Some(cell) = self.cells.get_mut(index) {
                 let window = cell.take(need, ask.purpose, at);
+                if cell.limit.is_shadow() {
+                    hold.shadows.mark(hold.parts.len());
+                }
                 hold.parts.push(Part {
                     cell: index,
                     window,
