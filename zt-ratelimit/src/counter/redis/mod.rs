@@ -52,6 +52,9 @@
 //! - What [`expire`](CounterStore::expire) tells is told once: an answer that is lost on the way is
 //!   not told again, and of more than 10,000 holds of one bucket (a 64th of all roots) that ended
 //!   and that nobody asked for the oldest are not told of. The money is charged all the same.
+//! - It is not small: a settled hold is remembered for the grace period, with some 2 KB where it had
+//!   four limits. A hundred requests a second are 700 MB in an hour; [leases](super::lease), or a
+//!   shorter [grace](RedisOptions::grace), make that little.
 //! - Nothing is answered without the server. What an application may choose instead for rates, and
 //!   never for money, is [`Fallback`](super::fallback::Fallback).
 //!

@@ -72,3 +72,32 @@ fn a_window_that_changes_its_shape_takes_the_room_that_it_needs() {
     assert!(spend(&rolling) >= before + slots);
     assert_eq!(spend(&day), before);
 }
+
+#[test]
+fn a_policy_that_goes_back_and_forth_gives_no_second_budget() {
+    let shop = Shop::new();
+    let hour = Window::rolling(Duration::from_secs(3600)).unwrap();
+    let policies = [Window::day(), hour, Window::month(), Window::total()]
+        .map(|window| budget("budget", "1 USD", window));
+    let (mut given, mut open) = (0, Vec::new());
+    for turn in 0..60 {
+        let claims = [(&policies[turn % 4], "k")];
+        if let Ok(held) = shop.reserve(&claims, 7 * CENT) {
+            given += 7;
+            match turn % 3 {
+                0 => assert!(shop.settle(held.hold, Settle::ChargeHold).counted),
+                _ => open.push(held.hold),
+            }
+        }
+        shop.pass(1);
+    }
+    assert_eq!(given, 98);
+    for hold in open {
+        assert!(shop.settle(hold, Settle::Release).counted);
+        given -= 7;
+    }
+    for policy in &policies {
+        let state = shop.read(policy, "k");
+        assert_eq!((state.spent, state.held), (given * CENT, 0), "{policy:?}");
+    }
+}
