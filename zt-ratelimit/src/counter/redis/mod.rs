@@ -278,7 +278,12 @@ impl CounterStore for RedisCounters {
                 }
                 let mut call = inner.call(Step::Expire, bucket);
                 call.arg(left);
-                let mut words = inner.ask(&call, "expired").await?;
+                let mut words = match inner.ask(&call, "expired").await {
+                    Ok(words) => words,
+                    Err(error) if all.is_empty() => return Err(error),
+                    // It is told only once; the next call says what is wrong.
+                    Err(_) => break,
+                };
                 while !words.is_empty() {
                     all.push(words::expired(&words.next()?)?);
                 }

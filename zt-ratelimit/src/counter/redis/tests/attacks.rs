@@ -352,3 +352,22 @@ async fn what_was_settled_is_remembered_for_the_grace_period_and_no_longer() {
         assert!(left > 3500, "{key}: {left} s");
     }
 }
+
+#[tokio::test]
+async fn what_was_told_of_one_bucket_is_not_lost_where_another_does_not_answer() {
+    let Some(server) = durable() else { return };
+    let counters = counters(&server).await;
+    let day = budget("day", 1000, Window::day());
+    let hold = held(reserve(&counters, &[claim(&day, "k")], 1).await).hold;
+    shift(&server, Duration::from_secs(61));
+    let last = counters.0.options.names.generation(keys::BUCKETS - 1);
+    assert!(keys::bucket("root") < keys::BUCKETS - 1);
+    assert_eq!(server.command(&["DEL", &last]), "1");
+    let told = counters.expire(100, now()).wait().await.unwrap();
+    assert_eq!(told.iter().map(|it| it.hold).collect::<Vec<_>>(), [hold]);
+    let none = counters.expire(100, now()).wait().await;
+    assert!(
+        matches!(none, Err(CounterError::Uninitialised(_))),
+        "{none:?}"
+    );
+}
