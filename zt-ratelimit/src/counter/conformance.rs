@@ -146,6 +146,7 @@ pub async fn run(harness: &dyn Harness) {
     permits_come_back_and_units_of_a_rate_do_not(harness).await;
     thresholds_are_crossed_once(harness).await;
     an_extension_fits_or_changes_nothing(harness).await;
+    an_extension_is_refused_by_the_limit_of_its_own_tier(harness).await;
 
     a_hold_that_ends_is_charged_and_told_of_once(harness).await;
     a_late_settlement_corrects_what_was_charged(harness).await;
@@ -158,6 +159,7 @@ pub async fn run(harness: &dyn Harness) {
     a_rolling_window_gives_back_what_has_left_it(harness).await;
     a_calendar_window_begins_anew(harness).await;
     money_belongs_to_the_window_that_admitted_it(harness).await;
+    a_hold_lives_on_after_its_window(harness).await;
 
     a_limit_is_set_and_cleared(harness).await;
     a_lowered_limit_admits_nothing_until_usage_is_below(harness).await;

@@ -224,8 +224,8 @@ pub enum Extended {
     },
     /// It does not fit; the hold is what it was.
     Refused(Refused),
-    /// There is no such hold: it was settled, or it ended and its grace period did, or its window
-    /// is too long ago.
+    /// There is no such hold: it was settled, or it ended and its grace period did; or its window
+    /// is too long ago to hold more in it, or to hold anew what has ended.
     Gone,
 }
 
@@ -419,7 +419,8 @@ pub trait CounterStore: fmt::Debug + Send + Sync + 'static {
     fn reserve(&self, ask: &Reserve<'_>) -> Answer<Verdict>;
 
     /// Holds `more` nano-units besides, of each budget of the hold, in the window that admitted it;
-    /// the hold then ends after `expires_in` from now. With zero it only lives longer.
+    /// the hold then ends after `expires_in` from now. With zero it only lives longer, whatever became
+    /// of its window and of the limit.
     ///
     /// A hold that has ended and can still be corrected is taken up again: what was charged is held,
     /// and its permits are in use, be it beyond the limit.

@@ -145,3 +145,21 @@ pub async fn an_extension_fits_or_changes_nothing(harness: &dyn Harness) {
     let settled = case.settle(hold, Settle::ChargeHold).await;
     assert_eq!((settled.held, settled.charged), (5 * DIME, 5 * DIME));
 }
+
+/// A limit that only watches in another tier refuses all the same in the one of the hold.
+pub async fn an_extension_is_refused_by_the_limit_of_its_own_tier(harness: &dyn Harness) {
+    let case = Case::new(harness).await;
+    let real = total("money", 10);
+    let watched = Arc::new(plain_budget("money", 10, Window::total()).shadow());
+    let mine = case.held(&[(&real, "k")], 5 * DIME).await.hold;
+    let theirs = case.held(&[(&watched, "k")], 8 * DIME).await.hold;
+    let no = case.extend(mine, DIME, LONG).await;
+    assert!(
+        matches!(&no, Extended::Refused(no) if no.violated.has(0)),
+        "{no:?}"
+    );
+    assert_eq!(
+        case.extend(theirs, DIME, LONG).await,
+        Extended::Done { held: 9 * DIME }
+    );
+}

@@ -128,3 +128,26 @@ pub async fn money_belongs_to_the_window_that_admitted_it(harness: &dyn Harness)
     let _ = case.settle(short, Settle::Release).await;
     assert_eq!(case.usage(&day, "k").await, (2 * DIME, 0, 0));
 }
+
+/// What lives on keeps its permits, however long ago its money was admitted.
+pub async fn a_hold_lives_on_after_its_window(harness: &dyn Harness) {
+    let case = Case::new(harness).await;
+    let length = case.units(24).max(Duration::from_secs(1));
+    if !case.waits(4 * length) {
+        return;
+    }
+    let money = budget("money", 10, Window::rolling(length).unwrap());
+    let seat = seats("seat", 1);
+    let claims = [(&money, "k"), (&seat, "k")];
+    let hold = case.held_for(&claims, DIME, 2 * length).await.hold;
+    harness.pass(length + length / 8).await;
+    let more = case.extend(hold, DIME, 3 * length).await;
+    assert_eq!(more, Extended::Gone, "its window holds nothing more");
+    let on = case.extend(hold, 0, 3 * length).await;
+    assert_eq!(on, Extended::Done { held: DIME });
+    harness.pass(2 * length).await;
+    assert_eq!(places(case.refused(&claims, 0).await.violated), [1]);
+    assert!(case.settle(hold, Settle::ChargeHold).await.counted);
+    assert_eq!(case.usage(&money, "k").await, (0, 0, 0));
+    let _ = case.held(&claims, 10 * DIME).await;
+}

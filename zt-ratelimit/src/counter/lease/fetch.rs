@@ -216,7 +216,7 @@ impl<C: CounterStore> Shared<C> {
             Ok(Extended::Refused(refused)) => {
                 // Of another order, where the store names the claims that are budgets only.
                 if refused.standings.len() == path.claims().len() {
-                    state.learn(&refused.standings, now.monotonic);
+                    state.learn_but_rates(path, &refused.standings, now.monotonic);
                 }
                 state.stock.not_renewed(number, false)
             }

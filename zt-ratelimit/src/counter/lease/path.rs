@@ -343,6 +343,17 @@ impl State {
         self.known_at = now;
     }
 
+    /// What the store says of a larger hold, which needs nothing of rates.
+    pub(super) fn learn_but_rates(&mut self, path: &Path, standings: &Standings, now: Duration) {
+        let known = path.claims.iter().zip(&mut self.known).zip(standings);
+        for (((limit, _), known), standing) in known {
+            if !matches!(limit.kind(), Kind::Rate(_)) {
+                *known = *standing;
+            }
+        }
+        self.known_at = now;
+    }
+
     /// That the store gave so much more.
     pub(super) fn learn_less(&mut self, path: &Path, cost: u64, weight: u64) {
         for ((limit, _), known) in path.claims.iter().zip(&mut self.known) {

@@ -415,18 +415,19 @@ impl<C: CounterStore> Shared<C> {
             }
         }
         let mut expired = self.ended.take(at_most);
-        match self
-            .backing
-            .expire(at_most.saturating_sub(expired.len()), now)
-        {
-            Answer::Now(result) => Answer::Now(result.map(|more| {
-                expired.extend(more);
-                expired
-            })),
-            Answer::Later(answer) => Answer::Later(Box::pin(async move {
-                expired.extend(answer.await?);
+        let left = at_most.saturating_sub(expired.len());
+        let answer = self.backing.expire(left, now);
+        // What was taken out to be told is told, whether or not the store answers.
+        let with = move |result: Result<Vec<Expired>, CounterError>| match result {
+            Err(error) if expired.is_empty() => Err(error),
+            more => {
+                expired.extend(more.unwrap_or_default());
                 Ok(expired)
-            })),
+            }
+        };
+        match answer {
+            Answer::Now(result) => Answer::Now(with(result)),
+            Answer::Later(answer) => Answer::Later(Box::pin(async move { with(answer.await) })),
         }
     }
 

@@ -21,11 +21,11 @@ impl Shard {
         let mut states = Vec::with_capacity(claims.len());
         for claim in claims {
             let cell = self.cell(around, key, *claim);
-            states.push(match cell.and_then(|cell| self.cells.get_mut(cell)) {
-                Some(cell) => {
-                    cell.turn(claim.limit, at)?;
-                    cell.meter.state(claim.limit, at)
-                }
+            if let Some(cell) = cell {
+                self.turn(around.room, cell, claim.limit, at)?;
+            }
+            states.push(match cell.and_then(|cell| self.cells.get(cell)) {
+                Some(cell) => cell.meter.state(claim.limit, at),
                 None => Meter::new(claim.limit, at)?.state(claim.limit, at),
             });
         }
@@ -49,11 +49,11 @@ impl Shard {
                 self.make(around.room, key, claim, hash, at, &())?
             }
         };
+        self.turn(around.room, cell, claim.limit, at)?;
         let cell = self
             .cells
             .get_mut(cell)
             .ok_or(CounterError::Invalid("it has no such claim"))?;
-        cell.turn(claim.limit, at)?;
         cell.meter.adjust(claim.limit, how, at.wall)?;
         Ok(cell.meter.state(claim.limit, at))
     }

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::slab::Slab;
-use crate::counter::Purpose;
+use crate::counter::{Marks, Purpose};
 
 /// What one reservation holds.
 pub(super) struct Hold {
@@ -15,6 +15,8 @@ pub(super) struct Hold {
     /// One for each claim, in their order.
     pub(super) parts: SmallVec<[Part; 5]>,
     pub(super) permits: u32,
+    /// Which of the limits refused nobody then.
+    pub(super) shadows: Marks,
     /// An open one's place in the queue, else the one that ended before it.
     back: u32,
     /// The one that ended after it.
@@ -47,6 +49,7 @@ impl Hold {
             nanos,
             parts: SmallVec::new(),
             permits,
+            shadows: Marks::default(),
             back: NONE,
             next: NONE,
             state: State::Open,

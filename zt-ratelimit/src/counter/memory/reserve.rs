@@ -77,10 +77,10 @@ impl Shard {
         let at = self.at(ask.now);
         self.sweep(around, at, SWEPT);
         let mut places = self.places(around, key, ask);
-        let mut checked = self.check(&places, ask, at)?;
+        let mut checked = self.check(around, &places, ask, at)?;
         if !checked.violated.is_empty() && self.holds.due(at.nanos).is_some() {
             self.sweep(around, at, usize::MAX);
-            checked = self.check(&places, ask, at)?;
+            checked = self.check(around, &places, ask, at)?;
         }
         if !checked.violated.is_empty() {
             return Ok(Verdict::Refused(Refused {
@@ -125,6 +125,7 @@ impl Shard {
 
     fn check(
         &mut self,
+        around: &Around<'_>,
         places: &Places,
         ask: &Reserve<'_>,
         at: At,
@@ -135,12 +136,11 @@ impl Shard {
         };
         let need = need(ask);
         for (place, (counted, claim)) in places.iter().zip(ask.claims).enumerate() {
-            let cell = counted.cell.and_then(|cell| self.cells.get_mut(cell));
-            let fits = match cell {
-                Some(cell) => {
-                    cell.turn(claim.limit, at)?;
-                    cell.meter.fits(claim.limit, need, at)
-                }
+            if let Some(cell) = counted.cell {
+                self.turn(around.room, cell, claim.limit, at)?;
+            }
+            let fits = match counted.cell.and_then(|cell| self.cells.get(cell)) {
+                Some(cell) => cell.meter.fits(claim.limit, need, at),
                 None => Meter::new(claim.limit, at)?.fits(claim.limit, need, at),
             };
             if !fits && claim.limit.is_shadow() {
@@ -189,6 +189,9 @@ impl Shard {
         for index in places.iter().filter_map(|place| place.cell) {
             if let Some(cell) = self.cells.get_mut(index) {
                 let window = cell.take(need, ask.purpose, at);
+                if cell.limit.is_shadow() {
+                    hold.shadows.mark(hold.parts.len());
+                }
                 hold.parts.push(Part {
                     cell: index,
                     window,

@@ -60,7 +60,7 @@ impl Shard {
             return Ok(Extended::Gone);
         };
         let (open, nanos_held, permits) = (hold.state == State::Open, hold.nanos, hold.permits);
-        let (parts, purpose) = (hold.parts.clone(), hold.purpose);
+        let (parts, purpose, shadows) = (hold.parts.clone(), hold.purpose, hold.shadows);
         let need = Need {
             cost: more,
             weight: 0,
@@ -70,8 +70,9 @@ impl Shard {
         for (place, part) in parts.iter().enumerate() {
             match self.part_fits(*part, open, nanos_held, need, at)? {
                 None => return Ok(Extended::Gone),
-                Some(false) => violated.mark(place),
-                Some(true) => {}
+                // As it was for who holds it: other tiers have other limits of the same name.
+                Some(false) if !shadows.has(place) => violated.mark(place),
+                Some(_) => {}
             }
         }
         if !violated.is_empty() {
@@ -119,7 +120,8 @@ impl Shard {
         let fits = match &cell.meter.count {
             Count::Budget(spending) => {
                 let Some(room) = spending.room(part.window, open) else {
-                    return Ok(None);
+                    // What only lives on asks nothing of a window that counts no more.
+                    return Ok((open && need.cost == 0).then_some(true));
                 };
                 let again = if open || room.charged { 0 } else { held };
                 let more = need.cost.saturating_add(again);
@@ -127,7 +129,7 @@ impl Shard {
             }
             Count::Permits(_) | Count::Rate(_) => true,
         };
-        Ok(Some(fits || limit.is_shadow()))
+        Ok(Some(fits))
     }
 
     fn part_standings(&self, parts: &[Part], need: Need, violated: Marks, at: At) -> Standings {

@@ -223,6 +223,30 @@ impl Shard {
         placed.ok_or(CounterError::Full)
     }
 
+    /// Brings a cell to `limit` and to `at`. One whose window changes its shape takes other room.
+    pub(super) fn turn(
+        &mut self,
+        room: &Room,
+        index: u32,
+        limit: &Arc<Limit>,
+        at: At,
+    ) -> Result<(), CounterError> {
+        let Some(cell) = self.cells.get_mut(index) else {
+            return Ok(());
+        };
+        if Arc::ptr_eq(&cell.limit, limit) {
+            return cell.turn(limit, at);
+        }
+        let before = extra(cell);
+        let turned = cell.turn(limit, at);
+        let after = extra(cell);
+        if before != after {
+            self.names = self.names.saturating_sub(before) + after;
+            self.settle_bytes(room);
+        }
+        turned
+    }
+
     fn put(&mut self, key: RootKey<'_>, mut cell: Cell) -> Option<u32> {
         let root = match self.root(key) {
             Some(root) => root,

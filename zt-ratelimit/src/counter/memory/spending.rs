@@ -60,7 +60,8 @@ struct Slots {
 }
 
 /// One more than a window has, since the oldest has only begun to leave.
-pub(super) const SLOTS: usize = ROLLING_SLOTS as usize + 1;
+pub(super) const SLOTS: usize = ALL_SLOTS as usize;
+const ALL_SLOTS: u32 = ROLLING_SLOTS + 1;
 
 /// The bytes of a rolling window's slots.
 pub(super) const SLOTS_BYTES: usize = size_of::<Slots>();
@@ -209,7 +210,7 @@ impl Spending {
         wall: Timestamp,
         pinned: bool,
     ) -> Result<(), CounterError> {
-        if wall < self.span.end {
+        if !self.is_over(wall) {
             return Ok(());
         }
         let span = span_at(window, wall)?;
@@ -223,14 +224,17 @@ impl Spending {
         Ok(())
     }
 
+    /// Whether the window, or the slot, has ended. One without an end does not, whatever a clock says.
+    fn is_over(&self, wall: Timestamp) -> bool {
+        wall >= self.span.end && self.span.end < Timestamp::MAX
+    }
+
     /// Takes the slots out that have left a rolling window.
     fn roll(&mut self, wall: Timestamp) {
         let length = self.span.end.since(self.span.start).as_micros().max(1);
         let steps = wall.since(self.span.start).as_micros() / length;
-        // No more than empty it: a leap of the clock must not take numbers past those of holds.
-        let steps = u32::try_from(steps)
-            .unwrap_or(u32::MAX)
-            .min(ROLLING_SLOTS + 1);
+        // After so many nothing is left; numbers that went further might come around to a hold's.
+        let steps = u32::try_from(steps).map_or(ALL_SLOTS, |steps| steps.min(ALL_SLOTS));
         let Past::Slots(slots) = &mut self.past else {
             return;
         };
@@ -307,7 +311,7 @@ impl Spending {
             self.leased = self.leased.saturating_add(before.leased);
             self.first = before.first;
         }
-        if !self.is_rolling() && wall >= self.span.end {
+        if !self.is_rolling() && self.is_over(wall) {
             (self.spent, self.crossed) = (0, 0);
         }
         self.next_number();
@@ -484,9 +488,10 @@ impl Spending {
             Past::Slots(_) => {
                 let slot = self.span.end.since(self.span.start);
                 let slots = slot.saturating_mul(ROLLING_SLOTS);
-                self.held == 0 && self.leased == 0 && wall >= self.span.end + slots
+                let last = self.span.end + slots;
+                self.held == 0 && self.leased == 0 && wall >= last && last < Timestamp::MAX
             }
-            _ => wall >= self.span.end,
+            _ => self.is_over(wall),
         };
         over || self.used() == 0
     }

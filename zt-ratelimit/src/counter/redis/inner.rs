@@ -225,6 +225,8 @@ impl Inner {
             // More than can be counted stays at what can.
             Settle::Charge(nanos) => call.arg("c").arg(nanos.min(MAX_NANOS)),
         };
+        // Without one it counts all the same; a copy of it cannot be told from another settlement.
+        call.arg(self.token().unwrap_or_default());
         Some(call)
     }
 

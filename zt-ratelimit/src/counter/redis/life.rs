@@ -180,10 +180,12 @@ impl RedisCounters {
             scan.arg("COUNT").arg(1000);
             let ((next, found),): ((u64, Vec<String>),) = self.0.link.plain(&scan).await?;
             let mut remove = redis::pipe();
-            for key in found
-                .iter()
-                .filter(|key| !key.ends_with("}:gen") && !key.ends_with("}:shift"))
-            {
+            // By what comes after the tag: subjects may be named like these.
+            let kept = |key: &str| {
+                let after = key.split_once("}:").map(|(_, after)| after);
+                matches!(after, Some("gen" | "shift"))
+            };
+            for key in found.iter().filter(|key| !kept(key)) {
                 remove.cmd("UNLINK").arg(key).ignore();
             }
             if !remove.is_empty() {

@@ -1,6 +1,8 @@
 mod division;
 mod figures;
 mod give_back;
+#[cfg(feature = "redis")]
+mod over_redis;
 mod race;
 mod refusals;
 mod serve;

@@ -316,3 +316,21 @@ async fn names_of_local_holds_are_told_from_the_stores() {
     assert!(shop.settle(direct.hold, Settle::Release).await.counted);
     assert!(shop.settle(local.hold, Settle::Release).await.counted);
 }
+
+#[tokio::test]
+async fn a_local_hold_that_ended_is_told_of_also_while_the_store_is_down() {
+    let shop = Instance::alone();
+    let limit = day("key-day", 100);
+    let claims = [(&limit, "k1")];
+    shop.warm(&claims, CENT).await;
+    let held = shop.reserve(&claims, CENT).await.unwrap();
+    shop.wire.faults(|faults| faults.down = true);
+    shop.clock.advance(2 * MINUTE);
+    let expired = shop.leased.expire(10, shop.now()).wait().await.unwrap();
+    assert!(expired.iter().any(|it| it.hold == held.hold), "{expired:?}");
+    let none = shop.leased.expire(10, shop.now()).wait().await;
+    assert!(
+        matches!(none, Err(CounterError::Unavailable(_))),
+        "{none:?}"
+    );
+}

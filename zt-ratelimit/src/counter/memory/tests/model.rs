@@ -331,7 +331,7 @@ impl Model {
         let (mut violated, mut old) = (Vec::new(), false);
         for (place, (limit, window)) in parts.iter().enumerate() {
             let of = &self.limits[*limit];
-            if !of.is_budget() {
+            if !of.is_budget() || (open && more == 0) {
                 continue;
             }
             let charged = of.charges.iter().any(|charge| charge.hold == hold);

@@ -33,7 +33,9 @@ if redis.call('EXISTS', TAG .. 'a:' .. token) == 0 then
     if c.kind == 'r' then
       redis.call('HSET', c.key, 'tat', '0')
       c.rec.tat = 0
-    elseif money and c.there then
+    elseif money and (c.there or c.seed > 0) then
+      -- Also of what would come along from another window.
+      if c.seed > 0 then make(c, now) end
       if c.kind == 'b' then redis.call('HSET', c.window, 'spent', '0')
       else
         for _, slot in ipairs(c.live) do redis.call('HDEL', c.window, 's' .. text(slot[1])) end
@@ -51,7 +53,7 @@ if redis.call('EXISTS', TAG .. 'a:' .. token) == 0 then
   if redis.call('EXISTS', c.key) == 1 then redis.call('HSET', c.key, 'is', c.is) end
   redis.call('SET', TAG .. 'a:' .. token, '1', 'PX', 3600000)
   if c.kind == 'r' then keep(c.key, c.rec, math.max(c.rec.tat, now) + 60000000)
-  elseif money then keep(c.key, c.rec, math.max(c.keep, now) + DAY)
+  elseif money then keep(c.key, c.rec, math.max(c.keep, c.other or 0, now) + DAY)
   elseif c.rec.used == 0 then keep(c.key, c.rec, now) end
 end
 

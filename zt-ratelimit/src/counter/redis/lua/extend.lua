@@ -22,7 +22,10 @@ for i = 1, #all do
   elseif c.kind ~= 'r' then
     local w = redis.call('HMGET', c.window, 'spent', 'held', 'leased', 'policy', 'length', 'slot',
       'resets', 'keep', spent_field(c))
-    if not w[2] or c.kind == 'o' and tonumber(c.till) + num(w[5]) <= now then return {'gone'} end
+    c.lost = not w[2]
+    -- What only lives on asks nothing of a window that counts no more.
+    if (c.lost or c.kind == 'o' and tonumber(c.till) + num(w[5]) <= now)
+      and (revived or more > 0) then return {'gone'} end
     c.held, c.leased, c.keep, c.mine = num(w[2]), num(w[3]), num(w[8]), num(w[9])
     c.limit = allowed(c.rec, num(w[4]))
     if c.kind == 'o' then
@@ -35,6 +38,8 @@ for i = 1, #all do
     local need = more
     if c.anew then need = add(more, held) end
     local room = free(c)
+    -- The policy counts in another window now, which would not hear of more.
+    if more > 0 and elsewhere(c) then room = nil end
     if not c.shadow and need > 0 and (not room or need > room) then
       violated = violated + bit
       c.wants = need
@@ -61,7 +66,7 @@ for i = 1, #all do
       redis.call('HSET', c.key, 'is', 'c', 'used', text(add(c.rec.used, num(v[3]))))
       redis.call('PERSIST', c.key)
     end
-  elseif c.kind ~= 'r' then
+  elseif c.kind ~= 'r' and not c.lost then
     local back = more
     if revived then
       back = add(more, held)

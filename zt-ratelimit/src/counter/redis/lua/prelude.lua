@@ -101,14 +101,20 @@ local function claims()
   return all
 end
 
--- What was used under another window of the same limit, which has not ended: a change of policy
--- is no second budget. False where it is lost.
-local function other(c)
+-- The window of the same limit under another policy that was counted in last, unless it has ended.
+local function elsewhere(c)
   local label, from, till = string.match(c.rec.current or '', '^"(.-)" (%w+) (%d+)$')
-  if not label or label == c.label or tonumber(till) <= now then return 0 end
-  local window = window_key(c.key, label, from)
-  local v = redis.call('HMGET', window, 'spent', 'held', 'leased', 'length', 'slot')
+  if label and label ~= c.label and tonumber(till) > now then return window_key(c.key, label, from) end
+end
+
+-- What was used in that one: a change of policy is no second budget, and neither is a change back.
+-- False where it is lost.
+local function other(c)
+  local window = elsewhere(c)
+  if not window then return 0 end
+  local v = redis.call('HMGET', window, 'spent', 'held', 'leased', 'length', 'slot', 'keep')
   if not v[2] then return false end
+  c.other = num(v[6])
   local spent = v[5] and slots(window, num(v[4]), num(v[5])).spent or num(v[1])
   return add(add(spent, num(v[2])), num(v[3]))
 end
@@ -141,15 +147,17 @@ local function load(c)
   c.there = v.held and true or false
   c.spent, c.held, c.leased, c.keep = v.spent, num(v.held), num(v.leased), num(v.keep)
   c.was = (v.policy or '') .. ' ' .. (v.percent or '')
-  if c.there then return not c.rec.new and 'lost' or nil end
-  if c.rec.new then
+  if c.there and not c.rec.new then return 'lost' end
+  if c.rec.new and not c.there then
     local over = c.kind == 'o' and tonumber(c.rec.new) + c.slot + c.length or tonumber(c.rec.new) + 1
     if over > (c.kind == 'o' and now or tonumber(c.from)) then return 'lost' end
   end
-  c.seed = other(c)
-  if not c.seed then return 'lost' end
-  c.spent = c.seed
-  if c.kind == 'o' and c.seed > 0 then c.live = {{tonumber(c.from), c.seed}} end
+  local used = other(c)
+  if not used then return 'lost' end
+  -- What is in this window already came from that one, or went there.
+  c.seed = take(used, add(add(c.spent, c.held), c.leased))
+  c.spent = add(c.spent, c.seed)
+  if c.kind == 'o' and c.seed > 0 then c.live[#c.live + 1] = {tonumber(c.from), c.seed} end
   return nil
 end
 
@@ -171,6 +179,9 @@ local function make(c, ends)
     redis.call('HSET', c.window, 'held', '0', 'leased', '0', 'crossed', '0', 'resets', '0',
       spent_field(c), text(c.seed or 0))
     c.was = ''
+  elseif c.seed and c.seed > 0 then
+    local spent = num(redis.call('HGET', c.window, spent_field(c)))
+    redis.call('HSET', c.window, spent_field(c), text(add(spent, c.seed)))
   end
   if c.was ~= text(c.policy) .. ' ' .. c.percent then
     redis.call('HSET', c.window, 'policy', text(c.policy), 'percent', c.percent)
@@ -210,7 +221,7 @@ local function parts(lines)
   for kind, shadow, from, till, label, key in
     string.gmatch(lines, '(%a) (%d) (%d+) (%d+) "([^"\n]*)"([^\n]*)\n') do
     all[#all + 1] = {
-      kind = kind, shadow = shadow == '1', from = from, till = till, key = key,
+      kind = kind, shadow = shadow == '1', from = from, till = till, key = key, label = label,
       window = window_key(key, label, kind == 'b' and from or 'r'),
     }
   end

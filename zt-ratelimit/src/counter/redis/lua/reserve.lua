@@ -33,7 +33,7 @@ local function judge()
       c.next = math.max(c.rec.tat, now) + weight * c.interval
       if c.limit == 0 or weight > c.limit or c.next > now + window then wants = weight end
     elseif c.kind == 'c' then
-      if permits > take(c.limit, c.rec.used) then wants = permits end
+      if add(c.rec.used, permits) > c.limit then wants = permits end
     else
       local room = free(c)
       if not room or cost > room then wants = cost end

@@ -1,13 +1,14 @@
--- generation, grace, hold, how ('r', 'h', 'c'), nanos
-local id, how, nanos = arg(), arg(), tonumber(arg())
+-- generation, grace, hold, how ('r', 'h', 'c'), nanos, token
+local id, how, nanos, token = arg(), arg(), tonumber(arg()), arg()
 local hold = TAG .. 'h:' .. id
-local v = redis.call('HMGET', hold, 'state', 'nanos', 'permits', 'purpose', 'ends', 'parts', 'charged')
+local v = redis.call('HMGET', hold, 'state', 'nanos', 'permits', 'purpose', 'ends', 'parts', 'charged',
+  'by', 'told')
 local state, held = v[1], num(v[2])
 
 if not state then
   -- Its reserve never arrived, or is still on its way: it finds this, and is refused.
   redis.call('HSET', hold, 'state', 'cancelled', 'nanos', '0', 'charged', '0', 'parts', '')
-  expire(hold, now + GRACE + DAY)
+  expire(hold, now + GRACE)
   return {'settled', '0', '0', '0'}
 end
 if (state == 'open' or state == 'ended') and now >= num(v[5]) + GRACE then
@@ -21,7 +22,10 @@ local all = parts(v[6])
 local fresh = state == 'open' or state == 'ended'
 local charged = fresh and (how == 'r' and 0 or how == 'h' and held or nanos) or num(v[7])
 local pocket = v[4] == 'l' and 'leased' or 'held'
-local out = {'settled', fresh and '1' or '0', text(held), text(charged)}
+-- A copy of the one that counted says what that one said: its answer may have been lost.
+local mine = state == 'settled' and token ~= '' and v[8] == token
+local told, said = '', string.gmatch(mine and v[9] or '', '%d+')
+local out = {'settled', (fresh or mine) and '1' or '0', text(held), text(charged)}
 for i = 1, #all do
   local part = all[i]
   if part.kind == 'c' then
@@ -60,8 +64,9 @@ for i = 1, #all do
         if not over and was and part.kind == 'o' then marks = marks - bit end
         bit = bit * 2
       end
-      if not fresh then news = 0
+      if not fresh then news = num(said())
       elseif marks ~= crossed then redis.call('HSET', part.window, 'crossed', text(marks)) end
+      told = told .. text(news) .. ' '
       for _, word in ipairs({text(i - 1), part.from, part.till, text(total), text(limit), text(news)}) do
         out[#out + 1] = word
       end
@@ -72,7 +77,7 @@ if fresh then
   redis.call('ZREM', DUE, id)
   redis.call('ZREM', ENDED, id)
   hush(id)
-  redis.call('HSET', hold, 'state', 'settled', 'charged', text(charged))
-  expire(hold, now + GRACE + DAY)
+  redis.call('HSET', hold, 'state', 'settled', 'charged', text(charged), 'by', token, 'told', told)
+  expire(hold, now + GRACE)
 end
 return out

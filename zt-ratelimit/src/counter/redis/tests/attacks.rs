@@ -101,6 +101,14 @@ async fn an_answer_that_is_lost_after_it_was_carried_out_is_asked_for_again_and_
     proxy.swallow();
     let settled = settle(&counters, yes.hold, Settle::Charge(50)).await;
     assert_eq!((settled.held, settled.charged), (70, 50));
+    // Whoever records it hears that it counted, and what it crossed.
+    assert!(settled.counted);
+    assert_eq!(
+        (settled.budgets[0].spent, settled.budgets[0].crossed),
+        (55, 1)
+    );
+    let again = settle(&counters, yes.hold, Settle::Charge(50)).await;
+    assert!(!again.counted, "another one");
     counters.drain().await;
     let cell = state(&counters, &day, "k").await;
     assert_eq!((cell.spent, cell.held), (55, 0));
@@ -322,4 +330,44 @@ async fn a_server_that_is_killed_at_any_moment_forgets_nothing_and_leaks_nothing
         .wait()
         .await;
     assert_eq!(left, Ok(vec![]));
+}
+
+#[tokio::test]
+async fn what_was_settled_is_remembered_for_the_grace_period_and_no_longer() {
+    let Some(server) = durable() else { return };
+    let counters = counters(&server).await;
+    let day = budget("day", 1000, Window::day());
+    for _ in 0..10 {
+        let hold = held(reserve(&counters, &[claim(&day, "k")], 1).await).hold;
+        settle(&counters, hold, Settle::ChargeHold).await;
+    }
+    // One that never was, too.
+    let none = keys::hold(keys::bucket("root"), [7; 16]);
+    settle(&counters, none, Settle::Release).await;
+    let found = server.command(&["KEYS", "*:h:*"]);
+    assert_eq!(found.lines().count(), 11);
+    for key in found.lines() {
+        let left: u64 = server.command(&["TTL", key]).parse().unwrap();
+        assert!(left <= 3600, "{key}: {left} s");
+        assert!(left > 3500, "{key}: {left} s");
+    }
+}
+
+#[tokio::test]
+async fn what_was_told_of_one_bucket_is_not_lost_where_another_does_not_answer() {
+    let Some(server) = durable() else { return };
+    let counters = counters(&server).await;
+    let day = budget("day", 1000, Window::day());
+    let hold = held(reserve(&counters, &[claim(&day, "k")], 1).await).hold;
+    shift(&server, Duration::from_secs(61));
+    let last = counters.0.options.names.generation(keys::BUCKETS - 1);
+    assert!(keys::bucket("root") < keys::BUCKETS - 1);
+    assert_eq!(server.command(&["DEL", &last]), "1");
+    let told = counters.expire(100, now()).wait().await.unwrap();
+    assert_eq!(told.iter().map(|it| it.hold).collect::<Vec<_>>(), [hold]);
+    let none = counters.expire(100, now()).wait().await;
+    assert!(
+        matches!(none, Err(CounterError::Uninitialised(_))),
+        "{none:?}"
+    );
 }

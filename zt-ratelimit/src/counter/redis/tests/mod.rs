@@ -1,6 +1,7 @@
 //! Over real servers: what is refused, what is counted once, what outlives what.
 
 mod attacks;
+mod changes;
 mod clocks;
 mod conformance;
 mod life;
