@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     body::{BoxError, Flow, Settle, Tail, ZtBody},
-    context::{HandlerRun, SecurityContext, Trail},
+    context::{SecurityContext, Trail},
     decision::{Code, Denial},
     problem::{Asked, ProblemJson, Render},
 };
@@ -216,7 +216,7 @@ where
 /// The answer that `denial`, which came before the inner service was called, is. A gate further
 /// out believed that it had reached the handler; it had reached this gate.
 fn refused_by_check<R>(cx: &SecurityContext, denial: &Denial) -> Held<R> {
-    cx.trail().set_handler(HandlerRun::NotReached);
+    cx.trail().turn_back(cx.outside());
     refusal(cx, denial)
 }
 
@@ -281,7 +281,10 @@ where
                             this.carried.settle(End::Failed, None);
                             return Poll::Ready(Err(error));
                         }
-                        Err(_) => break refusal(&this.carried.cx, &Code::HandlerPanicked.into()),
+                        Err(_) => {
+                            let denial = Code::HandlerPanicked.into();
+                            break refused_by_check(&this.carried.cx, &denial);
+                        }
                     }
                     let Some(request) = waiting.take() else {
                         continue;
@@ -344,7 +347,7 @@ where
 /// The answer to a request whose handler panicked.
 #[cold]
 fn panicked<R>(cx: &SecurityContext) -> Held<R> {
-    cx.trail().set_handler(HandlerRun::Panicked);
+    cx.trail().panicked();
     refusal(cx, &Code::HandlerPanicked.into())
 }
 
@@ -474,6 +477,10 @@ where
     Response::from_parts(
         head,
         match answer {
+            // One that goes on behind the end that it told of was settled without that.
+            Answer::Inner(_) if S::METERS && ends && end == Some(End::Complete) => {
+                ZtBody::denial(Bytes::new(), tail)
+            }
             Answer::Inner(body) => ZtBody::inner(body, tail),
             Answer::Denial(bytes) => ZtBody::denial(bytes, tail),
         },
