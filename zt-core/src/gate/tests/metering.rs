@@ -345,8 +345,9 @@ async fn what_has_no_place_in_the_answer_does_not_go_out_unmetered() {
             .await
             .into_body();
         assert_eq!(tap.settled(), [(End::Complete, 0)]);
-        // A server makes a Content-Length of it.
-        assert_eq!(body.size_hint().exact(), Some(5), "{method} {status}");
+        // A server makes a Content-Length of it, which only HEAD may have without the content.
+        let length = if method == Method::HEAD { 5 } else { 0 };
+        assert_eq!(body.size_hint().exact(), Some(length), "{method} {status}");
         assert!(
             matches!(poll(&mut body), Poll::Ready(None)),
             "{method} {status}"
