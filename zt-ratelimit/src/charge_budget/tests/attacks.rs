@@ -303,3 +303,42 @@ async fn a_caller_without_limits_of_its_own_is_not_told_where_its_organisation_s
         }
     }
 }
+
+#[tokio::test]
+async fn what_one_layer_holds_comes_back_at_once_where_the_next_one_refuses() {
+    use crate::LimitRateLayer;
+
+    let parallel = || {
+        let one = Limit::concurrency("parallel", 1).unwrap();
+        let bank = Bank::of(Policy::new([Level::new("key", [one])]).unwrap());
+        LimitRateLayer::by_limits(bank.limits.clone(), Who::by_principal()).unwrap()
+    };
+    // The permit first: it is free again while the refusal is still unread.
+    let bank = Bank::daily("0.5");
+    let chain = Link::first(Names)
+        .then(parallel())
+        .then(fixed(&bank, "0.6"));
+    let service = bank.chain(chain, bank.settings(), hello());
+    let refused = service.ask(get("/dear")).await;
+    assert_eq!(code(&refused), Code::BudgetExhausted);
+    let again = service.ask(get("/dear")).await;
+    assert_eq!(code(&again), Code::BudgetExhausted);
+    assert_eq!(bank.spent(), 0);
+    drop((refused, again));
+
+    // The money first.
+    let bank = Bank::daily("5");
+    let chain = Link::first(Names)
+        .then(fixed(&bank, "0.6"))
+        .then(parallel());
+    let service = bank.chain(chain, bank.settings(), hello());
+    let served = service.ask(get("/dear")).await;
+    assert_eq!(served.status(), 200);
+    let refused = service.ask(get("/dear")).await;
+    assert_eq!(code(&refused), Code::ConcurrencyLimited);
+    assert_eq!(bank.held(), 600_000, "that of the first");
+    read(served).await.unwrap();
+    assert_eq!(bank.spent(), 600_000);
+    drop(refused);
+    assert_eq!(service.ask(get("/dear")).await.status(), 200);
+}
