@@ -15,7 +15,7 @@ use crate::{
 /// what its neighbours spend.
 pub(crate) fn write<'a>(
     headers: &mut HeaderMap,
-    slots: impl Iterator<Item = (&'a Slot, Standing)> + Clone,
+    slots: impl Iterator<Item = (&'a Slot, Standing)>,
 ) {
     innermost(slots, |name, value| {
         headers.append(name, value);
@@ -25,7 +25,7 @@ pub(crate) fn write<'a>(
 /// `denial` with the same.
 pub(crate) fn refuse<'a>(
     denial: Denial,
-    slots: impl Iterator<Item = (&'a Slot, Standing)> + Clone,
+    slots: impl Iterator<Item = (&'a Slot, Standing)>,
 ) -> Denial {
     let mut denial = Some(denial);
     innermost(slots, |name, value| {
@@ -36,11 +36,11 @@ pub(crate) fn refuse<'a>(
 }
 
 fn innermost<'a>(
-    slots: impl Iterator<Item = (&'a Slot, Standing)> + Clone,
+    slots: impl Iterator<Item = (&'a Slot, Standing)>,
     mut field: impl FnMut(HeaderName, HeaderValue),
 ) {
-    let level = slots.clone().map(|(slot, _)| slot.level).max();
-    for (slot, standing) in slots.filter(|(slot, _)| Some(slot.level) == level) {
+    // Where the caller has no limits of its own, there is nothing to say.
+    for (slot, standing) in slots.filter(|(slot, _)| slot.innermost) {
         if let Some(value) = policy(&slot.limit, standing) {
             field(POLICY.clone(), value);
         }

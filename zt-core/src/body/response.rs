@@ -59,6 +59,8 @@ pub(crate) enum Flow {
     Stray,
     /// A guard has cut it off.
     Cut,
+    /// It was metered, and settled: no more data goes out.
+    Over,
 }
 
 /// What a response body carries: the guards, and the lease under which it flows.
@@ -83,7 +85,7 @@ impl<G: Settle + ?Sized> Tail<G> {
             return Poll::Ready(Ok(Bytes::new()));
         };
         let metered = ready!(self.guards.poll_frame(task, data, &self.trail));
-        if let Err(denial) = metered.or_else(|denial| self.trail.waive(denial)) {
+        if let Err(denial) = metered {
             self.flow = Flow::Cut;
             self.held = None;
             return Poll::Ready(Err(denial));
@@ -102,6 +104,9 @@ impl<G: Settle + ?Sized> Tail<G> {
     pub(crate) fn settle(&mut self, end: End, trailers: Option<&HeaderMap>) {
         if std::mem::replace(&mut self.settled, true) {
             return;
+        }
+        if self.flow == Flow::Metered {
+            self.flow = Flow::Over;
         }
         self.guards.settle(&Settlement {
             end,
@@ -233,6 +238,13 @@ where
                 && let Some(data) = found.data_mut()
             {
                 tail.held = Some(std::mem::take(data));
+            }
+            // Behind its declared length, an error or its end: nobody is left to meter it.
+            if tail.flow == Flow::Over
+                && let Some(Ok(found)) = &frame
+                && found.data_ref().is_some_and(|data| !data.is_empty())
+            {
+                frame = None;
             }
         }
         if tail.held.is_some() {

@@ -47,6 +47,8 @@ pub struct SecurityContext {
     troubled: bool,
     measures: bool,
     effects: bool,
+    /// How many gates have handed it on.
+    outside: u8,
     /// What has to be seen of the body before the request goes on.
     owed: Owed,
 }
@@ -86,6 +88,7 @@ impl SecurityContext {
             troubled,
             measures: settings.measures(),
             effects: false,
+            outside: 0,
             owed: Owed::default(),
         }
     }
@@ -108,6 +111,19 @@ impl SecurityContext {
     /// Tells the trail which stages have begun.
     pub(crate) fn publish(&self) {
         self.trail.stages.fetch_or(self.stages, Ordering::AcqRel);
+    }
+
+    /// The copy that a gate further in gets.
+    pub(crate) fn handed_on(&self) -> Self {
+        Self {
+            outside: self.outside.saturating_add(1),
+            ..self.clone()
+        }
+    }
+
+    /// How many gates there are further out that share it.
+    pub(crate) const fn outside(&self) -> u8 {
+        self.outside
     }
 
     pub(crate) const fn measures(&self) -> bool {

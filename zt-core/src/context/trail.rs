@@ -2,7 +2,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU8, AtomicU16, Ordering},
+        atomic::{AtomicBool, AtomicU16, Ordering},
     },
     time::Duration,
 };
@@ -55,7 +55,8 @@ pub struct Trail {
     pub(super) would_deny: OnceLock<Denial>,
     pub(super) timings: Mutex<Vec<(&'static str, Duration)>>,
     pub(super) stages: AtomicU16,
-    pub(super) handler: AtomicU8,
+    /// The run, and in the upper half how many gates it has passed at most.
+    pub(super) handler: AtomicU16,
     pub(super) decided: AtomicBool,
     pub(super) body_exceeded: AtomicBool,
     pub(super) body_streams: AtomicBool,
@@ -99,7 +100,7 @@ impl Trail {
             would_deny: OnceLock::new(),
             timings: Mutex::new(Vec::new()),
             stages: AtomicU16::new(0),
-            handler: AtomicU8::new(0),
+            handler: AtomicU16::new(0),
             decided: AtomicBool::new(false),
             body_exceeded: AtomicBool::new(false),
             body_streams: AtomicBool::new(false),
@@ -219,7 +220,7 @@ impl Trail {
     /// How far the handler came.
     #[must_use]
     pub fn handler(&self) -> HandlerRun {
-        match self.handler.load(Ordering::Acquire) {
+        match self.handler.load(Ordering::Acquire) & RUN {
             0 => HandlerRun::NotReached,
             1 => HandlerRun::Reached,
             _ => HandlerRun::Panicked,
@@ -319,10 +320,36 @@ impl Trail {
         let _ = self.denial.set(denial.clone());
     }
 
-    pub(crate) fn set_handler(&self, run: HandlerRun) {
-        self.handler.store(run as u8, Ordering::Release);
+    /// Notes that a gate behind `outside` others calls its inner service.
+    pub(crate) fn reach(&self, outside: u8) {
+        let passed = u16::from(outside).saturating_add(1) << 8;
+        self.note_run(|noted| Some((noted & !RUN).max(passed) | HandlerRun::Reached as u16));
+    }
+
+    /// Notes that a gate behind `outside` others refused. Those believed that they had reached the
+    /// handler, and had reached that gate; unless another attempt (a layer in between tries again)
+    /// came further: then it ran.
+    pub(crate) fn turn_back(&self, outside: u8) {
+        self.note_run(|noted| {
+            (noted >> 8 <= u16::from(outside))
+                .then_some(noted & !RUN | HandlerRun::NotReached as u16)
+        });
+    }
+
+    pub(crate) fn panicked(&self) {
+        self.note_run(|noted| Some(noted & !RUN | HandlerRun::Panicked as u16));
+    }
+
+    fn note_run(&self, change: impl FnMut(u16) -> Option<u16>) {
+        // Where nothing is to be changed, it stays.
+        let _ = self
+            .handler
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, change);
     }
 }
+
+/// The lower half of [`Trail::handler`].
+const RUN: u16 = 0xff;
 
 /// The id; everything else may be personal.
 impl fmt::Debug for Trail {

@@ -541,7 +541,8 @@ where
                 ..
             } = &mut self.1
         {
-            ready!(guard.poll_frame(task, data, trail))?;
+            // What a stack that only observes lets pass is asked of those further out all the same.
+            ready!(guard.poll_frame(task, data, trail)).or_else(|denial| trail.waive(denial))?;
             *metered = true;
         }
         ready!(self.0.poll_frame(task, data, trail))?;

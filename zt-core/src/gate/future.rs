@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     body::{BoxError, Flow, Settle, Tail, ZtBody},
-    context::{HandlerRun, SecurityContext, Trail},
+    context::{SecurityContext, Trail},
     decision::{Code, Denial},
     problem::{Asked, ProblemJson, Render},
 };
@@ -216,7 +216,7 @@ where
 /// The answer that `denial`, which came before the inner service was called, is. A gate further
 /// out believed that it had reached the handler; it had reached this gate.
 fn refused_by_check<R>(cx: &SecurityContext, denial: &Denial) -> Held<R> {
-    cx.trail().set_handler(HandlerRun::NotReached);
+    cx.trail().turn_back(cx.outside());
     refusal(cx, denial)
 }
 
@@ -281,7 +281,10 @@ where
                             this.carried.settle(End::Failed, None);
                             return Poll::Ready(Err(error));
                         }
-                        Err(_) => break refusal(&this.carried.cx, &Code::HandlerPanicked.into()),
+                        Err(_) => {
+                            let denial = Code::HandlerPanicked.into();
+                            break refused_by_check(&this.carried.cx, &denial);
+                        }
                     }
                     let Some(request) = waiting.take() else {
                         continue;
@@ -344,7 +347,7 @@ where
 /// The answer to a request whose handler panicked.
 #[cold]
 fn panicked<R>(cx: &SecurityContext) -> Held<R> {
-    cx.trail().set_handler(HandlerRun::Panicked);
+    cx.trail().panicked();
     refusal(cx, &Code::HandlerPanicked.into())
 }
 
@@ -428,10 +431,15 @@ where
         carried.settle(end, Some(head.status));
     }
     let cx = &carried.cx;
+    // What a body has behind the end that it told of, or where none belongs, was settled without
+    // being metered: nothing of it goes out. Nor does its length: for want of data a client of
+    // HTTP/2 would take the answer for a broken one. With HEAD the length is part of the answer.
+    let unmetered = S::METERS && matches!(answer, Answer::Inner(_)) && end == Some(End::Complete);
+    let nothing = unmetered && (ends || asked != Verb::Head);
     // One lease a request, whichever gate holds the permit first. A body where none belongs (an
     // answer to HEAD, a 204) is not settled any more, but a server of HTTP/2 sends it.
     let watch = match &answer {
-        Answer::Inner(_) if !ends && end != Some(End::Upgraded) => cx.watch(),
+        Answer::Inner(_) if !ends && !nothing && end != Some(End::Upgraded) => cx.watch(),
         _ => None,
     };
     let guards = if (S::SETTLES || S::METERS) && end.is_none() {
@@ -442,12 +450,8 @@ where
     // An answer that streams may be made of a body that turns out to be another. Where that is
     // known already, this is what was answered in its place.
     let trail = cx.trail();
-    let streams = !ends && trail.streams_body() && trail.body_refused().is_none();
-    // Nobody is left to meter it.
-    let stray = S::METERS
-        && matches!(answer, Answer::Inner(_))
-        && !ends
-        && end.is_some_and(|end| end != End::Upgraded);
+    let streams = !ends && !nothing && trail.streams_body() && trail.body_refused().is_none();
+    let stray = unmetered && !nothing;
     let flow = match S::METERS {
         true if stray => Flow::Stray,
         true if end.is_none() => Flow::Metered,
@@ -474,6 +478,7 @@ where
     Response::from_parts(
         head,
         match answer {
+            Answer::Inner(_) if nothing => ZtBody::denial(Bytes::new(), tail),
             Answer::Inner(body) => ZtBody::inner(body, tail),
             Answer::Denial(bytes) => ZtBody::denial(bytes, tail),
         },

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     body::{BoxError, RequestBody, ZtBody},
-    context::{HandlerRun, SecurityContext},
+    context::SecurityContext,
     decision::Code,
 };
 
@@ -211,10 +211,10 @@ where
 
 /// Hands the context to the inner service where it is of use there, and says that it was reached.
 pub(super) fn hand_over(cx: &SecurityContext, extensions: &mut http::Extensions, hands_on: bool) {
-    cx.trail().set_handler(HandlerRun::Reached);
+    cx.trail().reach(cx.outside());
     match extensions.get_mut::<SecurityContext>() {
-        Some(place) => *place = cx.clone(),
-        None if hands_on => drop(extensions.insert(cx.clone())),
+        Some(place) => *place = cx.handed_on(),
+        None if hands_on => drop(extensions.insert(cx.handed_on())),
         None => {}
     }
 }

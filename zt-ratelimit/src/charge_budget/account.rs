@@ -27,8 +27,8 @@ pub(super) struct Account<G: Keeping> {
     /// Held or asked for.
     asked: u64,
     bill: Bill,
-    /// What was really spent, as somebody said who knows.
-    pub(super) actual: Option<u64>,
+    /// Whether somebody who knows has said what was spent.
+    said: bool,
     /// Whether claims tell what was spent.
     pub(super) metered: bool,
     /// When the hold last got its full time.
@@ -56,7 +56,7 @@ impl<G: Keeping> Account<G> {
             claimed: 0,
             asked: held.nanos(),
             bill: Bill::new(held.currency()),
-            actual: None,
+            said: false,
             metered: false,
             renewed: now,
         }
@@ -67,9 +67,19 @@ impl<G: Keeping> Account<G> {
         held.unwrap_or(Cost::zero(self.currency))
     }
 
-    /// Whether so much may have been spent.
-    pub(super) fn has_room(&self, actual: Cost) -> bool {
-        !G::ENFORCES || !self.limited || actual.nanos() <= self.held().nanos()
+    /// Notes that so much was spent until now, all in all, as somebody says who knows; what is
+    /// claimed from here on comes on top. `false` where the hold has no room for it.
+    pub(super) fn say(&mut self, spent: u64) -> bool {
+        let under_way = self.claimed.saturating_sub(self.granted);
+        self.said = true;
+        self.granted = spent;
+        self.claimed = spent.saturating_add(under_way);
+        let room = self.asked.max(self.held().nanos());
+        !G::ENFORCES || !self.limited || self.claimed <= room
+    }
+
+    pub(super) const fn is_said(&self) -> bool {
+        self.said
     }
 
     pub(super) const fn currency(&self) -> Currency {

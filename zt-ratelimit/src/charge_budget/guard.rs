@@ -34,6 +34,8 @@ pub struct ChargeGuard<G: Keeping> {
     /// The extension that a piece of the body waits for.
     pending: Option<Pending>,
     observing: bool,
+    /// Whether a refusal is what goes out.
+    refused: bool,
 }
 
 /// Whose the account is.
@@ -70,6 +72,7 @@ impl<G: Keeping> ChargeGuard<G> {
             purse,
             pending: None,
             observing,
+            refused: false,
         }
     }
 
@@ -78,13 +81,17 @@ impl<G: Keeping> ChargeGuard<G> {
         let (actual, fits) = self.purse.with(|account| {
             let actual = amount(&head.headers, header, account.currency());
             match (actual, account.reservation()) {
-                (None, Some(reservation)) if !head.status.is_server_error() => {
+                (None, Some(reservation))
+                    if !head.status.is_server_error() && !account.is_said() =>
+                {
                     reservation.unmetered();
                 }
                 _ => {}
             }
-            account.actual = actual.map(Cost::nanos);
-            (actual, actual.is_none_or(|actual| account.has_room(actual)))
+            (
+                actual,
+                actual.is_none_or(|actual| account.say(actual.nanos())),
+            )
         });
         // What is above the hold is told when it is settled.
         if fits || self.observing {
@@ -142,14 +149,14 @@ impl<G: Keeping> ChargeGuard<G> {
 
     /// What is charged; `None` for what is held.
     fn actual(&mut self, settlement: &Settlement<'_>) -> Option<u64> {
-        // Nothing of the body of an answer to HEAD went out, and the handler ran all the same.
-        let bodiless = *settlement.trail.method() == Method::HEAD;
+        // Nothing of the body of an answer to HEAD, or to a condition that did not hold, went out,
+        // and the handler ran all the same: a caller can ask so.
+        let bodiless = *settlement.trail.method() == Method::HEAD
+            || settlement.status == Some(StatusCode::NOT_MODIFIED);
         let by_body = matches!(self.rules.actual, Actual::Body(_));
         self.purse.with(|account| {
             let metered = account.metered && !(by_body && bodiless);
-            account
-                .actual
-                .or_else(|| metered.then(|| account.granted()))
+            (account.is_said() || metered).then(|| account.granted())
         })
     }
 }
@@ -211,7 +218,7 @@ impl<G: Keeping> Guard for ChargeGuard<G> {
         head: &response::Parts,
         trail: &Arc<Trail>,
     ) -> Poll<Result<(), Denial>> {
-        if trail.denial().is_some() {
+        if is_refusal(head, trail) {
             return Poll::Ready(Ok(()));
         }
         let rules = Arc::clone(&self.rules);
@@ -225,6 +232,7 @@ impl<G: Keeping> Guard for ChargeGuard<G> {
     }
 
     fn head(&mut self, head: &mut response::Parts, trail: &Arc<Trail>) {
+        self.refused = is_refusal(head, trail);
         if trail.handler() == HandlerRun::NotReached {
             // Now, and not when the caller has read why.
             if let Some(reservation) = self.purse.with(Account::close) {
@@ -235,12 +243,12 @@ impl<G: Keeping> Guard for ChargeGuard<G> {
         match &self.rules.actual {
             Actual::Header(header) => drop(head.headers.remove(header)),
             // From here on it is known what goes out.
-            Actual::Body(_) if trail.denial().is_none() && !upgrades(head, trail) => {
+            Actual::Body(_) if !self.refused && !upgrades(head, trail) => {
                 self.purse.with(|account| account.metered = true);
             }
             _ => {}
         }
-        if self.rules.headers && trail.denial().is_none() {
+        if self.rules.headers && !self.refused {
             self.purse.with(|account| {
                 if let Some(reservation) = account.reservation() {
                     fields::write(&mut head.headers, reservation.slots());
@@ -255,6 +263,9 @@ impl<G: Keeping> Guard for ChargeGuard<G> {
         data: &Bytes,
         _: &Arc<Trail>,
     ) -> Poll<Result<(), Denial>> {
+        if self.refused {
+            return Poll::Ready(Ok(()));
+        }
         let mut pending = match self.pending.take() {
             Some(pending) => pending,
             None => {
@@ -316,6 +327,13 @@ impl<G: Keeping> Guard for ChargeGuard<G> {
             }
         }
     }
+}
+
+/// Whether the answer is a gate's refusal, this one's or that of one further in. That there was a
+/// denial is not enough: a layer in between may have tried again.
+fn is_refusal(head: &response::Parts, trail: &Trail) -> bool {
+    trail.handler() == HandlerRun::NotReached
+        || (trail.denial().is_some() && head.extensions.get::<Denial>().is_some())
 }
 
 /// Whether what follows the head is not a body (as the gate sees it).

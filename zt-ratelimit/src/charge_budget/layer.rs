@@ -130,8 +130,8 @@ impl<G: Keeping, P: Pricing> ChargeBudgetLayer<G, P> {
     ///
     /// [`Hard`]: the hold is extended before a piece goes out for which it has no room; where the
     /// budget has none either, the answer is cut off there. An answer that upgrades the connection
-    /// is refused, because nobody could meter what follows. An answer to HEAD has no body and is
-    /// charged what was held.
+    /// is refused, because nobody could meter what follows. Answers to HEAD
+    /// and those of 304 have no body and are charged what was held.
     ///
     /// # Errors
     ///

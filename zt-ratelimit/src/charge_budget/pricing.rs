@@ -48,8 +48,12 @@ impl Pricing for Cost {
 ///
 /// let token = Price::per_million("0.40 USD".parse().unwrap());
 /// let by_tokens = PriceBy::new(move |parts, _cx| {
-///     let most = parts.headers.get("x-max-tokens").and_then(|value| value.to_str().ok());
-///     let most = most.and_then(|most| most.parse().ok());
+///     // Exactly one: of two, the service might read the other.
+///     let mut values = parts.headers.get_all("x-max-tokens").iter();
+///     let (Some(most), None) = (values.next(), values.next()) else {
+///         return Err(Denial::new(Code::RequestMalformed));
+///     };
+///     let most = most.to_str().ok().and_then(|most| most.parse().ok());
 ///     let most: u64 = most.ok_or_else(|| Denial::new(Code::RequestMalformed))?;
 ///     token.times(most).map_err(|_| Denial::new(Code::RequestMalformed))
 /// });

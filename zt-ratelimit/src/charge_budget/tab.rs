@@ -20,7 +20,8 @@ use crate::{
 /// What a handler puts its costs on: in the request's extensions, where the layer was made
 /// [`with_tab`](super::ChargeBudgetLayer::with_tab). Clones are the same tab.
 ///
-/// A request whose handler puts nothing on it is charged what was held.
+/// A request whose handler never asks it is charged what was held; one whose handler asked, was
+/// refused and stopped, only what it had put there before.
 ///
 /// ```
 /// use http::Request;
@@ -68,7 +69,8 @@ impl Tab {
         }
     }
 
-    /// The request has cost so much, all in all, whatever was put on the tab.
+    /// The request has cost so much until now, all in all, whatever was put on the tab. What is put
+    /// on it later, or metered, comes on top.
     ///
     /// # Errors
     ///
@@ -209,8 +211,7 @@ impl<G: Keeping> Spending for Shared<G> {
         if cost.currency() != held.currency() {
             return Err(SettleError::Mismatch(cost.currency(), held.currency()));
         }
-        account.actual = Some(cost.nanos());
-        match account.has_room(cost) {
+        match account.say(cost.nanos()) {
             true => Ok(()),
             false => Err(SettleError::AboveHold { actual: cost, held }),
         }

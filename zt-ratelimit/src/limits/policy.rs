@@ -65,15 +65,18 @@ pub(crate) struct Slot {
     pub(crate) limit: Arc<Limit>,
     /// Counted from the outermost.
     pub(crate) level: usize,
+    /// Whether that is the caller's own, with nothing further in.
+    pub(crate) innermost: bool,
     /// The last window that was asked for: the calendar is slow.
     span: ArcSwapOption<Span>,
 }
 
 impl Slot {
-    fn new(limit: Limit, level: usize) -> Self {
+    fn new(limit: Limit, level: usize, innermost: bool) -> Self {
         Self {
             limit: Arc::new(limit),
             level,
+            innermost,
             span: ArcSwapOption::empty(),
         }
     }
@@ -112,11 +115,14 @@ impl Tier {
                 return Err(LimitsError::Twice(level.name.to_string()));
             }
         }
+        let last = levels.len();
         let slots: Box<[Slot]> = levels
             .into_iter()
             .enumerate()
             .flat_map(|(level, Level { limits, .. })| {
-                limits.into_iter().map(move |limit| Slot::new(limit, level))
+                let innermost = level + 1 == last;
+                let slot = move |limit| Slot::new(limit, level, innermost);
+                limits.into_iter().map(slot)
             })
             .collect();
         if slots.is_empty() {

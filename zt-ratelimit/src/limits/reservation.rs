@@ -132,17 +132,19 @@ impl<G: Guarantee> Reservation<G> {
         let Extended::Done { held } = answer else {
             return;
         };
-        let before = std::mem::replace(&mut self.held, *held);
+        // Answers may overtake one another, and holds only grow.
+        let held = self.held.max(*held);
+        let before = std::mem::replace(&mut self.held, held);
         let (Some(journal), Some(facts)) = (&self.limits.inner().journal, &self.facts) else {
             return;
         };
-        if before != *held {
+        if before != held {
             let entry = Entry {
                 hold: self.hold,
                 tier: &self.tier,
                 facts,
             };
-            journal.held(entry, "extended", *held, self.limits.now());
+            journal.held(entry, "extended", held, self.limits.now());
         }
     }
 

@@ -1,5 +1,6 @@
 //! What is charged, and what is refused, broken one condition at a time.
 
+mod attacks;
 mod metering;
 mod races;
 mod refusals;
