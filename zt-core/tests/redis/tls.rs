@@ -21,22 +21,32 @@ fn start() -> Option<(RedisServer, u16, CertificateDer<'static>)> {
         file("cert.pem", cert.pem()),
         file("key.pem", signing_key.serialize_pem()),
     );
-    let port = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = port.local_addr().unwrap().port();
-    let answer = server.command(&[
-        "CONFIG",
-        "SET",
-        "tls-cert-file",
-        &cert_file,
-        "tls-key-file",
-        &key_file,
-        "tls-ca-cert-file",
-        &cert_file,
-        "tls-auth-clients",
-        "no",
-        "tls-port",
-        &port.to_string(),
-    ]);
+    let configure = |port: u16| {
+        server.command(&[
+            "CONFIG",
+            "SET",
+            "tls-cert-file",
+            &cert_file,
+            "tls-key-file",
+            &key_file,
+            "tls-ca-cert-file",
+            &cert_file,
+            "tls-auth-clients",
+            "no",
+            "tls-port",
+            &port.to_string(),
+        ])
+    };
+    // A port that was free a moment ago may be somebody else's now.
+    let mut tries = (0..50).map(|_| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        (port, configure(port))
+    });
+    let (port, answer) = tries
+        .find(|(_, answer)| !answer.contains("Unable to listen"))
+        .unwrap();
     if answer != "OK" {
         assert!(!zt_core::testing::servers_are_required(), "{answer}");
         println!("skipped: this redis-server knows no TLS: {answer}");
