@@ -124,11 +124,11 @@ impl Check for LimitRateByPolicyLayer {
         match self.reserve(parts, cx) {
             Err(denial) => denial.into(),
             Ok(None) => Step::pass(None),
-            Ok(Some(Answer::Now(outcome))) => self.admit(outcome, cx.monotonic()).map(Some).into(),
+            Ok(Some(Answer::Now(outcome))) => self.admit(outcome, cx.monotonic()).into(),
             Ok(Some(Answer::Later(outcome))) => {
                 let layer = self.clone();
                 Step::Later(Later::then(outcome, move |outcome, _, cx| {
-                    layer.admit(outcome, cx.monotonic()).map(Some)
+                    layer.admit(outcome, cx.monotonic())
                 }))
             }
         }
@@ -153,28 +153,30 @@ impl LimitRateByPolicyLayer {
             wall: cx.now(),
             monotonic: cx.monotonic(),
         };
-        let policy = rules.limits.policy();
+        let policy = rules.limits.current();
         let who = rules.who.of(parts, cx, &policy)?;
-        Ok(Some(rules.limits.reserve(&who, ask, now)))
+        Ok(Some(rules.limits.reserve_by(&policy, &who, ask, now)))
     }
 
     fn admit(
         &self,
         outcome: Result<Outcome<Hard>, CounterError>,
         now: Duration,
-    ) -> Result<PermitGuard, Denial> {
+    ) -> Result<Option<PermitGuard>, Denial> {
         match outcome {
+            // Nothing has to be done for it any more.
+            Ok(Outcome::Held(reservation)) if !reservation.holds() && !self.0.headers => Ok(None),
             Ok(Outcome::Held(reservation)) => {
                 let mut slots = reservation.slots();
                 let holds_permit =
                     slots.any(|(slot, _)| matches!(slot.limit.kind(), Kind::Concurrency(_)));
                 drop(slots);
-                Ok(PermitGuard {
+                Ok(Some(PermitGuard {
                     rules: Arc::clone(&self.0),
                     reservation: Some(reservation),
                     holds_permit,
                     renewed: now,
-                })
+                }))
             }
             Ok(Outcome::Refused(overspent)) => {
                 let denial = answer::overspent(&overspent);
@@ -198,9 +200,9 @@ pub struct PermitGuard {
 }
 
 impl PermitGuard {
-    fn release(&mut self) {
+    fn release(&mut self, now: Option<Moment>) {
         if let Some(reservation) = self.reservation.take() {
-            reservation.release();
+            reservation.release_at(now);
         }
     }
 }
@@ -216,7 +218,7 @@ impl Guard for PermitGuard {
         }
         if trail.handler() == HandlerRun::NotReached {
             // Now, and not when the caller has read why.
-            self.release();
+            self.release(None);
         }
     }
 
@@ -241,8 +243,8 @@ impl Guard for PermitGuard {
         Poll::Ready(Ok(()))
     }
 
-    fn settle(&mut self, _: &Settlement<'_>) {
-        self.release();
+    fn settle(&mut self, settlement: &Settlement<'_>) {
+        self.release(Some(Moment::at_end(settlement)));
     }
 }
 
