@@ -71,6 +71,7 @@ pub(super) struct Grant {
 
 impl Cell {
     /// Brings the cell to `limit` and to `at`.
+    #[inline]
     pub(super) fn turn(&mut self, limit: &Arc<Limit>, at: At) -> Result<(), CounterError> {
         if !Arc::ptr_eq(&self.limit, limit) {
             self.meter.suit(&self.limit, limit, at)?;
@@ -87,6 +88,7 @@ impl Cell {
 
 impl Cell {
     /// A hold that referred to it has gone.
+    #[inline]
     pub(super) fn let_go(&mut self) {
         self.holds = self.holds.saturating_sub(1);
         if self.holds == 0
@@ -98,6 +100,7 @@ impl Cell {
 
     /// Takes what `need` asks for, which fits, or the limit refuses nobody, for a hold; the window
     /// that has admitted it.
+    #[inline]
     pub(super) fn take(&mut self, need: Need, purpose: Purpose, at: At) -> u32 {
         self.holds += 1;
         match &mut self.meter.count {
@@ -112,6 +115,7 @@ impl Cell {
     }
 
     /// Takes units of a rate.
+    #[inline]
     pub(super) fn spend(&mut self, need: Need, at: At) {
         let limit = self.meter.limit(&self.limit, at.wall);
         if let (Count::Rate(tat), Kind::Rate(rate)) = (&mut self.meter.count, self.limit.kind())
@@ -124,6 +128,7 @@ impl Cell {
 
     /// Brings the cell to `at`, under the limit that it has. Where the calendar has come to its end
     /// the window stays the one that it is.
+    #[inline]
     pub(super) fn turn_as_is(&mut self, at: At) {
         let _ = self.meter.turn(&self.limit, at, self.holds > 0);
     }
@@ -167,6 +172,7 @@ impl Meter {
         }
     }
 
+    #[inline]
     fn turn(&mut self, limit: &Limit, at: At, pinned: bool) -> Result<(), CounterError> {
         match (&mut self.count, limit.kind()) {
             (Count::Budget(spending), Kind::Budget(budget)) => {
@@ -213,7 +219,8 @@ impl Meter {
     }
 
     /// Where it stands; `violated` where `need` does not fit.
-    #[inline]
+    // One that is returned in memory would be read back before it has settled there.
+    #[inline(always)]
     pub(super) fn standing(&self, policy: &Limit, need: Need, violated: bool, at: At) -> Standing {
         let limit = self.limit(policy, at.wall);
         let (remaining, more_in) = match (&self.count, policy.kind()) {

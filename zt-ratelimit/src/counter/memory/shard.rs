@@ -152,6 +152,7 @@ impl Shard {
         }
     }
 
+    #[inline]
     pub(super) fn find(
         &self,
         root: u32,
