@@ -171,12 +171,12 @@ impl LimitRateByPolicyLayer {
                 let holds_permit =
                     slots.any(|(slot, _)| matches!(slot.limit.kind(), Kind::Concurrency(_)));
                 drop(slots);
-                Ok(Some(PermitGuard {
+                Ok(Some(PermitGuard(Box::new(Kept {
                     rules: Arc::clone(&self.0),
                     reservation: Some(reservation),
                     holds_permit,
                     renewed: now,
-                }))
+                }))))
             }
             Ok(Outcome::Refused(overspent)) => {
                 let denial = answer::overspent(&overspent);
@@ -190,8 +190,10 @@ impl LimitRateByPolicyLayer {
     }
 }
 
-/// Holds a request's permits.
-pub struct PermitGuard {
+/// Holds a request's permits. Where there is nothing to hold it is not there, and takes no place.
+pub struct PermitGuard(Box<Kept>);
+
+struct Kept {
     rules: Arc<Rules>,
     reservation: Option<Reservation<Hard>>,
     holds_permit: bool,
@@ -201,7 +203,7 @@ pub struct PermitGuard {
 
 impl PermitGuard {
     fn release(&mut self, now: Option<Moment>) {
-        if let Some(reservation) = self.reservation.take() {
+        if let Some(reservation) = self.0.reservation.take() {
             reservation.release_at(now);
         }
     }
@@ -211,8 +213,8 @@ impl Guard for PermitGuard {
     const METERS: bool = true;
 
     fn head(&mut self, head: &mut response::Parts, trail: &Arc<Trail>) {
-        if let Some(reservation) = &self.reservation
-            && self.rules.headers
+        if let Some(reservation) = &self.0.reservation
+            && self.0.rules.headers
         {
             fields::write(&mut head.headers, reservation.slots());
         }
@@ -229,13 +231,14 @@ impl Guard for PermitGuard {
         _: &Bytes,
         _: &Arc<Trail>,
     ) -> Poll<Result<(), Denial>> {
-        let limits = &self.rules.limits;
-        if self.holds_permit
-            && let Some(reservation) = &mut self.reservation
+        let kept = &mut *self.0;
+        let limits = &kept.rules.limits;
+        if kept.holds_permit
+            && let Some(reservation) = &mut kept.reservation
             && let Ok(now) = Moment::of(limits.clock())
-            && now.monotonic.saturating_sub(self.renewed) >= limits.hold_time() / 2
+            && now.monotonic.saturating_sub(kept.renewed) >= limits.hold_time() / 2
         {
-            self.renewed = now.monotonic;
+            kept.renewed = now.monotonic;
             if let Answer::Later(later) = reservation.renew(now) {
                 limits.spawn(later);
             }
