@@ -75,9 +75,10 @@ impl<G: Keeping, P: Pricing> ChargeBudgetLayer<G, P> {
             monotonic: cx.monotonic(),
         };
         let ask = Ask::at_most(cost).request(cx.request_id());
-        let policy = rules.limits.policy();
+        let policy = rules.limits.current();
         let who = rules.who.of(parts, cx, &policy)?;
-        Ok(Some((cost, rules.limits.reserve(&who, ask, now))))
+        let answer = rules.limits.reserve_by(&policy, &who, ask, now);
+        Ok(Some((cost, answer)))
     }
 
     fn admit(

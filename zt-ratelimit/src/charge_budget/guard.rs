@@ -22,7 +22,7 @@ use super::{
 use crate::{
     answer,
     cost::{Cost, Currency},
-    counter::{Answer, CounterError, Extended},
+    counter::{Answer, CounterError, Extended, Moment},
     fields,
     limit::MAX_NANOS,
 };
@@ -221,6 +221,9 @@ impl<G: Keeping> Guard for ChargeGuard<G> {
         if is_refusal(head, trail) {
             return Poll::Ready(Ok(()));
         }
+        if matches!(self.rules.actual, Actual::Hold) {
+            return Poll::Ready(Ok(()));
+        }
         let rules = Arc::clone(&self.rules);
         Poll::Ready(match &rules.actual {
             Actual::Header(header) => self.read(header, head),
@@ -266,12 +269,15 @@ impl<G: Keeping> Guard for ChargeGuard<G> {
         if self.refused {
             return Poll::Ready(Ok(()));
         }
+        if !matches!(self.rules.actual, Actual::Body(_)) {
+            self.renew();
+            return Poll::Ready(Ok(()));
+        }
         let mut pending = match self.pending.take() {
             Some(pending) => pending,
             None => {
                 let rules = Arc::clone(&self.rules);
                 let Actual::Body(meter) = &rules.actual else {
-                    self.renew();
                     return Poll::Ready(Ok(()));
                 };
                 match self.claim(meter, data)? {
@@ -306,8 +312,9 @@ impl<G: Keeping> Guard for ChargeGuard<G> {
         let Some(mut reservation) = reservation else {
             return;
         };
+        let now = Moment::at_end(settlement);
         if settlement.handler == HandlerRun::NotReached {
-            reservation.release();
+            reservation.release_at(Some(now));
             return;
         }
         // Whatever becomes of this settlement, somebody was served.
@@ -318,12 +325,12 @@ impl<G: Keeping> Guard for ChargeGuard<G> {
                 .status
                 .is_some_and(|status| status.is_server_error());
         match (failed, self.rules.failure, actual) {
-            (true, Failure::Release, _) => reservation.release(),
-            (true, Failure::ChargeHold, _) | (_, _, None) => reservation.charge(),
+            (true, Failure::Release, _) => reservation.release_at(Some(now)),
+            (true, Failure::ChargeHold, _) | (_, _, None) => reservation.charge_at(Some(now)),
             (_, _, Some(nanos)) => {
                 let actual = Cost::from_nanos(nanos.min(MAX_NANOS), held.currency());
                 // What is above the hold is told where it was noticed.
-                let _ = G::settle(reservation, actual);
+                let _ = G::settle(reservation, actual, now);
             }
         }
     }

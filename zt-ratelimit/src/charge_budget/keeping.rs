@@ -1,5 +1,6 @@
 use crate::{
     cost::Cost,
+    counter::Moment,
     limits::{Bounded, Guarantee, Hard, Reservation, SettleError},
 };
 
@@ -8,9 +9,9 @@ pub trait Keeping: Guarantee {
     /// Whether nothing is spent before it is held.
     const ENFORCES: bool;
 
-    /// Settles `reservation`.
+    /// Settles `reservation` at `now`.
     #[doc(hidden)]
-    fn settle(reservation: Reservation<Self>, actual: Cost) -> Result<(), SettleError>
+    fn settle(reservation: Reservation<Self>, actual: Cost, now: Moment) -> Result<(), SettleError>
     where
         Self: Sized;
 }
@@ -18,15 +19,23 @@ pub trait Keeping: Guarantee {
 impl Keeping for Hard {
     const ENFORCES: bool = true;
 
-    fn settle(reservation: Reservation<Self>, actual: Cost) -> Result<(), SettleError> {
-        reservation.settle(actual)
+    fn settle(
+        reservation: Reservation<Self>,
+        actual: Cost,
+        now: Moment,
+    ) -> Result<(), SettleError> {
+        reservation.settle_at(actual, Some(now))
     }
 }
 
 impl Keeping for Bounded {
     const ENFORCES: bool = false;
 
-    fn settle(reservation: Reservation<Self>, actual: Cost) -> Result<(), SettleError> {
-        reservation.settle(actual)
+    fn settle(
+        reservation: Reservation<Self>,
+        actual: Cost,
+        now: Moment,
+    ) -> Result<(), SettleError> {
+        reservation.settle_at(actual, Some(now))
     }
 }

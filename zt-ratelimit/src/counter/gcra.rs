@@ -17,6 +17,7 @@ pub(crate) enum Wait {
 }
 
 /// Whether `weight` units fit at `now`; the TAT after them.
+#[inline]
 pub(crate) fn admit(rate: Rate, tat: u64, now: u64, weight: u64) -> Result<u64, Wait> {
     if weight > rate.burst_size() {
         return Err(Wait::Never);
@@ -31,20 +32,19 @@ pub(crate) fn admit(rate: Rate, tat: u64, now: u64, weight: u64) -> Result<u64, 
     }
 }
 
-/// How many units fit at `now`.
-pub(crate) fn remaining(rate: Rate, tat: u64, now: u64) -> u64 {
-    let used = tat.saturating_sub(now);
-    rate.window_nanos().saturating_sub(used) / rate.interval_nanos().max(1)
-}
-
-/// The time until one unit more fits than does at `now`; zero where the burst is whole.
-pub(crate) fn more_in(rate: Rate, tat: u64, now: u64) -> Duration {
+/// How many units fit at `now`, and the time until one unit more does; zero where the burst is
+/// whole.
+#[inline]
+pub(crate) fn left(rate: Rate, tat: u64, now: u64) -> (u64, Duration) {
     let used = tat.saturating_sub(now);
     let interval = rate.interval_nanos().max(1);
-    match used % interval {
-        0 if used == 0 => Duration::ZERO,
-        0 => Duration::from_nanos(interval),
-        part => Duration::from_nanos(part),
+    let (units, part) = (used / interval, used % interval);
+    let remaining = rate.burst_size().saturating_sub(units);
+    match part {
+        0 if used == 0 => (remaining, Duration::ZERO),
+        0 => (remaining, Duration::from_nanos(interval)),
+        // A unit that is coming back is not there yet.
+        part => (remaining.saturating_sub(1), Duration::from_nanos(part)),
     }
 }
 
@@ -72,7 +72,7 @@ mod tests {
         let rate = rate(10, Duration::from_secs(1), 3);
         assert_eq!(admit(rate, 0, 1_000, 4), Err(Wait::Never));
         let tat = admit(rate, 0, 1_000, 3).unwrap();
-        assert_eq!(remaining(rate, tat, 1_000), 0);
+        assert_eq!(left(rate, tat, 1_000).0, 0);
         assert_eq!(admit(rate, tat, 1_000, 1), Err(Wait::For(100_000_000)));
         assert!(admit(rate, tat, 100_001_000, 1).is_ok());
         assert_eq!(admit(rate, tat, 100_000_999, 1), Err(Wait::For(1)));
@@ -144,19 +144,19 @@ mod tests {
                 tat = admit(rate, tat, now, 1).unwrap();
             }
             match admit(rate, tat, now, weight) {
-                Ok(_) => prop_assert!(remaining(rate, tat, now) >= weight),
+                Ok(_) => prop_assert!(left(rate, tat, now).0 >= weight),
                 Err(Wait::Never) => prop_assert!(weight > burst),
                 Err(Wait::For(wait)) => {
-                    prop_assert!(remaining(rate, tat, now) < weight);
+                    prop_assert!(left(rate, tat, now).0 < weight);
                     prop_assert!(admit(rate, tat, now + wait, weight).is_ok());
                     prop_assert!(admit(rate, tat, now + wait - 1, weight).is_err());
                 }
             }
-            let left = remaining(rate, tat, now);
-            let more = u64::try_from(more_in(rate, tat, now).as_nanos()).unwrap();
-            if left < burst {
-                prop_assert!(remaining(rate, tat, now + more) > left);
-                prop_assert!(more == 0 || remaining(rate, tat, now + more - 1) == left);
+            let (units, more) = left(rate, tat, now);
+            let more = u64::try_from(more.as_nanos()).unwrap();
+            if units < burst {
+                prop_assert!(left(rate, tat, now + more).0 > units);
+                prop_assert!(more == 0 || left(rate, tat, now + more - 1).0 == units);
             }
         }
     }

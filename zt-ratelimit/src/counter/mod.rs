@@ -16,7 +16,9 @@
 //!    settlement that comes late, within the store's grace period, corrects that.
 //! 3. A settlement counts once, however often it comes.
 //! 4. Money belongs to the window in which it was admitted, whenever it is settled.
-//! 5. Units of a rate that were admitted do not come back, whatever becomes of the request.
+//! 5. Units of a rate that were admitted do not come back, whatever becomes of the request. Where a
+//!    request claims nothing else, a store may keep [no hold](HoldId::NONE) of it; that one is gone
+//!    for whoever extends or settles it.
 //! 6. A store that cannot count refuses ([`CounterError`]); it never guesses.
 //! 7. A window that has begun stays: a wall clock that goes back opens no earlier one.
 //!
@@ -42,6 +44,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use smallvec::SmallVec;
 use zt_core::{
     clock::{Clock, ClockError, Timestamp},
+    gate::Settlement,
     store::BoxFuture,
 };
 
@@ -69,6 +72,15 @@ impl Moment {
             wall: wall?,
             monotonic,
         })
+    }
+
+    /// The time at which a request was over, as far as its beginning tells.
+    pub(crate) fn at_end(settlement: &Settlement<'_>) -> Self {
+        let trail = settlement.trail;
+        Self {
+            wall: trail.opened_at() + settlement.elapsed,
+            monotonic: trail.opened_monotonic().saturating_add(settlement.elapsed),
+        }
     }
 }
 
@@ -122,6 +134,11 @@ pub enum Purpose {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HoldId(pub u128);
 
+impl HoldId {
+    /// The name of none: what a reservation has that holds nothing.
+    pub const NONE: Self = Self(0);
+}
+
 impl fmt::Debug for HoldId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "HoldId({self})")
@@ -148,7 +165,8 @@ pub enum Verdict {
 /// What is held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
-    /// Its name.
+    /// Its name. [`NONE`](HoldId::NONE) where a request claimed rates alone and the store keeps
+    /// nothing to be settled: nothing of them would come back.
     pub hold: HoldId,
     /// Where each claim stands now, with this hold in it.
     pub standings: Standings,
@@ -513,10 +531,17 @@ pub fn check(ask: &Reserve<'_>) -> Result<(), CounterError> {
         return Err(CounterError::Invalid("it costs more than can be counted"));
     }
     check_subject(ask.root)?;
+    let mut checked = ask.root;
     for (place, claim) in ask.claims.iter().enumerate() {
-        check_subject(claim.subject)?;
+        if !std::ptr::eq(claim.subject, checked) {
+            check_subject(claim.subject)?;
+            checked = claim.subject;
+        }
         let twice = ask.claims.iter().skip(place + 1).any(|other| {
-            claim.subject == other.subject && claim.limit.name() == other.limit.name()
+            // Names of limits that differ mostly have other digests.
+            claim.limit.digest() == other.limit.digest()
+                && claim.subject == other.subject
+                && claim.limit.name() == other.limit.name()
         });
         if twice {
             return Err(CounterError::Invalid("it claims the same twice"));

@@ -25,6 +25,8 @@ use crate::cost::{Cost, Currency};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limit {
     name: Arc<str>,
+    /// Of the name, for tables.
+    digest: u64,
     kind: Kind,
     shadow: bool,
 }
@@ -89,6 +91,7 @@ impl Limit {
             return Err(LimitError::Name(name.chars().take(MAX_NAME).collect()));
         }
         Ok(Self {
+            digest: digest(&name),
             name,
             kind,
             shadow: false,
@@ -160,6 +163,12 @@ impl Limit {
     #[must_use]
     pub const fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// Names that are the same have the same one. It has no secret: names of limits are no
+    /// stranger's choice.
+    pub(crate) const fn digest(&self) -> u64 {
+        self.digest
     }
 
     /// Its kind.
@@ -293,6 +302,20 @@ impl Concurrency {
     pub const fn permits(&self) -> u32 {
         self.permits
     }
+}
+
+fn digest(name: &str) -> u64 {
+    let words = name.as_bytes().chunks(8).map(|chunk| {
+        let word = |word, byte: &u8| (word << 8) | u64::from(*byte);
+        chunk.iter().fold(0, word)
+    });
+    words.fold(0, mix)
+}
+
+/// Mixes `word` into `hash`.
+pub(crate) const fn mix(hash: u64, word: u64) -> u64 {
+    let hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^ (hash >> 32)
 }
 
 /// The largest amount that a limit may have, and a request cost: 2⁵³ − 1 nano-units, which numbers

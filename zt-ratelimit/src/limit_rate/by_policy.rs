@@ -124,11 +124,11 @@ impl Check for LimitRateByPolicyLayer {
         match self.reserve(parts, cx) {
             Err(denial) => denial.into(),
             Ok(None) => Step::pass(None),
-            Ok(Some(Answer::Now(outcome))) => self.admit(outcome, cx.monotonic()).map(Some).into(),
+            Ok(Some(Answer::Now(outcome))) => self.admit(outcome, cx.monotonic()).into(),
             Ok(Some(Answer::Later(outcome))) => {
                 let layer = self.clone();
                 Step::Later(Later::then(outcome, move |outcome, _, cx| {
-                    layer.admit(outcome, cx.monotonic()).map(Some)
+                    layer.admit(outcome, cx.monotonic())
                 }))
             }
         }
@@ -153,28 +153,30 @@ impl LimitRateByPolicyLayer {
             wall: cx.now(),
             monotonic: cx.monotonic(),
         };
-        let policy = rules.limits.policy();
+        let policy = rules.limits.current();
         let who = rules.who.of(parts, cx, &policy)?;
-        Ok(Some(rules.limits.reserve(&who, ask, now)))
+        Ok(Some(rules.limits.reserve_by(&policy, &who, ask, now)))
     }
 
     fn admit(
         &self,
         outcome: Result<Outcome<Hard>, CounterError>,
         now: Duration,
-    ) -> Result<PermitGuard, Denial> {
+    ) -> Result<Option<PermitGuard>, Denial> {
         match outcome {
+            // Nothing has to be done for it any more.
+            Ok(Outcome::Held(reservation)) if !reservation.holds() && !self.0.headers => Ok(None),
             Ok(Outcome::Held(reservation)) => {
                 let mut slots = reservation.slots();
                 let holds_permit =
                     slots.any(|(slot, _)| matches!(slot.limit.kind(), Kind::Concurrency(_)));
                 drop(slots);
-                Ok(PermitGuard {
+                Ok(Some(PermitGuard(Box::new(Kept {
                     rules: Arc::clone(&self.0),
                     reservation: Some(reservation),
                     holds_permit,
                     renewed: now,
-                })
+                }))))
             }
             Ok(Outcome::Refused(overspent)) => {
                 let denial = answer::overspent(&overspent);
@@ -188,8 +190,10 @@ impl LimitRateByPolicyLayer {
     }
 }
 
-/// Holds a request's permits.
-pub struct PermitGuard {
+/// Holds a request's permits. Where there is nothing to hold it is not there, and takes no place.
+pub struct PermitGuard(Box<Kept>);
+
+struct Kept {
     rules: Arc<Rules>,
     reservation: Option<Reservation<Hard>>,
     holds_permit: bool,
@@ -198,9 +202,9 @@ pub struct PermitGuard {
 }
 
 impl PermitGuard {
-    fn release(&mut self) {
-        if let Some(reservation) = self.reservation.take() {
-            reservation.release();
+    fn release(&mut self, now: Option<Moment>) {
+        if let Some(reservation) = self.0.reservation.take() {
+            reservation.release_at(now);
         }
     }
 }
@@ -209,14 +213,14 @@ impl Guard for PermitGuard {
     const METERS: bool = true;
 
     fn head(&mut self, head: &mut response::Parts, trail: &Arc<Trail>) {
-        if let Some(reservation) = &self.reservation
-            && self.rules.headers
+        if let Some(reservation) = &self.0.reservation
+            && self.0.rules.headers
         {
             fields::write(&mut head.headers, reservation.slots());
         }
         if trail.handler() == HandlerRun::NotReached {
             // Now, and not when the caller has read why.
-            self.release();
+            self.release(None);
         }
     }
 
@@ -227,13 +231,14 @@ impl Guard for PermitGuard {
         _: &Bytes,
         _: &Arc<Trail>,
     ) -> Poll<Result<(), Denial>> {
-        let limits = &self.rules.limits;
-        if self.holds_permit
-            && let Some(reservation) = &mut self.reservation
+        let kept = &mut *self.0;
+        let limits = &kept.rules.limits;
+        if kept.holds_permit
+            && let Some(reservation) = &mut kept.reservation
             && let Ok(now) = Moment::of(limits.clock())
-            && now.monotonic.saturating_sub(self.renewed) >= limits.hold_time() / 2
+            && now.monotonic.saturating_sub(kept.renewed) >= limits.hold_time() / 2
         {
-            self.renewed = now.monotonic;
+            kept.renewed = now.monotonic;
             if let Answer::Later(later) = reservation.renew(now) {
                 limits.spawn(later);
             }
@@ -241,8 +246,8 @@ impl Guard for PermitGuard {
         Poll::Ready(Ok(()))
     }
 
-    fn settle(&mut self, _: &Settlement<'_>) {
-        self.release();
+    fn settle(&mut self, settlement: &Settlement<'_>) {
+        self.release(Some(Moment::at_end(settlement)));
     }
 }
 

@@ -205,7 +205,7 @@ impl<'a> Entry<'a> {
             at: now.wall,
             author: None,
             action,
-            hold: Some(self.hold.0),
+            hold: (self.hold != HoldId::NONE).then_some(self.hold.0),
             root: self.facts.name(0),
             budgets,
             currency: self.tier.code().cloned(),

@@ -33,7 +33,8 @@ pub struct Reservation<G: Guarantee> {
     hold: HoldId,
     held: u64,
     standings: Standings,
-    /// What becomes of it when it is dropped; `None` once it is settled.
+    /// What becomes of it when it is dropped; `None` once it is settled, and where there is nothing
+    /// to settle.
     drop: Option<Settle>,
     guarantee: PhantomData<G>,
 }
@@ -53,12 +54,12 @@ impl<G: Guarantee> Reservation<G> {
             hold: held.hold,
             held: cost,
             standings: held.standings,
-            drop: Some(Settle::Release),
+            drop: (held.hold != HoldId::NONE).then_some(Settle::Release),
             guarantee: PhantomData,
         }
     }
 
-    /// Its name in the store.
+    /// Its name in the store; [`HoldId::NONE`] where that keeps nothing of it.
     #[must_use]
     pub const fn hold(&self) -> HoldId {
         self.hold
@@ -100,7 +101,9 @@ impl<G: Guarantee> Reservation<G> {
 
     /// From now on it is served: dropped, all of it is charged.
     pub const fn dispatch(&mut self) {
-        self.drop = Some(Settle::ChargeHold);
+        if self.drop.is_some() {
+            self.drop = Some(Settle::ChargeHold);
+        }
     }
 
     /// Holds `more` besides, and lives on; with nothing more it only lives on. Give the answer to
@@ -149,13 +152,21 @@ impl<G: Guarantee> Reservation<G> {
     }
 
     /// Nothing was spent.
-    pub fn release(mut self) {
-        self.end(Settle::Release, None);
+    pub fn release(self) {
+        self.release_at(None);
+    }
+
+    pub(crate) fn release_at(mut self, now: Option<Moment>) {
+        self.end(Settle::Release, None, now);
     }
 
     /// All of it was spent.
-    pub fn charge(mut self) {
-        self.end(Settle::ChargeHold, None);
+    pub fn charge(self) {
+        self.charge_at(None);
+    }
+
+    pub(crate) fn charge_at(mut self, now: Option<Moment>) {
+        self.end(Settle::ChargeHold, None, now);
     }
 
     #[cfg(test)]
@@ -167,13 +178,20 @@ impl<G: Guarantee> Reservation<G> {
         self.tier.currency()
     }
 
+    /// Whether it takes something that its settlement gives back.
+    pub(crate) const fn holds(&self) -> bool {
+        self.drop.is_some()
+    }
+
     /// Ends it, once; the store takes it down at once, whatever its answer waits for. `above` is
-    /// what was spent and is not charged.
-    fn end(&mut self, how: Settle, above: Option<u64>) {
+    /// what was spent and is not charged; `now` the time, as far as it is known.
+    fn end(&mut self, how: Settle, above: Option<u64>, now: Option<Moment>) {
         if self.drop.take().is_none() {
             return;
         }
-        let now = self.limits.now();
+        // What is recorded has the time of the clock.
+        let now = now.filter(|_| self.facts.is_none());
+        let now = now.unwrap_or_else(|| self.limits.now());
         let (hold, inner) = (self.hold, self.limits.inner());
         match inner.store.settle(hold, how, now) {
             Answer::Now(settled) => {
@@ -212,17 +230,25 @@ impl Reservation<Hard> {
     /// # Errors
     ///
     /// Where it is more, or of another currency; all that is held is charged then.
-    pub fn settle(mut self, actual: Cost) -> Result<(), SettleError> {
+    pub fn settle(self, actual: Cost) -> Result<(), SettleError> {
+        self.settle_at(actual, None)
+    }
+
+    pub(crate) fn settle_at(
+        mut self,
+        actual: Cost,
+        now: Option<Moment>,
+    ) -> Result<(), SettleError> {
         let held = Cost::from_nanos(self.held, actual.currency());
         let error = self.mismatch(actual).or_else(|| {
             (actual.nanos() > self.held).then_some(SettleError::AboveHold { actual, held })
         });
         match error {
-            None => self.end(Settle::Charge(actual.nanos()), None),
+            None => self.end(Settle::Charge(actual.nanos()), None, now),
             Some(SettleError::AboveHold { .. }) => {
-                self.end(Settle::ChargeHold, Some(actual.nanos() - self.held));
+                self.end(Settle::ChargeHold, Some(actual.nanos() - self.held), now);
             }
-            Some(_) => self.end(Settle::ChargeHold, None),
+            Some(_) => self.end(Settle::ChargeHold, None, now),
         }
         error.map_or(Ok(()), Err)
     }
@@ -234,11 +260,19 @@ impl Reservation<Bounded> {
     /// # Errors
     ///
     /// Where it is of another currency; all that is held is charged then.
-    pub fn settle(mut self, actual: Cost) -> Result<(), SettleError> {
+    pub fn settle(self, actual: Cost) -> Result<(), SettleError> {
+        self.settle_at(actual, None)
+    }
+
+    pub(crate) fn settle_at(
+        mut self,
+        actual: Cost,
+        now: Option<Moment>,
+    ) -> Result<(), SettleError> {
         let error = self.mismatch(actual);
         match error {
-            None => self.end(Settle::Charge(actual.nanos()), None),
-            Some(_) => self.end(Settle::ChargeHold, None),
+            None => self.end(Settle::Charge(actual.nanos()), None, now),
+            Some(_) => self.end(Settle::ChargeHold, None, now),
         }
         error.map_or(Ok(()), Err)
     }
@@ -247,7 +281,7 @@ impl Reservation<Bounded> {
 impl<G: Guarantee> Drop for Reservation<G> {
     fn drop(&mut self) {
         if let Some(how) = self.drop {
-            self.end(how, None);
+            self.end(how, None, None);
         }
     }
 }

@@ -213,15 +213,34 @@ impl Limits {
         ask: Ask,
         now: Moment,
     ) -> Answer<Outcome<G>> {
-        match self.ask(who, ask) {
-            Ok((tier, cost)) => self.reserve_as(&tier, who, cost, ask, now),
+        self.reserve_by(&self.current(), who, ask, now)
+    }
+
+    /// As [`reserve`](Self::reserve), by a policy that was [loaded](Self::current) before.
+    pub(crate) fn reserve_by<G: Guarantee>(
+        &self,
+        policy: &Policy,
+        who: &Subjects<'_>,
+        ask: Ask,
+        now: Moment,
+    ) -> Answer<Outcome<G>> {
+        match Self::ask(policy, who, ask) {
+            Ok((tier, cost)) => self.reserve_as(tier, who, cost, ask, now),
             Err(error) => Answer::Now(Err(error)),
         }
     }
 
+    /// The policy that holds now, for one step.
+    pub(crate) fn current(&self) -> arc_swap::Guard<Arc<Policy>> {
+        self.0.policy.load()
+    }
+
     /// Whose limits hold, and how much of their budgets is asked for.
-    fn ask(&self, who: &Subjects<'_>, ask: Ask) -> Result<(Arc<Tier>, u64), CounterError> {
-        let policy = self.0.policy.load();
+    fn ask<'a>(
+        policy: &'a Policy,
+        who: &Subjects<'_>,
+        ask: Ask,
+    ) -> Result<(&'a Arc<Tier>, u64), CounterError> {
         let tier = policy
             .find(who.named_tier())
             .ok_or(CounterError::Invalid("there is no such tier"))?;
@@ -236,7 +255,7 @@ impl Limits {
             }
             (Some(_), None) => return Err(CounterError::Invalid("the cost is not known")),
         };
-        Ok((Arc::clone(tier), cost))
+        Ok((tier, cost))
     }
 
     fn reserve_as<G: Guarantee>(

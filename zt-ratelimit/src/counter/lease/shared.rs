@@ -259,6 +259,7 @@ impl<C: CounterStore> Shared<C> {
         };
         let verdict = answer.wait().await?;
         let standings = match &verdict {
+            Verdict::Held(held) if held.hold == HoldId::NONE => &held.standings,
             Verdict::Held(held) => {
                 if self.ids.has(held.hold) {
                     // One of a million millions; it ends by itself.

@@ -124,5 +124,5 @@ impl Shard {
 }
 
 fn hash(around: &Around<'_>, key: RootKey<'_>, claim: Claim<'_>) -> u32 {
-    key.claim(key.subject(around.secret, claim.subject), claim.limit)
+    RootKey::claim(key.subject(around.secret, claim.subject), claim.limit)
 }

@@ -71,6 +71,7 @@ pub(super) struct Grant {
 
 impl Cell {
     /// Brings the cell to `limit` and to `at`.
+    #[inline]
     pub(super) fn turn(&mut self, limit: &Arc<Limit>, at: At) -> Result<(), CounterError> {
         if !Arc::ptr_eq(&self.limit, limit) {
             self.meter.suit(&self.limit, limit, at)?;
@@ -87,6 +88,7 @@ impl Cell {
 
 impl Cell {
     /// A hold that referred to it has gone.
+    #[inline]
     pub(super) fn let_go(&mut self) {
         self.holds = self.holds.saturating_sub(1);
         if self.holds == 0
@@ -98,29 +100,35 @@ impl Cell {
 
     /// Takes what `need` asks for, which fits, or the limit refuses nobody, for a hold; the window
     /// that has admitted it.
+    #[inline]
     pub(super) fn take(&mut self, need: Need, purpose: Purpose, at: At) -> u32 {
         self.holds += 1;
-        let limit = self.meter.limit(&self.limit, at.wall);
-        match (&mut self.meter.count, self.limit.kind()) {
-            (Count::Rate(tat), Kind::Rate(rate)) => {
-                if let Ok(rate) = rate.with_burst(limit)
-                    && let Ok(next) = gcra::admit(rate, *tat, at.nanos, need.weight)
-                {
-                    *tat = next;
-                }
-            }
-            (Count::Budget(spending), _) => {
+        match &mut self.meter.count {
+            Count::Rate(_) => self.spend(need, at),
+            Count::Budget(spending) => {
                 spending.hold(need.cost, purpose);
                 return spending.number();
             }
-            (Count::Permits(used), _) => *used = used.saturating_add(need.permits.into()),
-            _ => {}
+            Count::Permits(used) => *used = used.saturating_add(need.permits.into()),
         }
         0
     }
 
+    /// Takes units of a rate.
+    #[inline]
+    pub(super) fn spend(&mut self, need: Need, at: At) {
+        let limit = self.meter.limit(&self.limit, at.wall);
+        if let (Count::Rate(tat), Kind::Rate(rate)) = (&mut self.meter.count, self.limit.kind())
+            && let Some(rate) = bounded(*rate, limit)
+            && let Ok(next) = gcra::admit(rate, *tat, at.nanos, need.weight)
+        {
+            *tat = next;
+        }
+    }
+
     /// Brings the cell to `at`, under the limit that it has. Where the calendar has come to its end
     /// the window stays the one that it is.
+    #[inline]
     pub(super) fn turn_as_is(&mut self, at: At) {
         let _ = self.meter.turn(&self.limit, at, self.holds > 0);
     }
@@ -164,6 +172,7 @@ impl Meter {
         }
     }
 
+    #[inline]
     fn turn(&mut self, limit: &Limit, at: At, pinned: bool) -> Result<(), CounterError> {
         match (&mut self.count, limit.kind()) {
             (Count::Budget(spending), Kind::Budget(budget)) => {
@@ -187,6 +196,7 @@ impl Meter {
     }
 
     /// The limit that holds: nano-units, the burst, or permits.
+    #[inline]
     pub(super) fn limit(&self, policy: &Limit, wall: Timestamp) -> u64 {
         let own = policy_of(policy);
         let Some(adjusted) = &self.adjusted else {
@@ -196,12 +206,12 @@ impl Meter {
     }
 
     /// Whether `need` fits.
+    #[inline]
     pub(super) fn fits(&self, policy: &Limit, need: Need, at: At) -> bool {
         let limit = self.limit(policy, at.wall);
         match (&self.count, policy.kind()) {
-            (Count::Rate(tat), Kind::Rate(rate)) => rate
-                .with_burst(limit)
-                .is_ok_and(|rate| gcra::admit(rate, *tat, at.nanos, need.weight).is_ok()),
+            (Count::Rate(tat), Kind::Rate(rate)) => bounded(*rate, limit)
+                .is_some_and(|rate| gcra::admit(rate, *tat, at.nanos, need.weight).is_ok()),
             (Count::Budget(spending), Kind::Budget(_)) => fits(spending.used(), need.cost, limit),
             (Count::Permits(used), Kind::Concurrency(_)) => fits(*used, need.permits.into(), limit),
             _ => false,
@@ -209,6 +219,8 @@ impl Meter {
     }
 
     /// Where it stands; `violated` where `need` does not fit.
+    // One that is returned in memory would be read back before it has settled there.
+    #[inline(always)]
     pub(super) fn standing(&self, policy: &Limit, need: Need, violated: bool, at: At) -> Standing {
         let limit = self.limit(policy, at.wall);
         let (remaining, more_in) = match (&self.count, policy.kind()) {
@@ -376,6 +388,7 @@ pub(super) fn fits(used: u64, need: u64, limit: u64) -> bool {
     used.checked_add(need).is_some_and(|sum| sum <= limit)
 }
 
+#[inline]
 fn rate_standing(
     rate: Rate,
     burst: u64,
@@ -384,18 +397,25 @@ fn rate_standing(
     violated: bool,
     at: At,
 ) -> (u64, Option<Duration>) {
-    let Ok(rate) = rate.with_burst(burst) else {
+    let Some(rate) = bounded(rate, burst) else {
         return (0, None);
     };
-    let more_in = if violated {
-        match gcra::admit(rate, tat, at.nanos, weight) {
-            Err(gcra::Wait::For(nanos)) => Some(Duration::from_nanos(nanos)),
-            _ => None,
-        }
-    } else {
-        Some(gcra::more_in(rate, tat, at.nanos))
-    };
-    (gcra::remaining(rate, tat, at.nanos), more_in)
+    let (remaining, more_in) = gcra::left(rate, tat, at.nanos);
+    if !violated {
+        return (remaining, Some(more_in));
+    }
+    match gcra::admit(rate, tat, at.nanos, weight) {
+        Err(gcra::Wait::For(nanos)) => (remaining, Some(Duration::from_nanos(nanos))),
+        _ => (remaining, None),
+    }
+}
+
+/// `rate` with another burst, where it is another one.
+fn bounded(rate: Rate, burst: u64) -> Option<Rate> {
+    if burst == rate.burst_size() {
+        return Some(rate);
+    }
+    rate.with_burst(burst).ok()
 }
 
 fn policy_of(limit: &Limit) -> u64 {

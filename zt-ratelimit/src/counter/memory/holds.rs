@@ -197,16 +197,34 @@ impl Holds {
     }
 
     pub(super) fn remove(&mut self, index: u32) -> Option<Hold> {
+        self.leave(index)?;
+        let hold = self.slab.remove(index);
+        self.shrink();
+        hold
+    }
+
+    /// As [`remove`](Self::remove); nothing is moved.
+    pub(super) fn forget(&mut self, index: u32) {
+        if self.leave(index).is_some() {
+            self.slab.forget(index);
+            self.shrink();
+        }
+    }
+
+    /// Takes one out of the queue or the list that it is in.
+    fn leave(&mut self, index: u32) -> Option<()> {
         match self.slab.get(index)?.state {
             State::Open => self.dequeue(index),
             _ => self.unlink(index),
         }
-        let hold = self.slab.remove(index);
+        Some(())
+    }
+
+    fn shrink(&mut self) {
         if self.slab.len() == 0 && self.slab.slots() > KEPT {
             self.slab.clear();
             self.queue.shrink_to(KEPT);
         }
-        hold
     }
 
     fn set_state(&mut self, index: u32, state: State) {

@@ -8,7 +8,12 @@ use super::{
     holds::{Hold, Part},
     shard::{Keep, RootKey, Shard, nanos},
 };
-use crate::counter::{CounterError, Held, HoldId, Marks, Refused, Reserve, Standings, Verdict};
+use crate::{
+    counter::{
+        Claim, CounterError, Held, HoldId, Marks, Purpose, Refused, Reserve, Standings, Verdict,
+    },
+    limit::Kind,
+};
 
 /// What a step needs to know of the store around its shard.
 pub(super) struct Around<'a> {
@@ -116,7 +121,7 @@ impl Shard {
                 _ => key.subject(around.secret, claim.subject),
             };
             subject = Some((claim.subject, of));
-            let hash = key.claim(of, claim.limit);
+            let hash = RootKey::claim(of, claim.limit);
             let cell = root.and_then(|root| self.find(root, key, *claim, hash));
             places.push(Place { hash, cell });
         }
@@ -181,6 +186,9 @@ impl Shard {
         ask: &Reserve<'_>,
         at: At,
     ) -> Result<(HoldId, Standings), CounterError> {
+        if is_of_rates(ask) {
+            return Ok((HoldId::NONE, self.spend(places, need(ask), at)));
+        }
         self.make_hold_room(around.room)?;
         let end = at.nanos.saturating_add(nanos(ask.expires_in));
         let mut hold = Hold::new(end, ask.cost, ask.permits, ask.purpose);
@@ -202,10 +210,28 @@ impl Shard {
         let (index, serial) = self.holds.insert(hold);
         Ok((around.names.name(index, serial), standings))
     }
+
+    /// Takes what comes back by itself.
+    fn spend(&mut self, places: &Places, need: Need, at: At) -> Standings {
+        let mut standings = Standings::new();
+        for index in places.iter().filter_map(|place| place.cell) {
+            if let Some(cell) = self.cells.get_mut(index) {
+                cell.spend(need, at);
+                standings.push(cell.meter.standing(&cell.limit, need, false, at));
+            }
+        }
+        standings
+    }
 }
 
 /// How many holds that have ended one reservation charges, so that they never pile up.
 const SWEPT: usize = 4;
+
+/// Whether nothing of it would have to be settled.
+fn is_of_rates(ask: &Reserve<'_>) -> bool {
+    let is_rate = |claim: &Claim<'_>| matches!(claim.limit.kind(), Kind::Rate(_));
+    ask.purpose == Purpose::Request && ask.claims.iter().all(is_rate)
+}
 
 const fn need(ask: &Reserve<'_>) -> Need {
     Need {

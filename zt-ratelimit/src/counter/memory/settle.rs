@@ -3,11 +3,12 @@ use std::{sync::Arc, time::Duration};
 use smallvec::SmallVec;
 
 use super::{
-    cell::{At, Count, Need, fits},
+    cell::{At, Cell, Count, Need, fits},
     holds::{Hold, Part, State},
     reserve::Around,
     shard::{Shard, nanos},
     spending::Settlement,
+    table::Table,
 };
 use crate::counter::{
     Charged, CounterError, Expired, Extended, Marks, Moment, Refused, Settle, Settled, Standings,
@@ -25,21 +26,23 @@ impl Shard {
         if !self.is_live(around, index, serial, at) {
             return nothing();
         }
-        let Some(hold) = self.holds.remove(index) else {
+        let Some(hold) = self.holds.at(index) else {
             return nothing();
         };
-        around.room.give_hold();
         let held = hold.nanos;
         let charged = match how {
             Settle::Release => 0,
             Settle::ChargeHold => held,
             Settle::Charge(actual) => actual,
         };
+        let budgets = charge(&mut self.cells, hold, charged, at);
+        self.holds.forget(index);
+        around.room.give_hold();
         Settled {
             counted: true,
             held,
             charged,
-            budgets: self.charge(&hold, charged, at),
+            budgets,
         }
     }
 
@@ -158,48 +161,6 @@ impl Shard {
         false
     }
 
-    /// Charges `actual` for a hold that is taken out, in each of its budgets, and gives its permits
-    /// back.
-    fn charge(&mut self, hold: &Hold, actual: u64, at: At) -> SmallVec<[Charged; 4]> {
-        let mut budgets = SmallVec::new();
-        let open = hold.state == State::Open;
-        for (claim, part) in (0..).zip(&hold.parts) {
-            let Some(cell) = self.cells.get_mut(part.cell) else {
-                continue;
-            };
-            cell.turn_as_is(at);
-            let limit = cell.meter.limit(&cell.limit, at.wall);
-            match &mut cell.meter.count {
-                Count::Budget(spending) => {
-                    let settled =
-                        spending.settle(part.window, open, hold.nanos, actual, hold.purpose);
-                    if let Some(Settlement {
-                        span,
-                        spent,
-                        before,
-                    }) = settled
-                    {
-                        let budget = cell.limit.as_budget();
-                        let thresholds = budget.map_or(&[][..], |budget| budget.thresholds());
-                        budgets.push(Charged {
-                            claim,
-                            span,
-                            spent,
-                            limit,
-                            crossed: spending.cross(thresholds, limit, before),
-                        });
-                    }
-                }
-                Count::Permits(used) if open => {
-                    *used = used.saturating_sub(hold.permits.into());
-                }
-                _ => {}
-            }
-            cell.let_go();
-        }
-        budgets
-    }
-
     /// Charges a hold whose time is over.
     fn end(&mut self, index: u32, at: At) {
         let Some(hold) = self.holds.at_mut(index) else {
@@ -277,6 +238,47 @@ impl Shard {
             });
         }
     }
+}
+
+/// Charges `actual` for a hold that goes, in each of its budgets, and gives its permits
+/// back.
+fn charge(cells: &mut Table<Cell>, hold: &Hold, actual: u64, at: At) -> SmallVec<[Charged; 4]> {
+    let mut budgets = SmallVec::new();
+    let open = hold.state == State::Open;
+    for (claim, part) in (0..).zip(&hold.parts) {
+        let Some(cell) = cells.get_mut(part.cell) else {
+            continue;
+        };
+        cell.turn_as_is(at);
+        let limit = cell.meter.limit(&cell.limit, at.wall);
+        match &mut cell.meter.count {
+            Count::Budget(spending) => {
+                let settled = spending.settle(part.window, open, hold.nanos, actual, hold.purpose);
+                if let Some(Settlement {
+                    span,
+                    spent,
+                    before,
+                }) = settled
+                {
+                    let budget = cell.limit.as_budget();
+                    let thresholds = budget.map_or(&[][..], |budget| budget.thresholds());
+                    budgets.push(Charged {
+                        claim,
+                        span,
+                        spent,
+                        limit,
+                        crossed: spending.cross(thresholds, limit, before),
+                    });
+                }
+            }
+            Count::Permits(used) if open => {
+                *used = used.saturating_sub(hold.permits.into());
+            }
+            _ => {}
+        }
+        cell.let_go();
+    }
+    budgets
 }
 
 /// The answer about a hold that there is not.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     counter::{Claim, CounterError, Moment},
-    limit::Limit,
+    limit::{Limit, mix},
 };
 
 pub(super) struct Shard {
@@ -93,18 +93,9 @@ impl<'a> RootKey<'a> {
         hasher.finish()
     }
 
-    /// The hash of a claim of that subject. The names of limits are no stranger's choice, so they
-    /// are mixed in without a secret.
-    pub(super) fn claim(self, subject: u64, limit: &Limit) -> u32 {
-        let mut hash = subject;
-        for chunk in limit.name().as_bytes().chunks(8) {
-            let word = chunk
-                .iter()
-                .fold(0, |word, byte| (word << 8) | u64::from(*byte));
-            hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            hash ^= hash >> 32;
-        }
-        fold(hash)
+    /// The hash of a claim of that subject.
+    pub(super) const fn claim(subject: u64, limit: &Limit) -> u32 {
+        fold(mix(subject, limit.digest()))
     }
 }
 
@@ -161,6 +152,7 @@ impl Shard {
         }
     }
 
+    #[inline]
     pub(super) fn find(
         &self,
         root: u32,

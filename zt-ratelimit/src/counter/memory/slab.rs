@@ -86,6 +86,16 @@ impl<T> Slab<T> {
         Some(value)
     }
 
+    /// Drops one where it is.
+    pub(super) fn forget(&mut self, index: u32) {
+        let free = self.free;
+        if let Some(entry @ Entry::Used(_)) = self.entry_mut(index) {
+            *entry = Entry::Free(free);
+            self.free = index;
+            self.len -= 1;
+        }
+    }
+
     /// Forgets all entries and gives their memory back.
     pub(super) fn clear(&mut self) {
         *self = Self::new();

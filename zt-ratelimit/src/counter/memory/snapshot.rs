@@ -241,7 +241,7 @@ impl Shard {
             limit,
             subject: &record.subject,
         };
-        let hash = key.claim(key.subject(around.secret, claim.subject), limit);
+        let hash = RootKey::claim(key.subject(around.secret, claim.subject), limit);
         let known = self
             .root(key)
             .is_some_and(|root| self.find(root, key, claim, hash).is_some());

@@ -204,6 +204,7 @@ impl Spending {
 
     /// Goes on to the window of `wall`; never back to an earlier one.
     /// Where holds remember the one that ends, it is kept.
+    #[inline]
     pub(super) fn turn(
         &mut self,
         window: &Window,
@@ -348,6 +349,7 @@ impl Spending {
 
     /// Charges `actual` instead of the `held` that window `number` holds, or, where the hold has
     /// ended, of what was charged then. `None` where that window no longer matters.
+    #[inline]
     pub(super) fn settle(
         &mut self,
         number: u32,
@@ -466,6 +468,7 @@ impl Spending {
     }
 
     /// Which thresholds of `limit` were crossed and not told of, in the window before or this one.
+    #[inline]
     pub(super) fn cross(&mut self, thresholds: &[u8], limit: u64, before: bool) -> u8 {
         let rolling = self.is_rolling();
         let (spent, told) = match &mut self.past {
@@ -498,6 +501,7 @@ impl Spending {
 
     /// The time after which `need` may fit into `limit`, or, with none, after which more is left.
     /// For windows that end.
+    #[inline]
     pub(super) fn more_in(&self, wall: Timestamp, limit: u64, need: Option<u64>) -> Duration {
         if !self.is_rolling() {
             return self.span.end.since(wall);
@@ -534,6 +538,7 @@ impl Spending {
         }
     }
 
+    #[inline]
     fn place(&self, number: u32, open: bool) -> Place {
         let age = self.number.wrapping_sub(number);
         let mut age = match &self.past {
@@ -568,6 +573,7 @@ impl Spending {
         self.change(place, |spent| spent.saturating_sub(nanos));
     }
 
+    #[inline]
     fn change(&mut self, place: Place, to: impl Fn(u64) -> u64) {
         match (place, &mut self.past) {
             (Place::Gone | Place::Left | Place::Erased, _) => {}
@@ -590,6 +596,7 @@ impl Spending {
         }
     }
 
+    #[inline]
     fn let_go(&mut self, place: Place, nanos: u64, purpose: Purpose) {
         let (held, leased) = match (place, &mut self.past) {
             (Place::Gone, _) => return,

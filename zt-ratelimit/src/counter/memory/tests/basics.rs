@@ -223,3 +223,21 @@ fn what_an_administrator_sets_holds_until_its_time() {
     assert!(shop.settle(hold, Settle::Charge(85 * CENT)).counted);
     assert_eq!(shop.read(&key, "k").spent, 35 * CENT);
 }
+
+#[test]
+fn a_request_that_claims_rates_alone_leaves_nothing_to_settle() {
+    let shop = Shop::new();
+    let two = Arc::new(Limit::rate("two", 2, Duration::from_secs(60)).unwrap());
+    let held = shop.reserve(&[(&two, "k")], 0).unwrap();
+    assert_eq!(held.hold, HoldId::NONE);
+    assert_eq!(
+        (held.standings[0].remaining, shop.store.live_holds()),
+        (1, 0)
+    );
+    assert!(!shop.settle(held.hold, Settle::Release).counted);
+    assert_eq!(shop.extend(held.hold, 0, 60), Extended::Gone);
+    shop.reserve(&[(&two, "k")], 0).unwrap();
+    shop.reserve(&[(&two, "k")], 0).unwrap_err();
+    let lease = shop.ask(&[(&two, "l")], 0, |ask| ask.purpose = Purpose::Lease);
+    assert!(matches!(lease, Ok(Verdict::Held(held)) if held.hold != HoldId::NONE));
+}
