@@ -143,6 +143,9 @@ impl<C: CounterStore> CounterStore for Fallback<C> {
         if hold == OPEN {
             return Answer::Now(Ok(Extended::Done { held: 0 }));
         }
+        if hold == HoldId::NONE {
+            return Answer::Now(Ok(Extended::Gone));
+        }
         match self.here.counters.extend(hold, more, expires_in, now) {
             Answer::Now(Ok(Extended::Gone)) => self.store.extend(hold, more, expires_in, now),
             answer => answer,
@@ -150,9 +153,9 @@ impl<C: CounterStore> CounterStore for Fallback<C> {
     }
 
     fn settle(&self, hold: HoldId, how: Settle, now: Moment) -> Answer<Settled> {
-        if hold == OPEN {
+        if hold == OPEN || hold == HoldId::NONE {
             return Answer::Now(Ok(Settled {
-                counted: true,
+                counted: hold == OPEN,
                 held: 0,
                 charged: 0,
                 budgets: SmallVec::new(),
