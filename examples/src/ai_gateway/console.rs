@@ -58,18 +58,17 @@ async fn page(nonce: CspNonce) -> Result<Html<String>, StatusCode> {
     Ok(Html(include_str!("page.html").replace("{nonce}", nonce)))
 }
 
-/// How every limit of every key stands, the outermost first.
+/// How every limit of every key stands, the outermost first. Who asked is in the record of the
+/// request.
 async fn budgets(
     _: Permit,
-    caller: Principal,
     cx: SecurityContext,
     State(limits): State<Limits>,
 ) -> Result<Json<Value>, NotDone> {
-    let admin = limits.admin(caller.subject());
     let mut seen = BTreeSet::new();
     let mut nodes = Vec::new();
     for (name, tier) in KEYS {
-        for cell in admin.read(&whose(name, tier)?).await? {
+        for cell in limits.standing(&whose(name, tier)?).await? {
             if seen.insert((cell.subject.clone(), cell.limit.name().clone())) {
                 nodes.extend(node(&cell));
             }

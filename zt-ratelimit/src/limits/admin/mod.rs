@@ -2,7 +2,8 @@
 //!
 //! Each act that changes something is recorded with its author first (an `admin` event), done once
 //! that is durable, and then recorded with its effect (a `budget` event). An audit log that cannot
-//! write changes nothing. An act that was not done is recorded as `not done`.
+//! write changes nothing. An act that was not done is recorded as `not done`. Whoever only looks is
+//! recorded too, before anything is shown.
 //!
 //! ```
 //! # use zt_core::clock::{Clock, ManualClock};
@@ -37,7 +38,10 @@ mod error;
 
 use std::sync::Arc;
 
-use zt_core::clock::Timestamp;
+use zt_core::{
+    clock::Timestamp,
+    state::{AdminEvent, Event},
+};
 
 use self::act::Act;
 pub use self::error::AdminError;
@@ -104,27 +108,17 @@ impl Limits {
             reason: None,
         }
     }
-}
 
-impl Admin {
-    /// Why; it stands in the record.
-    #[must_use]
-    pub fn because(self, reason: &str) -> Self {
-        Self {
-            reason: Some(reason.into()),
-            ..self
-        }
-    }
-
-    /// How every limit on the path stands, all at one instant, the outermost first.
+    /// How every limit on the path stands, all at one instant, the outermost first: for answers to
+    /// `who` themselves, and for metrics. Nothing is recorded.
     ///
     /// # Errors
     ///
     /// Where there is no such tier, or clock or store cannot answer.
-    pub async fn read(&self, who: &Subjects<'_>) -> Result<Vec<Cell>, AdminError> {
-        let inner = self.limits.inner();
-        let policy = self.limits.policy();
-        let tier = self.tier(&policy, who)?;
+    pub async fn standing(&self, who: &Subjects<'_>) -> Result<Vec<Cell>, AdminError> {
+        let inner = self.inner();
+        let policy = self.policy();
+        let tier = tier(&policy, who)?;
         let named = tier.slots().iter().filter_map(|slot| {
             let subject = who.name(slot.level)?;
             Some((slot, subject))
@@ -147,6 +141,30 @@ impl Admin {
         };
         Ok(named.zip(states).map(cell).collect())
     }
+}
+
+impl Admin {
+    /// Why; it stands in the record.
+    #[must_use]
+    pub fn because(self, reason: &str) -> Self {
+        Self {
+            reason: Some(reason.into()),
+            ..self
+        }
+    }
+
+    /// How every limit on the path stands, all at one instant, the outermost first. That somebody
+    /// looked is recorded; what shows callers their own money is [`Limits::standing`].
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such tier, or clock, record or store cannot answer.
+    pub async fn read(&self, who: &Subjects<'_>) -> Result<Vec<Cell>, AdminError> {
+        tier(&self.limits.policy(), who)?;
+        let names: Vec<&str> = who.names().collect();
+        self.looks("limits.read", names.join(" / ")).await?;
+        self.limits.standing(who).await
+    }
 
     /// At most `at_most` holds that have a part of this limit, the oldest first.
     ///
@@ -160,10 +178,34 @@ impl Admin {
         at_most: usize,
     ) -> Result<Vec<HoldState>, AdminError> {
         let act = self.act(who, limit)?;
+        let of = format!("{} of {}", act.limit.name(), act.subject);
+        self.looks("limits.holds", of).await?;
         let inner = self.limits.inner();
         let now = Moment::of(&*inner.clock)?;
         let holds = inner.store.holds(&act.root, act.claim(), at_most, now);
         Ok(holds.wait().await?)
+    }
+
+    /// Whether the author's name can stand in a record.
+    fn named(&self) -> Result<(), AdminError> {
+        check_subject(&self.author).map_err(|_| AdminError::Author)
+    }
+
+    /// Records that somebody looks, before anything is shown.
+    async fn looks(&self, action: &'static str, object: String) -> Result<(), AdminError> {
+        self.named()?;
+        let inner = self.limits.inner();
+        let Some(journal) = &inner.journal else {
+            return Ok(());
+        };
+        let event = AdminEvent {
+            at: inner.clock.now()?,
+            author: Some(Arc::clone(&self.author)),
+            action,
+            object: object.into(),
+            detail: self.reason.as_deref().map(str::to_owned),
+        };
+        Ok(journal.record(Event::Admin(event)).await?)
     }
 
     /// Another limit instead of the policy's: until then, or for good.
@@ -266,25 +308,10 @@ impl Admin {
             .await
     }
 
-    fn tier(
-        &self,
-        policy: &super::Policy,
-        who: &Subjects<'_>,
-    ) -> Result<Arc<super::Tier>, AdminError> {
-        if who.names().len() > policy.levels().len() {
-            return Err(AdminError::Path);
-        }
-        if check_subject(&self.author).is_err() {
-            return Err(AdminError::Author);
-        }
-        let name = who.named_tier();
-        let unknown = || AdminError::Tier(name.unwrap_or_default().to_owned());
-        policy.find(name).cloned().ok_or_else(unknown)
-    }
-
     fn act(&self, who: &Subjects<'_>, limit: &str) -> Result<Act<'_>, AdminError> {
+        self.named()?;
         let policy = self.limits.policy();
-        let tier = self.tier(&policy, who)?;
+        let tier = tier(&policy, who)?;
         let slot = tier
             .find(limit)
             .ok_or_else(|| AdminError::Limit(limit.to_owned()))?;
@@ -304,4 +331,14 @@ impl Admin {
             name: None,
         })
     }
+}
+
+/// Whose limits hold on this path, which may be shorter than the tree.
+fn tier(policy: &super::Policy, who: &Subjects<'_>) -> Result<Arc<super::Tier>, AdminError> {
+    if who.names().len() > policy.levels().len() {
+        return Err(AdminError::Path);
+    }
+    let name = who.named_tier();
+    let unknown = || AdminError::Tier(name.unwrap_or_default().to_owned());
+    policy.find(name).cloned().ok_or_else(unknown)
 }

@@ -126,10 +126,32 @@ fn what_cannot_be_recorded_is_not_done() {
     ] {
         assert!(matches!(result, Err(AdminError::Record(_))));
     }
-    let cells = ready(admin.read(&key())).unwrap();
+    // Nobody looks either.
+    let looked = ready(admin.read(&key()));
+    assert!(matches!(looked, Err(AdminError::Record(_))));
+    let cells = ready(limits.standing(&key())).unwrap();
     let day = &cells[1].state;
     assert_eq!((day.limit, day.spent), (5 * DOLLAR, 0));
     assert!(day.set.is_none() && day.grants.is_empty());
+}
+
+#[test]
+fn whoever_looks_is_recorded_and_callers_see_their_own_without() {
+    let world = World::new(mixed());
+    world.spend(&key(), "1 USD");
+    let cells = ready(world.limits.standing(&key())).unwrap();
+    assert_eq!(admin_events(&world), []);
+    let admin = world.limits.admin("alice").because("a bill");
+    assert_eq!(ready(admin.read(&key())).unwrap(), cells);
+    ready(admin.holds(&key(), "key-day", 8)).unwrap();
+    let why = "a bill".to_owned();
+    assert_eq!(
+        admin_events(&world),
+        [
+            ("limits.read", "acme / key-1".to_owned(), why.clone()),
+            ("limits.holds", "key-day of key-1".to_owned(), why),
+        ]
+    );
 }
 
 #[test]
@@ -159,7 +181,7 @@ async fn an_act_waits_until_its_record_is_durable() {
     let mut act = Box::pin(admin.set(&who, "key-day", cost("1 USD"), None));
     let mut task = Context::from_waker(Waker::noop());
     assert!(act.as_mut().poll(&mut task).is_pending());
-    let before = admin.read(&who).await.unwrap();
+    let before = limits.standing(&who).await.unwrap();
     assert_eq!(before[1].state.limit, 5 * DOLLAR);
     journal.store(true, Ordering::Relaxed);
     assert_eq!(act.await.unwrap().state.limit, DOLLAR);
