@@ -21,7 +21,7 @@ use zt_core::{
     decision::Permit,
     gate::{GateLayer, Link, Settings},
     identity::{AuthMethod, Principal, PrincipalKind},
-    state::{DecisionEvent, Durable, Event, Events, Recorder, Verdict},
+    state::{Acknowledgement, DecisionEvent, Durable, Event, Events, Recorder, Verdict},
 };
 
 use crate::{
@@ -277,7 +277,7 @@ fn permit() -> Event {
     Event::Decision(DecisionEvent {
         trail: Arc::clone(cx.trail()),
         verdict: Verdict::Permit(Permit::assertion("orders.read").finish()),
-        awaited: true,
+        acknowledge: Some(Acknowledgement::Sync),
     })
 }
 

@@ -10,7 +10,7 @@
 //!
 //! ```json
 //! {"v":1,"idx":7,"ts":1893456000000000,"kind":"decision","prev":"<64 hex digits>",
-//!  "request_id":"<32 hex digits>","decision":"permit","awaited":true,"method":"POST",
+//!  "request_id":"<32 hex digits>","decision":"permit","ack":"sync","method":"POST",
 //!  "path":"/orders","rule":"orders.create","subject":"alice","principal":"user",
 //!  "auth":["jwt"],"client_source":"peer","sum":"<16 hex digits>"}
 //! ```
@@ -40,15 +40,26 @@
 //! somewhere else. Code inside the process can lie from now on, but not about what such a copy
 //! covers.
 
+pub mod cli;
+mod first_form;
+pub mod follow;
+pub(crate) mod format;
 mod log;
+pub mod merkle;
+pub mod note;
+pub mod publish;
+pub mod read;
 mod record;
 pub mod record_audit;
+pub(crate) mod recover;
+pub mod seal;
+pub mod storage;
 #[cfg(test)]
 mod testing;
-mod verify;
+pub mod verify;
 
 pub use self::{
+    first_form::{BadRecord, Finding, Reason, Report, verify},
     log::{AuditLog, Health, OpenError, Options, Sink},
     record_audit::{CommitAuditLayer, RecordAuditLayer},
-    verify::{BadRecord, Finding, Reason, Report, verify},
 };

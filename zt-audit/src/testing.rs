@@ -13,7 +13,7 @@ use zt_core::{
     context::{HandlerRun, SecurityContext, Trail},
     decision::{Code, Denial, Permit},
     gate::{End, Settings},
-    state::{AdminEvent, DecisionEvent, Event, OutcomeEvent, Verdict},
+    state::{Acknowledgement, AdminEvent, DecisionEvent, Event, OutcomeEvent, Verdict},
 };
 
 use crate::{AuditLog, Options, Sink};
@@ -155,7 +155,7 @@ pub(crate) fn decision(trail: &Arc<Trail>, verdict: Verdict, awaited: bool) -> E
     Event::Decision(DecisionEvent {
         trail: Arc::clone(trail),
         verdict,
-        awaited,
+        acknowledge: awaited.then_some(Acknowledgement::Sync),
     })
 }
 

@@ -1,6 +1,6 @@
 use std::{io, path::PathBuf};
 
-use crate::verify::BadRecord;
+use crate::first_form::BadRecord;
 
 /// A log could not be opened.
 #[derive(Debug, thiserror::Error)]

@@ -12,8 +12,8 @@ use super::{
     sink::{FileSink, Locked},
 };
 use crate::{
+    first_form::{Finding, verify},
     record::{Chain, Hash},
-    verify::{Finding, verify},
 };
 
 /// A log that can be continued.

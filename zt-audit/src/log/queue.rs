@@ -25,7 +25,7 @@ pub(super) enum Lane {
 impl Lane {
     pub(super) fn of(event: &Event) -> Self {
         match event {
-            Event::Decision(event) if event.awaited => Self::Permit,
+            Event::Decision(event) if event.acknowledge.is_some() => Self::Permit,
             Event::Decision(event) => match event.verdict {
                 Verdict::Permit(_) => Self::Outcome,
                 Verdict::Deny(_) if event.trail.handler() != HandlerRun::Panicked => Self::Denial,

@@ -91,7 +91,9 @@ fn decision(record: &mut Object<'_>, event: &DecisionEvent) {
     let trail = &*event.trail;
     record.request("request_id", trail.request_id());
     record.word("decision", event.verdict.as_str());
-    record.flag("awaited", event.awaited);
+    if let Some(acknowledge) = event.acknowledge {
+        record.word("ack", acknowledge.as_str());
+    }
     record.text("method", trail.method().as_str(), METHOD);
     record.text("path", trail.uri().path(), PATH);
     record.maybe(

@@ -183,7 +183,7 @@ fn a_permit_says_who_what_and_why() {
         ("kind", json!("decision")),
         ("prev", json!("0".repeat(64))),
         ("decision", json!("permit")),
-        ("awaited", json!(true)),
+        ("ack", json!("sync")),
         ("method", json!("GET")),
         ("path", json!("/orders/7")),
         ("rule", json!("orders.read")),

@@ -8,7 +8,9 @@ use http::{HeaderMap, Method, header, request::Parts};
 use zt_core::{
     context::{HandlerRun, SecurityContext, Stage, Trail},
     decision::{Code, Denial},
-    state::{AuditMode, DecisionEvent, Durable, Event, RecordError, Recorder, Verdict},
+    state::{
+        Acknowledgement, AuditMode, DecisionEvent, Durable, Event, RecordError, Recorder, Verdict,
+    },
 };
 
 use super::guard::CommitGuard;
@@ -32,12 +34,12 @@ pub(super) fn commit(
     if !trail.take_decision() {
         return Err(Denial::misordered("the decision was already recorded"));
     }
-    let mut ticket = decision(recorder, trail, verdict, true);
+    let mut ticket = decision(recorder, trail, verdict, Some(Acknowledgement::Sync));
     // Most tickets wait; one that was refused at once says so without being waited for.
     let now = Pin::new(&mut ticket).poll(&mut Context::from_waker(Waker::noop()));
     if let Poll::Ready(Err(error)) = now {
         let denial = unavailable(&error);
-        decision(recorder, trail, Verdict::Deny(denial.clone()), false).detach();
+        decision(recorder, trail, Verdict::Deny(denial.clone()), None).detach();
         return Err(denial);
     }
     Ok(CommitGuard::new(ticket, has_effects(parts, cx)))
@@ -48,12 +50,12 @@ pub(super) fn decision(
     recorder: &dyn Recorder,
     trail: &Arc<Trail>,
     verdict: Verdict,
-    awaited: bool,
+    acknowledge: Option<Acknowledgement>,
 ) -> Durable {
     recorder.record(Event::Decision(DecisionEvent {
         trail: Arc::clone(trail),
         verdict,
-        awaited,
+        acknowledge,
     }))
 }
 

@@ -33,7 +33,7 @@ impl RecordGuard {
     fn decide(&self, trail: &Arc<Trail>) {
         if trail.take_decision() {
             let verdict = check::verdict(trail);
-            check::decision(&*self.recorder, trail, verdict, false).detach();
+            check::decision(&*self.recorder, trail, verdict, None).detach();
         }
     }
 }

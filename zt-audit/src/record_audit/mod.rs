@@ -34,7 +34,7 @@
 //! half is the second layer, inside security headers only, and [`RecordAuditLayer::commit`] the
 //! last, right around the handler. The outer half alone is an access log: it records denials, what
 //! was permitted, and `undecided` where no layer decides, and it holds nothing back; its decisions
-//! say `"awaited":false`. Use it once a request: a second one further in records the outcome a
+//! have no `ack`. Use it once a request: a second one further in records the outcome a
 //! second time.
 //!
 //! # What a proxy can break

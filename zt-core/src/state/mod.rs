@@ -19,9 +19,9 @@ pub use self::{
     live::{Live, LiveStatus, Snapshot, TooOld},
     readiness::{Probe, ProbeStatus, Readiness, ReadinessStatus},
     recorder::{
-        AdminEvent, AlertEvent, BudgetEvent, BudgetPart, ConfigEvent, DecisionEvent, Durable,
-        DurableProgress, Event, EventKind, Events, Fanout, GrantEvent, MemoryRecorder,
-        OutcomeEvent, RecordError, Recorder, SanctionEvent, Verdict,
+        Acknowledgement, AdminEvent, AlertEvent, BudgetEvent, BudgetPart, ConfigEvent,
+        DecisionEvent, Durable, DurableProgress, Event, EventKind, Events, Fanout, GrantEvent,
+        MemoryRecorder, OutcomeEvent, RecordError, Recorder, SanctionEvent, Verdict,
     },
     routes::{AuditMode, Route, RouteError, RouteId, RouteRule, Routes, RoutesBuilder},
     sanctions::{

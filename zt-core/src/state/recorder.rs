@@ -113,8 +113,34 @@ pub struct DecisionEvent {
     pub trail: Arc<Trail>,
     /// The decision.
     pub verdict: Verdict,
-    /// Whether an effect waits for this record.
-    pub awaited: bool,
+    /// What an effect waits for; `None` where it is told afterwards, and nothing waits.
+    pub acknowledge: Option<Acknowledgement>,
+}
+
+/// When a record counts as taken, so that the effect that waits for it may happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Acknowledgement {
+    /// When it is durable.
+    #[default]
+    Sync,
+    /// When the recorder has taken it and is not behind: it will be durable within the delay that the
+    /// recorder promises, and a crash of the machine or the process can lose that much. A recorder
+    /// that is further behind lets wait as with [`Sync`](Self::Sync).
+    Batched,
+    /// When the recorder has taken it, however far behind it is.
+    Async,
+}
+
+impl Acknowledgement {
+    /// As it stands in records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::Batched => "batched",
+            Self::Async => "async",
+        }
+    }
 }
 
 /// A decision as it is recorded.

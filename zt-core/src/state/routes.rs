@@ -8,6 +8,8 @@ use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 use http::Method;
 
+use super::Acknowledgement;
+
 /// A route's place in its table; other tables use it as an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RouteId(u32);
@@ -39,6 +41,7 @@ pub struct RouteRule {
     template: Arc<str>,
     public: bool,
     audit: AuditMode,
+    acknowledge: Option<Acknowledgement>,
     body_limit: Option<u64>,
     encoded_slash: bool,
     empty_segments: bool,
@@ -63,6 +66,7 @@ impl RouteRule {
             template: template.into(),
             public: false,
             audit: AuditMode::ByMethod,
+            acknowledge: None,
             body_limit: None,
             encoded_slash: false,
             empty_segments: false,
@@ -80,6 +84,13 @@ impl RouteRule {
     #[must_use]
     pub const fn audit(mut self, mode: AuditMode) -> Self {
         self.audit = mode;
+        self
+    }
+
+    /// What counts as taken by the audit log, instead of the layer's.
+    #[must_use]
+    pub const fn acknowledge(mut self, when: Acknowledgement) -> Self {
+        self.acknowledge = Some(when);
         self
     }
 
@@ -141,6 +152,12 @@ impl Route {
     #[must_use]
     pub fn audit(&self) -> AuditMode {
         self.rule.audit
+    }
+
+    /// What counts as taken by the audit log, where it has a mode of its own.
+    #[must_use]
+    pub fn acknowledge(&self) -> Option<Acknowledgement> {
+        self.rule.acknowledge
     }
 
     /// The largest body, where it has a bound of its own.

@@ -397,7 +397,7 @@ async fn a_denial_does_not_wait() {
     disk.release();
     let (decision, outcome) = one_each(&close(log, &disk));
     assert_eq!(decision["decision"], "deny");
-    assert_eq!(decision["awaited"], false);
+    assert_eq!(decision["ack"], serde_json::Value::Null);
     assert_eq!(decision["detail"], "rule 7");
     assert_eq!(outcome["handler"], "not-reached");
     assert_eq!(outcome["status"], 403);
@@ -466,7 +466,7 @@ async fn a_request_that_passes_has_a_permit_and_an_outcome() {
     assert_eq!(read(response).await.unwrap(), "fine");
     let (decision, outcome) = one_each(&close(log, &disk));
     assert_eq!(decision["decision"], "permit");
-    assert_eq!(decision["awaited"], true);
+    assert_eq!(decision["ack"], "sync");
     assert_eq!(decision["rule"], "test");
     assert_eq!(decision["method"], "POST");
     assert_eq!(outcome["end"], "complete");
@@ -513,7 +513,7 @@ async fn the_outer_half_alone_says_what_was_decided_and_that_nothing_waited() {
     let records = close(log, &disk);
     let (decision, _) = one_each(&records[..2]);
     assert_eq!(decision["decision"], "permit");
-    assert_eq!(decision["awaited"], false);
+    assert_eq!(decision["ack"], serde_json::Value::Null);
     let (decision, _) = one_each(&records[2..]);
     assert_eq!(decision["decision"], "undecided");
 }
@@ -665,7 +665,7 @@ async fn a_stack_that_only_observes_records_what_it_would_have_denied() {
     let records = disk.records();
     let (decision, _) = one_each(&records[..2]);
     assert_eq!(decision["decision"], "undecided");
-    assert_eq!(decision["awaited"], true);
+    assert_eq!(decision["ack"], "sync");
     assert_eq!(decision["would_deny"], "policy-denied");
     assert_eq!(decision["would_deny_detail"], "rule 7");
     let (decision, _) = one_each(&records[2..]);

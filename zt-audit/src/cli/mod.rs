@@ -1,0 +1,1 @@
+//! The program `zt-audit`; see `zt-audit --help`.

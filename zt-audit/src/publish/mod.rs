@@ -1,0 +1,2 @@
+//! A log as files that any C2SP tlog-tiles client can read: `checkpoint`, `tile/<L>/<N>`,
+//! `tile/entries/<N>`.
