@@ -125,7 +125,7 @@ fn any_byte_of_a_signed_log_that_is_another_is_found() {
     for file in [log.file(), "checkpoint".to_owned()] {
         let bytes = log.disk.bytes(&file);
         for at in 0..bytes.len() {
-            for bit in 0..8 {
+            for bit in [at % 8, (at + 5) % 8] {
                 let disk = log.disk.copy();
                 disk.edit(&file, |bytes| bytes[at] ^= 1 << bit);
                 let bad = tampered(&disk, &trust);
