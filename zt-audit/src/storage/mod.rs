@@ -7,6 +7,8 @@
 mod folder;
 #[cfg(any(test, feature = "test-util"))]
 pub mod simulated;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, io};
 

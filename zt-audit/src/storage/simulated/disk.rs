@@ -195,17 +195,6 @@ impl Disk {
         id.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// What `replace` writes into: made anew, or emptied where an earlier one was left.
-    pub(super) fn open_beside(&mut self, name: &str) -> io::Result<Id> {
-        match self.names.get(name).copied() {
-            Some(id) => {
-                self.set_length(id, name, 0)?;
-                Ok(id)
-            }
-            None => self.create(name),
-        }
-    }
-
     fn create(&mut self, name: &str) -> io::Result<Id> {
         let begun = self.begin(Kind::Create, name)?;
         if self.names.contains_key(name) {

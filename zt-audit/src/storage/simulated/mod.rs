@@ -254,6 +254,22 @@ impl SimulatedDisk {
         Ok(())
     }
 
+    /// A new file with these bytes, durable but for its name.
+    fn write_whole(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let id = self.disk().open(name, true)?;
+        let mut taken = 0;
+        while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
+            let offset = u64::try_from(taken).map_err(io::Error::other)?;
+            match self.disk().write(id, name, rest, offset) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(more) => taken += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.disk().sync(id, name)
+    }
+
     fn of(disk: Disk) -> Self {
         Self(Arc::new(Mutex::new(disk)))
     }
@@ -284,19 +300,17 @@ impl Storage for SimulatedDisk {
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         // One lock for all of it would hide what another thread can see between.
         let beside = format!("{name}.new");
-        let id = self.disk().open_beside(&beside)?;
-        let mut taken = 0;
-        while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
-            let offset = u64::try_from(taken).map_err(io::Error::other)?;
-            match self.disk().write(id, &beside, rest, offset) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(more) => taken += more,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        if self.disk().names().contains(&beside) {
+            self.disk().remove(&beside)?;
         }
-        self.disk().sync(id, &beside)?;
-        self.disk().rename(&beside, name)?;
+        let written = self
+            .write_whole(&beside, bytes)
+            .and_then(|()| self.disk().rename(&beside, name));
+        if written.is_err() {
+            // As the real one: the error that counts is the first.
+            let _ = self.disk().remove(&beside);
+        }
+        written?;
         self.disk().sync_folder(disk::folder_of(name))
     }
 
