@@ -70,5 +70,11 @@ impl Health {
 /// What went wrong, counted.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
-    pub(super) given_up: AtomicU64,
+    given_up: AtomicU64,
+}
+
+impl Faults {
+    pub(super) fn count_given_up(&self) {
+        self.given_up.fetch_add(1, Ordering::Relaxed);
+    }
 }

@@ -7,7 +7,10 @@ use zt_core::{
 };
 
 use super::OpenError;
-use crate::note::{SignedCheckpoint, SigningKey};
+use crate::{
+    note::{SignedCheckpoint, SigningKey},
+    seal::VaultOptions,
+};
 
 /// How a log is kept: the bounds of its queue, its keys, when it signs.
 ///
@@ -29,6 +32,7 @@ pub struct Options {
     #[serde(rename = "keys")]
     pub(super) keys_in: Option<PathBuf>,
     pub(super) origin: Option<String>,
+    vault: Option<VaultOptions>,
     #[serde(skip)]
     pub(super) sign_every: Duration,
     #[serde(skip)]
@@ -66,6 +70,7 @@ impl Default for Options {
             segment_bytes: 64 << 20,
             keys_in: None,
             origin: None,
+            vault: None,
             sign_every: Duration::from_secs(1),
             sign_idle: Duration::from_secs(60),
             batch_delay: Duration::from_millis(20),
@@ -173,6 +178,13 @@ impl Options {
         self
     }
 
+    /// Bounds of the vault in which the keys of persons are kept.
+    #[must_use]
+    pub fn vault(mut self, options: VaultOptions) -> Self {
+        self.vault = Some(options);
+        self
+    }
+
     /// Writes personal fields as they are: nobody can be forgotten. For development.
     #[must_use]
     pub const fn insecure_personal_data_in_clear(mut self) -> Self {
@@ -207,6 +219,15 @@ impl Options {
             Some(clock) => Arc::clone(clock),
             None => Arc::new(SystemClock),
         }
+    }
+
+    /// What was set, or the default with the log's own clock and randomness.
+    pub(super) fn own_vault(&self) -> VaultOptions {
+        self.vault.clone().unwrap_or_else(|| {
+            VaultOptions::default()
+                .clock(self.own_clock())
+                .entropy(self.own_entropy())
+        })
     }
 
     pub(super) fn own_entropy(&self) -> Arc<dyn Entropy> {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    ops::ControlFlow,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicU8, Ordering},
@@ -69,16 +70,6 @@ enum Rest {
 const LOOKS: u32 = 4;
 /// How long it goes on looking while nothing comes: so many times.
 const PATIENCE: u32 = 256;
-
-/// What the writer goes on with.
-pub(super) enum Work<'a> {
-    /// Something waits.
-    Some(MutexGuard<'a, State>),
-    /// Time to try whether the disk is well again.
-    Heal,
-    /// The log was closed and nothing waits.
-    End,
-}
 
 impl Shared {
     pub(super) fn new(
@@ -165,14 +156,24 @@ impl Shared {
     /// No more is taken; the writer writes what waits and ends.
     pub(super) fn close(&self) {
         let mut state = self.state();
-        state.queue.end = Some(RecordError::Closed);
-        state.ended.get_or_insert(RecordError::Closed);
-        self.wake(state, true);
+        if state.ended.is_none() {
+            state.queue.end = Some(RecordError::Closed);
+            state.ended = Some(RecordError::Closed);
+        }
+        drop(state);
+        self.work.notify_one();
     }
 
-    /// Why nothing more is taken, where that is so for good.
-    pub(super) fn ended(&self) -> Option<RecordError> {
-        self.state().ended.clone()
+    /// Why something that was handed over may not be durable, where that is so.
+    pub(super) fn broken(&self) -> Option<RecordError> {
+        let state = self.state();
+        let ended = state.ended.clone().filter(|end| *end != RecordError::Closed);
+        ended.or_else(|| {
+            let told = |outage: &Refused| !outage.is_empty();
+            state.outage.as_ref().filter(|outage| told(outage)).map(|_| {
+                RecordError::Unavailable("records are missing, and no record says so".into())
+            })
+        })
     }
 
     pub(super) fn durable(&self) -> u64 {
@@ -187,30 +188,17 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For the writer: waits while there is nothing to do; with `heal`, at most so long.
-    pub(super) fn wait(&self, heal: Option<Duration>) -> Work<'_> {
+    /// For the writer: waits while there is nothing to do; `None` when there never will be.
+    pub(super) fn wait(&self) -> Option<MutexGuard<'_, State>> {
         let mut state = self.state();
         let mut looks = 0;
         loop {
-            if let Some(wait) = heal {
-                // While the log cannot write it takes nothing.
-                if state.ended.is_some() {
-                    return Work::End;
-                }
-                let waited = self.work.wait_timeout(state, wait);
-                state = waited.unwrap_or_else(PoisonError::into_inner).0;
-                return if state.ended.is_some() {
-                    Work::End
-                } else {
-                    Work::Heal
-                };
-            }
             if state.has_work() {
                 self.rest(&mut state, Rest::Awake);
-                return Work::Some(state);
+                return Some(state);
             }
             if state.ended.is_some() {
-                return Work::End;
+                return None;
             }
             if looks < PATIENCE {
                 looks += 1;
@@ -223,6 +211,16 @@ impl Shared {
                 let waited = self.work.wait(state);
                 state = waited.unwrap_or_else(PoisonError::into_inner);
             }
+        }
+    }
+
+    /// For a writer that cannot write: waits so long, or until the log is closed.
+    pub(super) fn pause(&self, span: Duration) -> ControlFlow<()> {
+        let open = |state: &mut State| state.ended.is_none();
+        let waited = self.work.wait_timeout_while(self.state(), span, open);
+        match waited.unwrap_or_else(PoisonError::into_inner).0.ended {
+            Some(_) => ControlFlow::Break(()),
+            None => ControlFlow::Continue(()),
         }
     }
 
@@ -239,15 +237,15 @@ impl Shared {
         }
     }
 
-    /// For the writer: takes all that waits.
-    pub(super) fn take(&self, state: &mut State, taken: &mut VecDeque<Entry>) {
-        std::mem::swap(&mut state.queue.entries, taken);
-        state.flushing_since = state.queued_since.take();
-    }
-
     /// For the writer: it cannot write, `why` says why. What it has (`taken`) and what waits never
     /// becomes durable; from now on everything is refused and counted.
-    pub(super) fn suspend(&self, why: &RecordError, mut taken: Vec<Entry>) {
+    /// What is `untold` of an earlier time is told with it.
+    pub(super) fn suspend(
+        &self,
+        why: &RecordError,
+        mut taken: Vec<Entry>,
+        untold: Option<Refused>,
+    ) {
         let orders = {
             let mut state = self.state();
             if state.ended.is_none() {
@@ -258,6 +256,9 @@ impl Shared {
             state.flushing_since = None;
             let mut used = Rooms::NONE;
             let outage = state.outage.get_or_insert_default();
+            if let Some(untold) = untold {
+                outage.add(&untold);
+            }
             for entry in &taken {
                 outage.count(&entry.event);
                 outage.broken(acknowledgement(&entry.event));
@@ -307,7 +308,7 @@ impl Shared {
             state.queue.end = Some(why.clone());
             std::mem::take(&mut state.orders)
         };
-        self.suspend(why, Vec::new());
+        self.suspend(why, Vec::new(), None);
         self.waiters.end(why);
         for order in orders {
             order.done(Err(why.clone()));
@@ -338,13 +339,14 @@ impl Shared {
 }
 
 impl State {
-    fn has_work(&self) -> bool {
-        !self.queue.entries.is_empty() || !self.queue.rolled.is_empty() || !self.orders.is_empty()
+    /// Gives the writer all events that wait.
+    pub(super) fn take(&mut self, taken: &mut VecDeque<Entry>) {
+        std::mem::swap(&mut self.queue.entries, taken);
+        self.flushing_since = self.queued_since.take();
     }
 
-    /// Why the log takes no more, where that is so for good.
-    pub(super) const fn ended(&self) -> Option<&RecordError> {
-        self.ended.as_ref()
+    fn has_work(&self) -> bool {
+        !self.queue.entries.is_empty() || !self.queue.rolled.is_empty() || !self.orders.is_empty()
     }
 }
 

@@ -30,7 +30,7 @@
 //! | `config` | `part action version detail` | | |
 //! | `alert` | `detector score` | `subject evidence` | the subject |
 //! | `started recovered gap rolled-up key` | everything | | |
-//! | `erased` | `pseudonyms keys` | `author reason` | the author, or the day |
+//! | `erased` | `action pseudonyms keys` | `author reason` | the author, or the day |
 //! | `prune` | `before root` | `author` | the author |
 //!
 //! What a request cost stands in the `budget` records with its `request_id`: at the time of the
