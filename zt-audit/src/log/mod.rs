@@ -1,6 +1,7 @@
 //! The log: an append-only file with one writer.
 
 mod error;
+mod flood;
 mod open;
 mod options;
 mod queue;
@@ -148,7 +149,7 @@ impl AuditLog {
             .map_err(OpenError::Sink)?;
         commit(&mut *sink, &first).map_err(OpenError::Sink)?;
 
-        let shared = Arc::new(Shared::new(records, bytes));
+        let shared = Arc::new(Shared::new(records, bytes, options.flood()));
         let writer = Writer::new(Arc::clone(&shared), sink, chain, clock);
         let thread = thread::Builder::new()
             .name("zt-audit".to_owned())
@@ -174,7 +175,7 @@ impl AuditLog {
             waiting: queue.waiting(shared.durable()),
             durable: shared.durable(),
             refused: queue.counts.refused,
-            rolled_up: queue.counts.rolled_up,
+            rolled_up: queue.counts.rolled_up + shared.flood.total(),
             lost: queue.counts.lost,
         }
     }

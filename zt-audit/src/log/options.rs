@@ -1,9 +1,9 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde::Deserialize;
 use zt_core::clock::{Clock, SystemClock};
 
-use super::OpenError;
+use super::{OpenError, flood::Rules};
 
 /// Bounds of a log's queue, and its clock.
 ///
@@ -21,12 +21,17 @@ use super::OpenError;
 pub struct Options {
     max_records: usize,
     max_bytes: usize,
+    denials_in_full: u32,
+    denial_sources: usize,
+    #[serde(skip)]
+    denial_window: Duration,
     #[serde(skip)]
     clock: Option<Arc<dyn Clock>>,
 }
 
 const LEAST_RECORDS: usize = 64;
 const LEAST_BYTES: usize = 1 << 20;
+const LEAST_SOURCES: usize = 64;
 
 impl Default for Options {
     /// 65,536 records and 64 MiB; the system's clock.
@@ -34,6 +39,9 @@ impl Default for Options {
         Self {
             max_records: 65_536,
             max_bytes: 64 << 20,
+            denials_in_full: 20,
+            denial_sources: 4096,
+            denial_window: Duration::from_secs(10),
             clock: None,
         }
     }
@@ -54,6 +62,30 @@ impl Options {
         self
     }
 
+    /// How many denials in a [window](Self::denial_window) are recorded in full, by source and
+    /// reason; further ones are counted. None for 0.
+    #[must_use]
+    pub const fn denials_in_full(mut self, denials: u32) -> Self {
+        self.denials_in_full = denials;
+        self
+    }
+
+    /// How long denials of one source and reason are counted until the count is written; at least a
+    /// millisecond.
+    #[must_use]
+    pub const fn denial_window(mut self, window: Duration) -> Self {
+        self.denial_window = window;
+        self
+    }
+
+    /// How many pairs of source and reason are told apart in a window; at least 64. The rest is
+    /// counted by reason alone.
+    #[must_use]
+    pub const fn denial_sources(mut self, sources: usize) -> Self {
+        self.denial_sources = sources;
+        self
+    }
+
     /// The clock for records of the log's own; events bring their time.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
@@ -65,12 +97,21 @@ impl Options {
         for (name, value, least) in [
             ("max_records", self.max_records, LEAST_RECORDS),
             ("max_bytes", self.max_bytes, LEAST_BYTES),
+            ("denial_sources", self.denial_sources, LEAST_SOURCES),
         ] {
             if value < least {
                 return Err(OpenError::Bound { name, value, least });
             }
         }
         Ok((self.max_records, self.max_bytes))
+    }
+
+    pub(super) const fn flood(&self) -> Rules {
+        Rules {
+            in_full: self.denials_in_full,
+            window: self.denial_window,
+            sources: self.denial_sources,
+        }
     }
 
     pub(super) fn own_clock(&self) -> Arc<dyn Clock> {

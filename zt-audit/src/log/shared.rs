@@ -8,11 +8,16 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use zt_core::state::{Durable, DurableProgress, Event, Fanout, RecordError};
 
-use super::queue::{Entry, Queue, Rooms};
+use super::{
+    flood::{Admission, Flood, Rules},
+    queue::{Entry, Lane, Queue, Rooms},
+};
+use crate::record::RolledUp;
 
 pub(super) struct Shared {
     queue: Mutex<Queue>,
@@ -21,6 +26,7 @@ pub(super) struct Shared {
     durable: AtomicU64,
     waiters: Mutex<Waiters>,
     pub(super) fanout: Fanout,
+    pub(super) flood: Flood,
 }
 
 /// Tasks that wait for a record, by ticket. One that nobody waits for any more stays until its
@@ -32,18 +38,26 @@ struct Waiters {
 }
 
 impl Shared {
-    pub(super) fn new(records: usize, bytes: usize) -> Self {
+    pub(super) fn new(records: usize, bytes: usize, flood: Rules) -> Self {
         Self {
             queue: Mutex::new(Queue::new(records, bytes)),
             work: Condvar::new(),
             durable: AtomicU64::new(0),
             waiters: Mutex::default(),
             fanout: Fanout::default(),
+            flood: Flood::new(flood),
         }
     }
 
     pub(super) fn record(self: &Arc<Self>, event: Event) -> Durable {
-        let entry = Entry::new(event);
+        let lane = Lane::of(&event);
+        if lane == Lane::Denial && self.flood.admit(&event) == Admission::Counted {
+            if self.flood.is_due() {
+                self.wake(self.queue());
+            }
+            return Durable::done(Err(RecordError::Full));
+        }
+        let entry = Entry::new(event, lane);
         let mut queue = self.queue();
         let (ticket, refused) = match queue.admit(&entry) {
             Ok(ticket) => {
@@ -54,6 +68,11 @@ impl Shared {
             Err(error) => (Err(error), Some(entry)),
         };
         self.wake(queue);
+        if let (Err(RecordError::Full), Some(entry)) = (&ticket, &refused)
+            && lane == Lane::Denial
+        {
+            self.flood.count(&entry.event);
+        }
         drop(refused);
         match ticket {
             Ok(ticket) => Durable::waiting(Arc::clone(self) as Arc<dyn DurableProgress>, ticket),
@@ -84,7 +103,7 @@ impl Shared {
     /// For the writer: waits while there is nothing to do; `None` when there never will be.
     pub(super) fn wait(&self) -> Option<MutexGuard<'_, Queue>> {
         let mut queue = self.queue();
-        while queue.entries.is_empty() && queue.rolled.is_empty() {
+        while queue.entries.is_empty() && queue.lost.is_empty() && !self.flood.is_due() {
             if queue.end.is_some() {
                 return None;
             }
@@ -96,6 +115,26 @@ impl Shared {
             queue.sleeping = false;
         }
         Some(queue)
+    }
+
+    /// For the writer: what has no record of its own and is to be told now.
+    pub(super) fn take_rolled_up(&self, queue: &mut Queue) -> Vec<RolledUp> {
+        let mut all = if self.flood.is_due() {
+            self.flood.take()
+        } else {
+            Vec::new()
+        };
+        if !queue.lost.is_empty() {
+            all.push(std::mem::take(&mut queue.lost));
+        }
+        all
+    }
+
+    /// Has what was counted of refusals written, where its time has come.
+    pub(super) fn sweep(&self, now: Duration) {
+        if self.flood.sweep(now) {
+            self.wake(self.queue());
+        }
     }
 
     /// For the writer: `count` events with `used` room are durable, and so is the count of `told`
@@ -123,6 +162,8 @@ impl Shared {
         let dropped = {
             let mut queue = self.queue();
             queue.end = Some(failure);
+            // Nobody will ask for them any more.
+            drop(self.flood.end());
             std::mem::take(&mut queue.entries)
         };
         due.into_values().for_each(Waker::wake);

@@ -61,13 +61,17 @@ impl Writer {
         while let Some(rolled) = self.take() {
             if let Err(error) = self.write(&rolled) {
                 self.shared.fail("writing failed", &error);
-                break;
+                return;
             }
+        }
+        let last = self.shared.flood.end();
+        if let Err(error) = self.write(&last) {
+            self.shared.fail("writing failed", &error);
         }
     }
 
-    /// What had no place in the queue, once there is anything to write; `None` at the end.
-    fn take(&mut self) -> Option<RolledUp> {
+    /// What has no record of its own, once there is anything to write; `None` at the end.
+    fn take(&mut self) -> Option<Vec<RolledUp>> {
         let mut queue = if self.taken.is_empty() {
             let mut queue = self.shared.wait()?;
             std::mem::swap(&mut queue.entries, &mut self.taken);
@@ -75,10 +79,10 @@ impl Writer {
         } else {
             self.shared.queue()
         };
-        Some(std::mem::take(&mut queue.rolled))
+        Some(self.shared.take_rolled_up(&mut queue))
     }
 
-    fn write(&mut self, rolled: &RolledUp) -> io::Result<()> {
+    fn write(&mut self, rolled: &[RolledUp]) -> io::Result<()> {
         let mut used = Rooms::NONE;
         while self.batch.len() < BATCH && self.bytes.len() < BATCH_BYTES - MAX_RECORD {
             let Some(entry) = self.taken.pop_front() else {
@@ -90,16 +94,16 @@ impl Writer {
             used.add(&entry);
             self.batch.push(entry.event);
         }
-        if !rolled.is_empty() {
+        for piece in rolled {
             let now = now(&*self.clock);
             self.chain
-                .append_rolled_up(&mut self.bytes, now, rolled)
+                .append_rolled_up(&mut self.bytes, now, piece)
                 .map_err(sealing)?;
         }
         commit(&mut *self.sink, &self.bytes)?;
         self.bytes.clear();
-        self.shared
-            .advance(self.batch.len() as u64, &used, rolled.lost());
+        let told = rolled.iter().map(RolledUp::lost).sum();
+        self.shared.advance(self.batch.len() as u64, &used, told);
         if !self.shared.fanout.is_empty() {
             for event in &self.batch {
                 self.shared.fanout.publish(event);
