@@ -6,7 +6,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use zt_core::{clock::Timestamp, state::RecordError};
 
 use super::{
-    AuditLog, EraseError, PruneError, RotateError, SignError,
+    AuditLog, EraseError, PruneError, RotateError,
     order::Order,
 };
 use crate::{

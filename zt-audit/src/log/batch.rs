@@ -37,7 +37,9 @@ pub(super) struct Batch {
     /// Events taken from the queue, and those of them that are in the batch.
     taken: VecDeque<Entry>,
     events: Vec<Entry>,
-    rolled: RolledUp,
+    /// Counts of what has no record, and how many of them are in the batch.
+    rolled: VecDeque<RolledUp>,
+    rolled_in: usize,
     orders: VecDeque<Order>,
     /// How many of them are in the batch.
     ordered: usize,
@@ -59,7 +61,8 @@ impl Batch {
             bytes: Vec::with_capacity(MOST_BYTES),
             taken: VecDeque::with_capacity(1024),
             events: Vec::with_capacity(1024),
-            rolled: RolledUp::default(),
+            rolled: VecDeque::new(),
+            rolled_in: 0,
             orders: VecDeque::new(),
             ordered: 0,
             given_up: None,
@@ -78,7 +81,10 @@ impl Batch {
 
     /// Whether anything is left from before to be written.
     pub(super) fn is_empty(&self) -> bool {
-        self.taken.is_empty() && self.orders.is_empty() && self.gap.is_none()
+        self.taken.is_empty()
+            && self.orders.is_empty()
+            && self.rolled.is_empty()
+            && self.gap.is_none()
     }
 
     /// Takes what waits.
@@ -87,9 +93,7 @@ impl Batch {
             state.take(&mut self.taken);
         }
         self.orders.append(&mut state.orders);
-        if self.rolled.is_empty() {
-            self.rolled = mem::take(&mut state.queue.rolled);
-        }
+        self.core.shared.take_rolled_up(state, &mut self.rolled);
     }
 
     /// Writes at most so many records into memory, and a commit line. After a failure, and after
@@ -100,6 +104,7 @@ impl Batch {
         self.bytes.clear();
         self.leaves.clear();
         self.ordered = 0;
+        self.rolled_in = 0;
         self.tree.clone_from(&self.durable);
         if self.chain.next() != self.durable() || self.chain.prev() != self.last {
             self.chain = chain(&self.core, &self.durable, self.last);
@@ -116,8 +121,12 @@ impl Batch {
         if let Some(gap) = &self.gap {
             leaf(gap.append(chain, out, now)?);
         }
-        if !self.rolled.is_empty() {
-            leaf(chain.append_rolled_up(out, now, &self.rolled)?);
+        for rolled in &self.rolled {
+            if chain.next() >= most || out.len() >= MOST_BYTES / 2 {
+                break;
+            }
+            leaf(chain.append_rolled_up(out, now, rolled)?);
+            self.rolled_in += 1;
         }
         for order in &mut self.orders {
             let index = chain.next();
@@ -153,7 +162,8 @@ impl Batch {
         self.last = self.chain.prev();
         self.given_up = None;
         self.gap = None;
-        let told = mem::take(&mut self.rolled).lost();
+        let told = self.rolled.drain(..self.rolled_in);
+        let told = told.map(|rolled| rolled.lost()).sum();
         // Before anybody is woken, who may ask for a signature.
         self.core
             .news
@@ -185,6 +195,12 @@ impl Batch {
             bytes: self.bytes.len() as u64,
             records: self.leaves.len() as u64,
         });
+    }
+
+    /// Once nothing more is taken: what was counted to the end. Whether there is anything left.
+    pub(super) fn take_last(&mut self) -> bool {
+        self.rolled.extend(self.core.shared.flood.end());
+        !self.is_empty()
     }
 
     /// Nothing of it becomes durable, nor what waits.

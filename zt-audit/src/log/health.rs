@@ -56,7 +56,7 @@ impl Health {
             waiting,
             durable: core.shared.durable(),
             refused: counts.refused,
-            rolled_up: counts.rolled_up,
+            rolled_up: counts.rolled_up + core.shared.flood.total(),
             lost: counts.lost,
             failed: core.shared.settled().saturating_sub(core.shared.durable()),
             given_up: core.faults.given_up.load(Ordering::Relaxed),

@@ -12,6 +12,9 @@ pub(super) struct Keeper {
     sign_idle: Duration,
 }
 
+/// How often it looks whether what was counted is to be written.
+const SWEEP: Duration = Duration::from_secs(1);
+
 impl Keeper {
     pub(super) const fn new(
         core: Arc<Core>,
@@ -44,6 +47,7 @@ impl Keeper {
             if ended {
                 break;
             }
+            self.core.shared.sweep(self.core.clock.monotonic());
             if rolled || self.due().is_zero() {
                 self.sign();
             }
@@ -54,7 +58,7 @@ impl Keeper {
 
     /// Until the next checkpoint is due, or something is wanted at once.
     fn wait(&self) {
-        let due = self.due();
+        let due = self.due().min(SWEEP);
         let signed = self.core.signer.standing().0;
         let idle = self.core.news.look().size == signed;
         drop(self.core.news.wait(due, |told| {

@@ -66,6 +66,7 @@ mod acts;
 mod batch;
 mod core;
 mod error;
+mod flood;
 mod ground;
 mod hashes;
 mod health;

@@ -17,11 +17,13 @@ use zt_core::{
 };
 
 use super::{
+    flood::{Admission, Flood, Rules},
     order::Order,
     outage::Refused,
-    queue::{Entry, Queue, Rooms},
+    queue::{Entry, Lane, Queue, Rooms},
     waiters::Waiters,
 };
+use crate::record::RolledUp;
 
 pub(super) struct Shared {
     state: Mutex<State>,
@@ -33,6 +35,7 @@ pub(super) struct Shared {
     durable: AtomicU64,
     waiters: Waiters,
     pub(super) fanout: Fanout,
+    pub(super) flood: Flood,
     clock: Arc<dyn Clock>,
     batch_delay: Duration,
     /// So many entries wake a writer that dozes.
@@ -77,6 +80,7 @@ impl Shared {
         bytes: usize,
         clock: Arc<dyn Clock>,
         batch_delay: Duration,
+        flood: Rules,
     ) -> Self {
         Self {
             state: Mutex::new(State {
@@ -94,6 +98,7 @@ impl Shared {
             durable: AtomicU64::new(0),
             waiters: Waiters::default(),
             fanout: Fanout::default(),
+            flood: Flood::new(flood),
             clock,
             batch_delay,
             heap: (records / 8).min(1024),
@@ -102,7 +107,14 @@ impl Shared {
 
     pub(super) fn record(self: &Arc<Self>, event: Event) -> Durable {
         let how = acknowledgement(&event);
-        let entry = Entry::new(event);
+        let lane = Lane::of(&event);
+        if lane == Lane::Denial && self.flood.admit(&event) == Admission::Counted {
+            if self.flood.is_due() {
+                self.wake(self.state(), true);
+            }
+            return Durable::done(Err(RecordError::Full));
+        }
+        let entry = Entry::new(event, lane);
         let now = self.clock.monotonic();
         let mut state = self.state();
         let (result, refused) = match state.queue.admit(&entry) {
@@ -126,6 +138,9 @@ impl Shared {
             state,
             how == Some(Acknowledgement::Sync) && result.is_ok() || heaped,
         );
+        if let (Err(RecordError::Full), Lane::Denial, Some(entry)) = (&result, lane, &refused) {
+            self.flood.count(&entry.event);
+        }
         drop(refused);
         match (result, how) {
             (Err(error), _) => Durable::done(Err(error)),
@@ -193,7 +208,7 @@ impl Shared {
         let mut state = self.state();
         let mut looks = 0;
         loop {
-            if state.has_work() {
+            if state.has_work() || self.flood.is_due() {
                 self.rest(&mut state, Rest::Awake);
                 return Some(state);
             }
@@ -211,6 +226,23 @@ impl Shared {
                 let waited = self.work.wait(state);
                 state = waited.unwrap_or_else(PoisonError::into_inner);
             }
+        }
+    }
+
+    /// For the writer: what has no record of its own and is to be told now.
+    pub(super) fn take_rolled_up(&self, state: &mut State, all: &mut VecDeque<RolledUp>) {
+        if self.flood.is_due() {
+            all.extend(self.flood.take());
+        }
+        if !state.queue.lost.is_empty() {
+            all.push_back(std::mem::take(&mut state.queue.lost));
+        }
+    }
+
+    /// Has what was counted of refusals written, where its time has come.
+    pub(super) fn sweep(&self, now: Duration) {
+        if self.flood.sweep(now) {
+            self.wake(self.state(), true);
         }
     }
 
@@ -308,6 +340,8 @@ impl Shared {
             state.queue.end = Some(why.clone());
             std::mem::take(&mut state.orders)
         };
+        // Nobody will ask for them any more.
+        drop(self.flood.end());
         self.suspend(why, Vec::new(), None);
         self.waiters.end(why);
         for order in orders {
@@ -346,7 +380,7 @@ impl State {
     }
 
     fn has_work(&self) -> bool {
-        !self.queue.entries.is_empty() || !self.queue.rolled.is_empty() || !self.orders.is_empty()
+        !self.queue.entries.is_empty() || !self.queue.lost.is_empty() || !self.orders.is_empty()
     }
 }
 

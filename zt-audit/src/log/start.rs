@@ -110,6 +110,7 @@ pub(super) fn start(
         options.max_bytes,
         Arc::clone(&clock),
         options.batch_delay,
+        options.flood(),
     ));
     let core = Arc::new(Core {
         signer: Signer::new(

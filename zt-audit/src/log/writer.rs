@@ -25,6 +25,8 @@ pub(super) struct Writer {
     segment: Option<Segment>,
     batch: Batch,
     halted: Option<Halt>,
+    /// Its evidence is gone.
+    gone: bool,
 }
 
 /// The log cannot write.
@@ -61,6 +63,7 @@ impl Writer {
             core,
             segment: Some(segment),
             halted: None,
+            gone: false,
         }
     }
 
@@ -68,7 +71,12 @@ impl Writer {
     pub(super) fn run(mut self) {
         let _watch = Watch(Arc::clone(&self.core));
         while self.turn().is_continue() {}
-        if self.halted.is_some() {
+        while self.halted.is_none() && !self.gone && self.batch.take_last() {
+            if self.write().is_break() {
+                break;
+            }
+        }
+        if self.halted.is_some() && !self.gone {
             // What was refused should be told, where that can be.
             let _ = self.heal();
         }
@@ -241,6 +249,7 @@ impl Writer {
 
     /// Nothing is written any more, whatever the disk says.
     fn end(&mut self, tampered: Tampered) -> ControlFlow<()> {
+        self.gone = true;
         let file = name::segment(self.segment.take().map_or(0, |segment| segment.first()));
         let why = RecordError::Unavailable(format!("`{file}` {tampered}").into());
         tracing::error!(%why, "the audit log refuses from now on");
