@@ -151,9 +151,7 @@ pub(crate) fn write_commit(out: &mut Vec<u8>, size: u64, root: &Hash) {
 /// What follows `{"commit":`.
 fn commit(rest: &[u8]) -> Option<Line<'_>> {
     let (size, rest) = number(rest)?;
-    let digits = rest
-        .strip_prefix(b",\"root\":\"")?
-        .strip_suffix(b"\"}")?;
+    let digits = rest.strip_prefix(b",\"root\":\"")?.strip_suffix(b"\"}")?;
     let root = Hash::from_hex(digits)?;
     Some(Line::Commit { size, root })
 }
@@ -165,11 +163,9 @@ fn head(rest: &[u8]) -> Option<Head<'_>> {
     let (kind, rest) = word(rest.strip_prefix(b",\"kind\":\"")?, MAX_KIND, |byte| {
         byte.is_ascii_lowercase() || byte == b'-'
     })?;
-    let (origin, rest) = word(
-        rest.strip_prefix(b",\"origin\":\"")?,
-        MAX_ORIGIN,
-        |byte| byte > b' ' && !matches!(byte, b'\\' | b'+' | 0x7f),
-    )?;
+    let (origin, rest) = word(rest.strip_prefix(b",\"origin\":\"")?, MAX_ORIGIN, |byte| {
+        byte > b' ' && !matches!(byte, b'\\' | b'+' | 0x7f)
+    })?;
     let (prev, rest) = rest.strip_prefix(b",\"prev\":\"")?.split_at_checked(64)?;
     let prev = Hash::from_hex(prev)?;
     let rest = rest.strip_prefix(b"\"")?;

@@ -24,9 +24,9 @@ mod reader;
 mod scan;
 mod segments;
 #[cfg(test)]
-mod tests;
-#[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub use self::reader::{Entry, LogReader, ReadError};

@@ -243,9 +243,7 @@ impl TestLog {
                     *tree.root().as_bytes()
                 })
                 .collect();
-            self.disk
-                .replace(&format!("tree/{level}"), &bytes)
-                .unwrap();
+            self.disk.replace(&format!("tree/{level}"), &bytes).unwrap();
         }
         self
     }
