@@ -180,6 +180,12 @@ impl AuditLog {
         }
     }
 
+    /// As the keeper does by and by.
+    #[cfg(test)]
+    fn sweep(&self, now: std::time::Duration) {
+        self.0.shared.sweep(now);
+    }
+
     /// Takes no more events, makes durable what waits, and lets the file go. Blocks until then, as
     /// long as the disk takes; dropping the last handle does the same.
     ///

@@ -65,7 +65,7 @@ impl Writer {
             }
         }
         let last = self.shared.flood.end();
-        if let Err(error) = self.write(&last) {
+        if let Err(error) = self.write_last(&last) {
             self.shared.fail("writing failed", &error);
         }
     }
@@ -80,6 +80,13 @@ impl Writer {
             self.shared.queue()
         };
         Some(self.shared.take_rolled_up(&mut queue))
+    }
+
+    fn write_last(&mut self, rolled: &[RolledUp]) -> io::Result<()> {
+        match rolled {
+            [] => Ok(()),
+            some => self.write(some),
+        }
     }
 
     fn write(&mut self, rolled: &[RolledUp]) -> io::Result<()> {
