@@ -31,7 +31,7 @@
 //! | `alert` | `detector score` | `subject evidence` | the subject |
 //! | `started recovered gap key` | everything | | |
 //! | `rolled-up` | `from to denied undecided outcomes lost_decisions lost_outcomes` | `sources` | the day |
-//! | `erased` | `pseudonyms keys` | `author reason` | the author, or the day |
+//! | `erased` | `action pseudonyms keys` | `author reason` | the author, or the day |
 //! | `prune` | `before root` | `author` | the author |
 //!
 //! What a request cost stands in the `budget` records with its `request_id`: at the time of the

@@ -6,7 +6,11 @@
 //! `sources` add up to those in the clear, so that the counts stay exact when the day is forgotten.
 //! `lost_decisions` and `lost_outcomes` are of requests whose handler ran.
 
-use std::{collections::BTreeMap, fmt, net::Ipv4Addr};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    net::Ipv4Addr,
+};
 
 use zt_core::{clock::Timestamp, decision::Code, state::Event};
 
@@ -61,7 +65,7 @@ const ROWS: usize = 256;
 impl RolledUp {
     /// `refusals`, so many in each as a record holds, the earliest first. Those of a record are of one
     /// day.
-    pub(crate) fn pieces(mut refusals: Vec<Refusals>) -> Vec<Self> {
+    pub(crate) fn pieces(mut refusals: Vec<Refusals>) -> VecDeque<Self> {
         refusals.sort_unstable_by_key(|one| (one.from, one.source, one.code));
         let day = |one: &Refusals| one.from.as_secs() / 86_400;
         let days = refusals.chunk_by(|one, next| day(one) == day(next));
