@@ -46,6 +46,7 @@ fn refuses_every_other_spelling_of_a_record() {
         ("shop/1", r"shop\u002f1"),
         ("shop/1", ""),
         ("shop/1", "shop\u{7f}1"),
+        ("shop/1", "sh\u{f6}p"),
         ("00ff", "00FF"),
         ("00ff", "0ff"),
         (r#"ff","a""#, r#"ff" ,"a""#),
@@ -103,6 +104,22 @@ fn reads_its_own_commit_lines_and_no_others() {
             Err(Malformed::Form),
             "{other}"
         );
+    }
+}
+
+#[test]
+fn an_origin_is_a_name_that_stands_unescaped() {
+    assert!(super::is_origin("zt-audit/0123456789abcdef"));
+    for other in [
+        "",
+        "a b",
+        "a+b",
+        "a\"b",
+        r"a\b",
+        "sh\u{f6}p",
+        "cosignature/v1",
+    ] {
+        assert!(!super::is_origin(other), "{other}");
     }
 }
 

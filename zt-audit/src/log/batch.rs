@@ -37,9 +37,9 @@ pub(super) struct Batch {
     /// Events taken from the queue, and those of them that are in the batch.
     taken: VecDeque<Entry>,
     events: Vec<Entry>,
-    /// What has no record of its own, and how many pieces of it are in the batch.
+    /// Counts of what has no record, and how many of them are in the batch.
     rolled: VecDeque<RolledUp>,
-    told: usize,
+    rolled_in: usize,
     orders: VecDeque<Order>,
     /// How many of them are in the batch.
     ordered: usize,
@@ -62,7 +62,7 @@ impl Batch {
             taken: VecDeque::with_capacity(1024),
             events: Vec::with_capacity(1024),
             rolled: VecDeque::new(),
-            told: 0,
+            rolled_in: 0,
             orders: VecDeque::new(),
             ordered: 0,
             given_up: None,
@@ -82,8 +82,8 @@ impl Batch {
     /// Whether anything is left from before to be written.
     pub(super) fn is_empty(&self) -> bool {
         self.taken.is_empty()
-            && self.rolled.is_empty()
             && self.orders.is_empty()
+            && self.rolled.is_empty()
             && self.gap.is_none()
     }
 
@@ -93,15 +93,7 @@ impl Batch {
             state.take(&mut self.taken);
         }
         self.orders.append(&mut state.orders);
-        if self.rolled.is_empty() {
-            self.rolled = self.core.shared.take_rolled_up(state);
-        }
-    }
-
-    /// Takes the last of what was counted, once nothing is taken any more. Whether there is any.
-    pub(super) fn take_last(&mut self) -> bool {
-        self.rolled.append(&mut self.core.shared.flood.end());
-        !self.rolled.is_empty()
+        self.core.shared.take_rolled_up(state, &mut self.rolled);
     }
 
     /// Writes at most so many records into memory, and a commit line. After a failure, and after
@@ -112,7 +104,7 @@ impl Batch {
         self.bytes.clear();
         self.leaves.clear();
         self.ordered = 0;
-        self.told = 0;
+        self.rolled_in = 0;
         self.tree.clone_from(&self.durable);
         if self.chain.next() != self.durable() || self.chain.prev() != self.last {
             self.chain = chain(&self.core, &self.durable, self.last);
@@ -130,11 +122,11 @@ impl Batch {
             leaf(gap.append(chain, out, now)?);
         }
         for rolled in &self.rolled {
-            if chain.next() >= most || out.len() >= MOST_BYTES - MAX_RECORD {
+            if chain.next() >= most || out.len() >= MOST_BYTES / 2 {
                 break;
             }
             leaf(chain.append_rolled_up(out, now, rolled)?);
-            self.told += 1;
+            self.rolled_in += 1;
         }
         for order in &mut self.orders {
             let index = chain.next();
@@ -157,9 +149,7 @@ impl Batch {
             leaf(written?);
         }
         if let Some(vault) = &self.core.vault {
-            vault
-                .commit()
-                .map_err(VaultError::file("write", "subjects"))?;
+            vault.commit().map_err(VaultError::file("write", "subjects"))?;
         }
         self.root = self.tree.root();
         write_commit(&mut self.bytes, self.tree.size(), &self.root);
@@ -172,7 +162,7 @@ impl Batch {
         self.last = self.chain.prev();
         self.given_up = None;
         self.gap = None;
-        let told = self.rolled.drain(..self.told);
+        let told = self.rolled.drain(..self.rolled_in);
         let told = told.map(|rolled| rolled.lost()).sum();
         // Before anybody is woken, who may ask for a signature.
         self.core
@@ -205,6 +195,12 @@ impl Batch {
             bytes: self.bytes.len() as u64,
             records: self.leaves.len() as u64,
         });
+    }
+
+    /// Once nothing more is taken: what was counted to the end. Whether there is anything left.
+    pub(super) fn take_last(&mut self) -> bool {
+        self.rolled.extend(self.core.shared.flood.end());
+        !self.is_empty()
     }
 
     /// Nothing of it becomes durable, nor what waits.

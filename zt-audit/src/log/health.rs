@@ -17,9 +17,8 @@ pub struct Health {
     pub durable: u64,
     /// Permits and administrative events that were refused.
     pub refused: u64,
-    /// Denials, and outcomes of requests whose handler did not run, that have no record of their own,
-    /// because there were many or because there was no place. They are told as counts in
-    /// `rolled-up` records, those excepted that came when the log refused.
+    /// Denials and outcomes of requests whose handler did not run that had no place. They are told
+    /// as counts in `rolled-up` records, those excepted that came after the log refused for good.
     pub rolled_up: u64,
     /// Outcomes of requests whose handler ran that had no place: each is a hole in the evidence.
     pub lost: u64,

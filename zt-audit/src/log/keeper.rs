@@ -4,9 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use super::{core::Core, hashes::TreeKeeper};
 
-/// How often it looks whether a flood of refusals is over.
-const SWEEP: Duration = Duration::from_secs(1);
-
 /// Zeroes ahead, writes the tree's hashes, signs; until the writer is gone.
 pub(super) struct Keeper {
     core: Arc<Core>,
@@ -14,6 +11,9 @@ pub(super) struct Keeper {
     sign_every: Duration,
     sign_idle: Duration,
 }
+
+/// How often it looks whether what was counted is to be written.
+const SWEEP: Duration = Duration::from_secs(1);
 
 impl Keeper {
     pub(super) const fn new(
@@ -39,7 +39,6 @@ impl Keeper {
             if !more {
                 self.wait();
             }
-            self.core.shared.sweep(self.core.clock.monotonic());
             let (rolled, ended) = {
                 let mut told = self.core.news.look();
                 told.zeros = false;
@@ -48,6 +47,7 @@ impl Keeper {
             if ended {
                 break;
             }
+            self.core.shared.sweep(self.core.clock.monotonic());
             if rolled || self.due().is_zero() {
                 self.sign();
             }
@@ -58,10 +58,10 @@ impl Keeper {
 
     /// Until the next checkpoint is due, or something is wanted at once.
     fn wait(&self) {
-        let due = self.due();
+        let due = self.due().min(SWEEP);
         let signed = self.core.signer.standing().0;
         let idle = self.core.news.look().size == signed;
-        drop(self.core.news.wait(due.min(SWEEP), |told| {
+        drop(self.core.news.wait(due, |told| {
             told.ended || told.zeros || told.rolled || idle && told.size > signed
         }));
     }

@@ -44,10 +44,7 @@ impl Keys {
             path: path.clone(),
             source,
         };
-        if real(&path)
-            .map_err(fails)?
-            .starts_with(real(log).map_err(fails)?)
-        {
+        if real(&path).map_err(fails)?.starts_with(real(log).map_err(fails)?) {
             return Err(OpenError::KeysInside(path));
         }
         let folder = Folder::open(&path).map_err(fails)?;
@@ -67,8 +64,7 @@ impl Keys {
         let names = |key: &SigningKey| in_force == Some(key.verifier().to_string().as_str());
         if names(&next) && !key.as_ref().is_some_and(names) {
             // The log named it, and then there was no time to put it in its place.
-            self.adopt(&next)
-                .map_err(|source| self.fails("write", KEY, source))?;
+            self.adopt(&next).map_err(|source| self.fails("write", KEY, source))?;
             return Ok(Some(next));
         }
         Ok(key)
@@ -112,13 +108,9 @@ impl Keys {
         let length = file
             .read_at(&mut bytes, 0)
             .map_err(|source| self.fails("read", name, source))?;
-        let text = bytes
-            .get(..length)
-            .and_then(|text| str::from_utf8(text).ok());
+        let text = bytes.get(..length).and_then(|text| str::from_utf8(text).ok());
         let text = text.unwrap_or_default();
-        Ok(Some(SigningKey::parse(
-            text.strip_suffix('\n').unwrap_or(text),
-        )?))
+        Ok(Some(SigningKey::parse(text.strip_suffix('\n').unwrap_or(text))?))
     }
 
     fn fails(&self, action: &'static str, name: &str, source: io::Error) -> OpenError {

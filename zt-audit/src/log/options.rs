@@ -28,15 +28,15 @@ use crate::{
 pub struct Options {
     pub(super) max_records: usize,
     pub(super) max_bytes: usize,
+    pub(super) segment_bytes: u64,
     denials_in_full: u32,
     denial_sources: usize,
-    #[serde(skip)]
-    denial_window: Duration,
-    pub(super) segment_bytes: u64,
     #[serde(rename = "keys")]
     pub(super) keys_in: Option<PathBuf>,
     pub(super) origin: Option<String>,
     vault: Option<VaultOptions>,
+    #[serde(skip)]
+    denial_window: Duration,
     #[serde(skip)]
     pub(super) sign_every: Duration,
     #[serde(skip)]
@@ -60,7 +60,7 @@ pub(super) type OnCheckpoint = Arc<dyn Fn(&SignedCheckpoint) + Send + Sync>;
 
 const LEAST_RECORDS: usize = 64;
 const LEAST_BYTES: usize = 1 << 20;
-const LEAST_SOURCES: u64 = 64;
+const LEAST_SOURCES: usize = 64;
 const LEAST_SEGMENT: u64 = 64 << 10;
 const LEAST_SPAN: Duration = Duration::from_millis(1);
 
@@ -72,10 +72,10 @@ impl Default for Options {
         Self {
             max_records: 65_536,
             max_bytes: 64 << 20,
+            segment_bytes: 64 << 20,
             denials_in_full: 20,
             denial_sources: 4096,
             denial_window: Duration::from_secs(10),
-            segment_bytes: 64 << 20,
             keys_in: None,
             origin: None,
             vault: None,
@@ -107,7 +107,7 @@ impl Options {
     }
 
     /// How many denials in a [window](Self::denial_window) are recorded in full, by source and
-    /// reason; further ones are counted. 20 where nothing else is said.
+    /// reason; further ones are counted. None for 0.
     #[must_use]
     pub const fn denials_in_full(mut self, denials: u32) -> Self {
         self.denials_in_full = denials;
@@ -115,15 +115,15 @@ impl Options {
     }
 
     /// How long denials of one source and reason are counted until the count is written; at least a
-    /// millisecond, 10 seconds where nothing else is said. A crash loses the counts of a window.
+    /// millisecond.
     #[must_use]
     pub const fn denial_window(mut self, window: Duration) -> Self {
         self.denial_window = window;
         self
     }
 
-    /// How many pairs of source and reason are told apart in a window; at least 64, 4,096 where
-    /// nothing else is said. The rest is counted by reason alone.
+    /// How many pairs of source and reason are told apart in a window; at least 64. The rest is
+    /// counted by reason alone.
     #[must_use]
     pub const fn denial_sources(mut self, sources: usize) -> Self {
         self.denial_sources = sources;
@@ -229,7 +229,11 @@ impl Options {
             ("max_records", self.max_records as u64, LEAST_RECORDS as u64),
             ("max_bytes", self.max_bytes as u64, LEAST_BYTES as u64),
             ("segment_bytes", self.segment_bytes, LEAST_SEGMENT),
-            ("denial_sources", self.denial_sources as u64, LEAST_SOURCES),
+            (
+                "denial_sources",
+                self.denial_sources as u64,
+                LEAST_SOURCES as u64,
+            ),
         ] {
             if value < least {
                 return Err(OpenError::Bound { name, value, least });
@@ -286,9 +290,6 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("max_records", &self.max_records)
             .field("max_bytes", &self.max_bytes)
-            .field("denials_in_full", &self.denials_in_full)
-            .field("denial_sources", &self.denial_sources)
-            .field("denial_window", &self.denial_window)
             .field("segment_bytes", &self.segment_bytes)
             .field("keys_in", &self.keys_in)
             .field("origin", &self.origin)

@@ -5,7 +5,7 @@ use std::{
     ops::ControlFlow,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicU8, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -106,14 +106,14 @@ impl Shared {
     }
 
     pub(super) fn record(self: &Arc<Self>, event: Event) -> Durable {
+        let how = acknowledgement(&event);
         let lane = Lane::of(&event);
         if lane == Lane::Denial && self.flood.admit(&event) == Admission::Counted {
             if self.flood.is_due() {
-                self.wake(self.state(), false);
+                self.wake(self.state(), true);
             }
             return Durable::done(Err(RecordError::Full));
         }
-        let how = acknowledgement(&event);
         let entry = Entry::new(event, lane);
         let now = self.clock.monotonic();
         let mut state = self.state();
@@ -138,9 +138,7 @@ impl Shared {
             state,
             how == Some(Acknowledgement::Sync) && result.is_ok() || heaped,
         );
-        if lane == Lane::Denial
-            && let (Err(RecordError::Full), Some(entry)) = (&result, &refused)
-        {
+        if let (Err(RecordError::Full), Lane::Denial, Some(entry)) = (&result, lane, &refused) {
             self.flood.count(&entry.event);
         }
         drop(refused);
@@ -184,19 +182,12 @@ impl Shared {
     /// Why something that was handed over may not be durable, where that is so.
     pub(super) fn broken(&self) -> Option<RecordError> {
         let state = self.state();
-        let ended = state
-            .ended
-            .clone()
-            .filter(|end| *end != RecordError::Closed);
+        let ended = state.ended.clone().filter(|end| *end != RecordError::Closed);
         ended.or_else(|| {
             let told = |outage: &Refused| !outage.is_empty();
-            state
-                .outage
-                .as_ref()
-                .filter(|outage| told(outage))
-                .map(|_| {
-                    RecordError::Unavailable("records are missing, and no record says so".into())
-                })
+            state.outage.as_ref().filter(|outage| told(outage)).map(|_| {
+                RecordError::Unavailable("records are missing, and no record says so".into())
+            })
         })
     }
 
@@ -238,6 +229,23 @@ impl Shared {
         }
     }
 
+    /// For the writer: what has no record of its own and is to be told now.
+    pub(super) fn take_rolled_up(&self, state: &mut State, all: &mut VecDeque<RolledUp>) {
+        if self.flood.is_due() {
+            all.extend(self.flood.take());
+        }
+        if !state.queue.lost.is_empty() {
+            all.push_back(std::mem::take(&mut state.queue.lost));
+        }
+    }
+
+    /// Has what was counted of refusals written, where its time has come.
+    pub(super) fn sweep(&self, now: Duration) {
+        if self.flood.sweep(now) {
+            self.wake(self.state(), true);
+        }
+    }
+
     /// For a writer that cannot write: waits so long, or until the log is closed.
     pub(super) fn pause(&self, span: Duration) -> ControlFlow<()> {
         let open = |state: &mut State| state.ended.is_none();
@@ -245,28 +253,6 @@ impl Shared {
         match waited.unwrap_or_else(PoisonError::into_inner).0.ended {
             Some(_) => ControlFlow::Break(()),
             None => ControlFlow::Continue(()),
-        }
-    }
-
-    /// For the writer: what has no record of its own and is to be told now.
-    pub(super) fn take_rolled_up(&self, state: &mut State) -> VecDeque<RolledUp> {
-        let mut all = if self.flood.is_due() {
-            self.flood.take()
-        } else {
-            VecDeque::new()
-        };
-        if !state.queue.lost.is_empty() {
-            // First: permits wait until it is told.
-            all.push_front(std::mem::take(&mut state.queue.lost));
-        }
-        all
-    }
-
-    /// For the keeper, each second or so: has what was counted of refusals written, where its time
-    /// has come.
-    pub(super) fn sweep(&self, now: Duration) {
-        if self.flood.sweep(now) {
-            self.wake(self.state(), false);
         }
     }
 

@@ -279,12 +279,7 @@ impl First<'_> {
                 let (first, end) = (found.segment, found.end);
                 let segment = Segment::resume(self.storage, self.ground, first, end);
                 let segment = segment.map_err(fails("open"))?;
-                (
-                    segment,
-                    found.tree,
-                    found.last,
-                    found.starts.saturating_add(1),
-                )
+                (segment, found.tree, found.last, found.starts.saturating_add(1))
             }
         };
         let is_new = tree.size() == 0;

@@ -10,11 +10,7 @@ use super::{
     outage::{Missing, Refused},
     segment::{Broken, Segment, Tampered},
 };
-use crate::{
-    format::name,
-    merkle::{Frontier, Hash},
-    seal::VaultError,
-};
+use crate::{format::name, merkle::{Frontier, Hash}, seal::VaultError};
 
 /// Segments end at a multiple of it, where nothing goes wrong.
 const ALIGNED: u64 = 256;
@@ -29,6 +25,8 @@ pub(super) struct Writer {
     segment: Option<Segment>,
     batch: Batch,
     halted: Option<Halt>,
+    /// Its evidence is gone.
+    gone: bool,
 }
 
 /// The log cannot write.
@@ -65,6 +63,7 @@ impl Writer {
             core,
             segment: Some(segment),
             halted: None,
+            gone: false,
         }
     }
 
@@ -72,9 +71,14 @@ impl Writer {
     pub(super) fn run(mut self) {
         let _watch = Watch(Arc::clone(&self.core));
         while self.turn().is_continue() {}
-        if self.halted.is_some() {
-            // What was refused should be told, where that can be.
+        while self.halted.is_none() && !self.gone && self.batch.take_last() {
+            if self.write().is_break() {
+                break;
+            }
+        }
+        if self.halted.is_some() && !self.gone {
             self.batch.take_last();
+            // What was refused should be told, where that can be.
             let _ = self.heal();
         }
         if let Some(Err(error)) = self.segment.take().map(Segment::finish) {
@@ -95,11 +99,11 @@ impl Writer {
         } else {
             Some(core.shared.state())
         };
-        match waiting {
-            Some(mut state) => self.batch.take(&mut state),
-            None if self.batch.take_last() => {}
-            None => return ControlFlow::Break(()),
-        }
+        let Some(mut state) = waiting else {
+            return ControlFlow::Break(());
+        };
+        self.batch.take(&mut state);
+        drop(state);
         self.write()
     }
 
@@ -246,6 +250,7 @@ impl Writer {
 
     /// Nothing is written any more, whatever the disk says.
     fn end(&mut self, tampered: Tampered) -> ControlFlow<()> {
+        self.gone = true;
         let file = name::segment(self.segment.take().map_or(0, |segment| segment.first()));
         let why = RecordError::Unavailable(format!("`{file}` {tampered}").into());
         tracing::error!(%why, "the audit log refuses from now on");

@@ -7,7 +7,7 @@
 //! `lost_decisions` and `lost_outcomes` are of requests whose handler ran.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     fmt,
     net::Ipv4Addr,
 };
@@ -65,7 +65,7 @@ const ROWS: usize = 256;
 impl RolledUp {
     /// `refusals`, so many in each as a record holds, the earliest first. Those of a record are of one
     /// day.
-    pub(crate) fn pieces(mut refusals: Vec<Refusals>) -> VecDeque<Self> {
+    pub(crate) fn pieces(mut refusals: Vec<Refusals>) -> Vec<Self> {
         refusals.sort_unstable_by_key(|one| (one.from, one.source, one.code));
         let day = |one: &Refusals| one.from.as_secs() / 86_400;
         let days = refusals.chunk_by(|one, next| day(one) == day(next));

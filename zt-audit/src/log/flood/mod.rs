@@ -38,7 +38,7 @@
 mod tests;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     net::IpAddr,
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -223,14 +223,14 @@ impl Flood {
     }
 
     /// For the writer: what is to be written, in pieces of a record each.
-    pub(super) fn take(&self) -> VecDeque<RolledUp> {
+    pub(super) fn take(&self) -> Vec<RolledUp> {
         let mut table = self.table();
         self.due.store(false, Ordering::Release);
         pieces(&mut table.over)
     }
 
     /// For the writer, once nothing more is taken: all there is. Nothing is counted afterwards.
-    pub(super) fn end(&self) -> VecDeque<RolledUp> {
+    pub(super) fn end(&self) -> Vec<RolledUp> {
         let mut table = self.table();
         table.ended = true;
         self.due.store(false, Ordering::Release);
@@ -329,7 +329,7 @@ fn code_of(verdict: &Verdict) -> Option<Code> {
 }
 
 /// The rows that count anything, a record's worth each; leaves none.
-fn pieces(rows: &mut Rows) -> VecDeque<RolledUp> {
+fn pieces(rows: &mut Rows) -> Vec<RolledUp> {
     let counted = rows
         .drain()
         .filter(|(_, row)| row.decisions > 0 || row.outcomes > 0);
