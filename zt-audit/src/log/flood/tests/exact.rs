@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::{collection::vec, prelude::*};
 use serde_json::Value;
-use zt_core::state::Recorder;
+use zt_core::{clock::Clock, state::Recorder};
 
 use super::*;
 use crate::{Options, testing::log_with};
@@ -116,14 +116,15 @@ proptest! {
 
     #[test]
     fn every_refusal_is_recorded_or_counted_once(turns in turns(), in_full in 0..30_u32) {
+        let clock = ManualClock::default();
         let options = Options::default()
+            .clock(clock.clone())
             .max_records(64)
             .denial_sources(64)
             .denials_in_full(in_full);
         let (log, disk) = log_with(options);
         let (mut made, mut requests) = (BTreeMap::new(), 0);
         let mut open: Vec<(usize, Event)> = Vec::new();
-        let mut sweeps = Duration::ZERO;
         for (index, turn) in turns.into_iter().enumerate() {
             match turn {
                 Turn::Refuse { source, reason, millis, late } => {
@@ -145,8 +146,8 @@ proptest! {
                 Turn::Hold => disk.hold(),
                 Turn::Release => disk.release(),
                 Turn::Sweep { secs } => {
-                    sweeps += Duration::from_secs(secs);
-                    log.sweep(sweeps);
+                    clock.advance(Duration::from_secs(secs));
+                    log.0.core.shared.sweep(clock.monotonic());
                 }
             }
             let over = open.extract_if(.., |(when, _)| *when <= index);
