@@ -1,0 +1,1 @@
+//! Real files under a live log.

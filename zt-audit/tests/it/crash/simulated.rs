@@ -1,0 +1,404 @@
+//! A log over a disk in memory.
+//!
+//! What holds after each crash, and after each error:
+//!
+//! 1. What was acknowledged with `Sync` is recovered, in the order in which it was handed over.
+//! 2. What is found verifies: at worst it ends in a torn tail or before its signature; never tampered.
+//! 3. It is opened again, goes on, and is sound when it is closed.
+//! 4. Every checkpoint that was ever handed out is of a beginning of it.
+//! 5. An error of the disk is a refusal that is counted, and no acknowledgement.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use zt_audit::{
+    AuditLog, OpenError, Options,
+    note::{SignedCheckpoint, VerifierKey},
+    storage::simulated::{Fault, Kind, Loss, SimulatedDisk},
+    verify::{Finding, Trust, verify},
+};
+use zt_core::{
+    clock::ManualClock,
+    random::SeededEntropy,
+    state::{Acknowledgement, Recorder as _},
+};
+
+use super::events::{
+    ORIGIN, Scratch, admin, denial, is_subsequence, outcome, permit, requests, signing_key, wait,
+};
+
+/// What a log told to whom it served.
+#[derive(Debug, Default)]
+struct Told {
+    /// Acknowledged as durable.
+    durable: Vec<String>,
+    /// Handed over, and not refused.
+    taken: u64,
+    refused: u64,
+    checkpoints: Arc<Mutex<Vec<SignedCheckpoint>>>,
+    /// Events that the log says it refused or lost.
+    counted: u64,
+    opened: bool,
+    closed: bool,
+}
+
+/// Chooses what a scenario does.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005);
+        self.0 = self.0.wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+fn open(
+    disk: &SimulatedDisk,
+    clock: &ManualClock,
+    checkpoints: &Arc<Mutex<Vec<SignedCheckpoint>>>,
+) -> Result<AuditLog, OpenError> {
+    let checkpoints = Arc::clone(checkpoints);
+    let options = Options::default()
+        .origin(ORIGIN)
+        .clock(clock.clone())
+        .entropy(SeededEntropy::new(7))
+        .segment_bytes(SEGMENT)
+        .insecure_personal_data_in_clear()
+        .on_checkpoint(move |checkpoint: &SignedCheckpoint| {
+            checkpoints.lock().unwrap().push(checkpoint.clone());
+        });
+    AuditLog::with_storage(Arc::new(disk.clone()), signing_key(1), None, options)
+}
+
+const SEGMENT: u64 = 64 << 10;
+
+fn vkey() -> VerifierKey {
+    signing_key(1).verifier()
+}
+
+/// Records before a scenario: so many that it rolls to the next segment.
+const BEFORE: usize = 250;
+
+/// A disk with a log of [`BEFORE`] records that was closed.
+fn prepared(records: usize) -> SimulatedDisk {
+    let disk = SimulatedDisk::new(1);
+    let log = open(&disk, &ManualClock::default(), &Arc::default()).unwrap();
+    let mut pending = Vec::new();
+    for _ in 0..records {
+        pending.push(log.record(permit(Acknowledgement::Sync).1));
+    }
+    for durable in pending {
+        wait(durable).unwrap();
+    }
+    log.close().unwrap();
+    drop(log);
+    disk.power_loss(Loss::Everything)
+}
+
+/// Opens the log, hands events over by chance, closes it.
+fn scenario(disk: &SimulatedDisk, seed: u64) -> Told {
+    let mut told = Told::default();
+    let clock = ManualClock::default();
+    let Ok(log) = open(disk, &clock, &told.checkpoints) else {
+        return told;
+    };
+    told.opened = true;
+    let mut dice = Dice(seed);
+    let mut pending = Vec::new();
+    for _ in 0..7 {
+        for _ in 0..=dice.roll(4) {
+            let (must_be_durable, (name, event)) = match dice.roll(8) {
+                0 => (false, permit(Acknowledgement::Async)),
+                1 => (false, permit(Acknowledgement::Batched)),
+                2 => (false, denial()),
+                3 => (false, outcome()),
+                4 => (true, (String::new(), admin("root", "tokens/7"))),
+                _ => (true, permit(Acknowledgement::Sync)),
+            };
+            pending.push((must_be_durable, name, log.record(event)));
+        }
+        if dice.roll(3) > 0 {
+            told.settle(&mut pending);
+        }
+        match dice.roll(4) {
+            0 => clock.advance(Duration::from_millis(1100)),
+            1 => drop(log.sign()),
+            _ => {}
+        }
+    }
+    told.settle(&mut pending);
+    told.closed = log.close().is_ok();
+    let health = log.health();
+    told.counted = health.refused + health.lost + health.rolled_up;
+    told
+}
+
+impl Told {
+    fn settle(&mut self, pending: &mut Vec<(bool, String, zt_core::state::Durable)>) {
+        for (must_be_durable, name, durable) in pending.drain(..) {
+            match wait(durable) {
+                Ok(()) => {
+                    self.taken += 1;
+                    if must_be_durable && !name.is_empty() {
+                        self.durable.push(name);
+                    }
+                }
+                Err(_) => self.refused += 1,
+            }
+        }
+    }
+}
+
+/// Checks conditions 1 to 4 over a disk as it was found. Answers the disk after it was continued.
+fn check(found: &SimulatedDisk, tolds: &[&Told], context: &str) -> SimulatedDisk {
+    let scratch = Scratch::new();
+    let folder = scratch.path("audit");
+    found.copy_to(&folder).unwrap();
+    let trust = || Trust::key(vkey());
+    if !found.names().is_empty() {
+        let report = verify(&folder, &trust()).unwrap();
+        assert!(
+            !matches!(report.finding, Finding::Tampered(_)),
+            "{context}: {report}"
+        );
+    }
+
+    let clock = ManualClock::default();
+    let log = open(found, &clock, &Arc::default());
+    let log = log.unwrap_or_else(|error| panic!("{context}: cannot be opened again: {error}"));
+    let (last, event) = permit(Acknowledgement::Sync);
+    wait(log.record(event)).unwrap_or_else(|error| panic!("{context}: does not go on: {error}"));
+    log.close()
+        .unwrap_or_else(|error| panic!("{context}: does not close: {error}"));
+
+    let folder = scratch.path("continued");
+    found.copy_to(&folder).unwrap();
+    let report = verify(&folder, &trust()).unwrap();
+    assert_eq!(report.finding, Finding::Sound, "{context}: {report}");
+    let recorded = requests(&folder);
+    assert_eq!(recorded.last(), Some(&last), "{context}");
+    for told in tolds {
+        assert!(
+            is_subsequence(&told.durable, &recorded),
+            "{context}: acknowledged {:?}, recovered {recorded:?}",
+            told.durable
+        );
+        for checkpoint in told.checkpoints.lock().unwrap().iter() {
+            let report = verify(&folder, &trust().at_least(checkpoint.clone())).unwrap();
+            assert_eq!(
+                report.finding,
+                Finding::Sound,
+                "{context}: {}",
+                checkpoint.encode()
+            );
+        }
+    }
+    found.clone()
+}
+
+/// Runs `point` for each of these numbers, on as many threads as there are processors.
+pub(super) fn each(points: Vec<u64>, point: impl Fn(u64) + Sync) {
+    let next = AtomicU64::new(0);
+    let workers = thread::available_parallelism().map_or(2, usize::from);
+    thread::scope(|scope| {
+        let run = || {
+            loop {
+                let place = next.fetch_add(1, Ordering::Relaxed);
+                let Some(number) = points.get(usize::try_from(place).unwrap()) else {
+                    return;
+                };
+                point(*number);
+            }
+        };
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(run)).collect();
+        for thread in threads {
+            if let Err(panic) = thread.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    });
+}
+
+/// The numbers of the operations that a scenario made after `before`.
+fn numbers(disk: &SimulatedDisk, wanted: impl Fn(Kind) -> bool) -> Vec<u64> {
+    let trace = disk.trace().into_iter();
+    trace
+        .filter(|operation| wanted(operation.kind))
+        .map(|operation| operation.number)
+        .collect()
+}
+
+fn name_of(disk: &SimulatedDisk, number: u64) -> String {
+    let trace = disk.trace().into_iter();
+    trace
+        .filter(|operation| operation.number == number)
+        .map(|operation| format!("{:?} {}", operation.kind, operation.name))
+        .collect()
+}
+
+/// Where the scenarios start: from nothing, in a log, and shortly before a roll.
+fn beginnings() -> [(&'static str, SimulatedDisk); 3] {
+    [
+        ("from nothing", SimulatedDisk::new(1)),
+        ("in a log", prepared(3)),
+        ("before a roll", prepared(BEFORE)),
+    ]
+}
+
+const LOSSES: [Loss; 6] = [
+    Loss::Nothing,
+    Loss::Everything,
+    Loss::Random(1),
+    Loss::Random(2),
+    Loss::Random(3),
+    Loss::Random(4),
+];
+
+#[test]
+fn what_was_acknowledged_survives_a_loss_of_power_at_every_operation() {
+    let crashes = AtomicU64::new(0);
+    let recoveries = AtomicU64::new(0);
+    let again = AtomicU64::new(0);
+    for (name, beginning) in beginnings() {
+        for seed in 1..=2 {
+            let whole = beginning.after(Loss::Everything);
+            let told = scenario(&whole, seed);
+            assert!(told.opened && told.closed && told.refused == 0, "{told:?}");
+            let points = numbers(&whole, Kind::changes);
+            each(points, |number| {
+                let disk = beginning.after(Loss::Everything);
+                disk.fail(number, Fault::PowerOff);
+                let told = scenario(&disk, seed);
+                crashes.fetch_add(1, Ordering::Relaxed);
+                for loss in LOSSES {
+                    let at = name_of(&disk, number);
+                    let context = format!("{name}, seed {seed}, off at {number} ({at}), {loss:?}");
+                    check(&disk.power_loss(loss), &[&told], &context);
+                    recoveries.fetch_add(1, Ordering::Relaxed);
+                }
+                // The power goes again while the log is being recovered.
+                let found = disk.power_loss(Loss::Random(number));
+                let whole = found.after(Loss::Nothing);
+                drop(open(&whole, &ManualClock::default(), &Arc::default()));
+                let points = numbers(&whole, Kind::changes);
+                for (place, second) in points.iter().enumerate() {
+                    // Every operation of a recovery is reached over the points of the first crash.
+                    if place % 4 != usize::try_from(number % 4).unwrap() {
+                        continue;
+                    }
+                    let disk = found.after(Loss::Nothing);
+                    disk.fail(*second, Fault::PowerOff);
+                    let between = Told::default();
+                    drop(open(&disk, &ManualClock::default(), &between.checkpoints));
+                    let at = name_of(&disk, *second);
+                    let context =
+                        format!("{name}, seed {seed}, off at {number}, then at {second} ({at})");
+                    check(
+                        &disk.power_loss(Loss::Random(*second)),
+                        &[&told, &between],
+                        &context,
+                    );
+                    again.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    }
+    println!(
+        "loss of power: {} operations, {} recoveries, {} with a second loss during recovery",
+        crashes.into_inner(),
+        recoveries.into_inner(),
+        again.into_inner()
+    );
+}
+
+#[test]
+fn an_error_of_the_disk_at_any_operation_refuses_and_is_counted_and_leaves_a_sound_log() {
+    let tried: Mutex<BTreeMap<String, u64>> = Mutex::default();
+    let refusals = AtomicU64::new(0);
+    for (name, beginning) in beginnings() {
+        let whole = beginning.after(Loss::Everything);
+        scenario(&whole, 3);
+        for fault in [Fault::Io, Fault::NoSpace, Fault::Short, Fault::Interrupted] {
+            let is_of_writes = matches!(fault, Fault::Short | Fault::Interrupted);
+            let points = numbers(&whole, |kind| !is_of_writes || kind == Kind::Write);
+            each(points, |number| {
+                let disk = beginning.after(Loss::Everything);
+                disk.fail(number, fault);
+                let told = scenario(&disk, 3);
+                let at = name_of(&disk, number);
+                let context = format!("{name}, {fault:?} at {number} ({at})");
+                if is_of_writes {
+                    assert_eq!(told.refused, 0, "{context}: a short write is no failure");
+                    assert!(told.opened && told.closed, "{context}");
+                }
+                assert!(
+                    told.counted >= told.refused,
+                    "{context}: {} refused, {} counted",
+                    told.refused,
+                    told.counted
+                );
+                refusals.fetch_add(told.refused, Ordering::Relaxed);
+                // The process ended, or the power went.
+                for loss in [Loss::Nothing, Loss::Everything, Loss::Random(number)] {
+                    check(&disk.after(loss), &[&told], &format!("{context}, {loss:?}"));
+                }
+                *tried
+                    .lock()
+                    .unwrap()
+                    .entry(format!("{fault:?}"))
+                    .or_default() += 1;
+            });
+        }
+    }
+    let tried = tried.into_inner().unwrap();
+    println!(
+        "errors of the disk: {tried:?} operations; {} refusals",
+        refusals.into_inner()
+    );
+}
+
+#[test]
+fn a_disk_that_broke_for_good_refuses_everything_and_what_was_durable_is_there() {
+    for (name, beginning) in beginnings() {
+        let whole = beginning.after(Loss::Everything);
+        scenario(&whole, 4);
+        let points = numbers(&whole, Kind::changes);
+        for fault in [Fault::Io, Fault::NoSpace] {
+            each(points.clone(), |number| {
+                let disk = beginning.after(Loss::Everything);
+                disk.fail_from(number, fault);
+                let told = scenario(&disk, 4);
+                disk.heal();
+                for loss in [Loss::Nothing, Loss::Everything] {
+                    let context = format!("{name}, {fault:?} from {number} on, {loss:?}");
+                    check(&disk.after(loss), &[&told], &context);
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn a_disk_of_any_size_that_is_full_is_never_a_reason_to_forget() {
+    let mut refusals = 0;
+    for pages in 1..60 {
+        let disk = SimulatedDisk::new(pages);
+        disk.limit(Some(pages * 4096));
+        let told = scenario(&disk, 5);
+        refusals += told.refused;
+        disk.limit(None);
+        for loss in [Loss::Nothing, Loss::Everything, Loss::Random(pages)] {
+            let context = format!("{pages} pages, {loss:?}");
+            check(&disk.after(loss), &[&told], &context);
+        }
+    }
+    println!("full disks of 1 to 59 pages: {refusals} refusals");
+}
