@@ -73,7 +73,7 @@ fn a_child_that_writes() {
     }
     let closed = log.close();
     let health = log.health();
-    say(format!("counted {}", health.refused + health.lost));
+    say(format!("counted {}", health.refused + health.lost + health.failed));
     say(match closed {
         Ok(()) => "closed".to_owned(),
         Err(error) => format!("not closed: {error}"),

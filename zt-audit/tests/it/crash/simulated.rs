@@ -137,7 +137,7 @@ fn scenario(disk: &SimulatedDisk, seed: u64) -> Told {
     told.settle(&mut pending);
     told.closed = log.close().is_ok();
     let health = log.health();
-    told.counted = health.refused + health.lost + health.rolled_up;
+    told.counted = health.refused + health.lost + health.rolled_up + health.failed;
     told
 }
 
