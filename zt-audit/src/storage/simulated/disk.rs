@@ -144,13 +144,6 @@ impl Disk {
         Some(self.inodes.get(id)?.cached().to_vec())
     }
 
-    pub(super) fn files(&self) -> Vec<(String, Vec<u8>)> {
-        let names = self.names.keys();
-        names
-            .filter_map(|name| Some((name.clone(), self.content(name)?)))
-            .collect()
-    }
-
     pub(super) fn names(&self) -> Vec<String> {
         self.names.keys().cloned().collect()
     }

@@ -272,6 +272,27 @@ fn files_are_opened_made_and_listed_by_their_rules() {
 }
 
 #[test]
+fn folders_of_one_disk_lose_their_power_together_and_do_not_see_one_another() {
+    let disk = SimulatedDisk::new(1);
+    let (log, keys) = (disk.within("audit"), disk.within("audit.keys"));
+    log.replace("checkpoint", b"text").unwrap();
+    keys.replace("vkey", b"key").unwrap();
+    log.open("log/a", true).unwrap();
+    log.sync_folder("log").unwrap();
+    assert_eq!(log.list("").unwrap(), ["checkpoint"]);
+    assert_eq!(log.list("log").unwrap(), ["a"]);
+    assert_eq!(keys.names(), ["vkey"]);
+    assert_eq!(
+        disk.names(),
+        ["audit.keys/vkey", "audit/checkpoint", "audit/log/a"]
+    );
+    let found = log.power_loss(Loss::Everything);
+    assert_eq!(found.names(), ["checkpoint", "log/a"]);
+    assert!(keys.replace("vkey", b"other").is_err());
+    assert!(disk.is_off());
+}
+
+#[test]
 fn the_same_seed_ends_alike() {
     let run = || {
         let (disk, mut file) = disk_with(&[0; 8 * 4096]);

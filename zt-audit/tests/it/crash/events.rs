@@ -138,6 +138,29 @@ pub(crate) fn is_subsequence(of: &[String], all: &[String]) -> bool {
     of.iter().all(|wanted| all.any(|found| found == wanted))
 }
 
+/// Runs `point` for each of these numbers, on as many threads as there are processors.
+pub(crate) fn each(points: Vec<u64>, point: impl Fn(u64) + Sync) {
+    let next = AtomicU64::new(0);
+    let workers = thread::available_parallelism().map_or(2, usize::from);
+    thread::scope(|scope| {
+        let run = || {
+            loop {
+                let place = next.fetch_add(1, Ordering::Relaxed);
+                let Some(number) = points.get(usize::try_from(place).unwrap()) else {
+                    return;
+                };
+                point(*number);
+            }
+        };
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(run)).collect();
+        for thread in threads {
+            if let Err(panic) = thread.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    });
+}
+
 /// A folder of a test's own, gone with it.
 #[derive(Debug)]
 pub(crate) struct Scratch(PathBuf);

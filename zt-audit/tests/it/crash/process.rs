@@ -31,10 +31,7 @@ use zt_core::{
     testing::servers_are_required,
 };
 
-use super::{
-    events::{Scratch, copy, is_subsequence, permit, requests, wait},
-    simulated::each,
-};
+use super::events::{Scratch, copy, each, is_subsequence, permit, requests, wait};
 
 const FOLDER: &str = "ZT_AUDIT_TEST_FOLDER";
 const RECORDS: &str = "ZT_AUDIT_TEST_RECORDS";
@@ -73,7 +70,10 @@ fn a_child_that_writes() {
     }
     let closed = log.close();
     let health = log.health();
-    say(format!("counted {}", health.refused + health.lost + health.failed));
+    say(format!(
+        "counted {}",
+        health.refused + health.lost + health.failed
+    ));
     say(match closed {
         Ok(()) => "closed".to_owned(),
         Err(error) => format!("not closed: {error}"),

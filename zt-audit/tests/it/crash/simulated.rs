@@ -14,7 +14,6 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    thread,
     time::Duration,
 };
 
@@ -31,7 +30,8 @@ use zt_core::{
 };
 
 use super::events::{
-    ORIGIN, Scratch, admin, denial, is_subsequence, outcome, permit, requests, signing_key, wait,
+    ORIGIN, Scratch, admin, denial, each, is_subsequence, outcome, permit, requests, signing_key,
+    wait,
 };
 
 /// What a log told to whom it served.
@@ -202,29 +202,6 @@ fn check(found: &SimulatedDisk, tolds: &[&Told], context: &str) -> SimulatedDisk
         }
     }
     found.clone()
-}
-
-/// Runs `point` for each of these numbers, on as many threads as there are processors.
-pub(super) fn each(points: Vec<u64>, point: impl Fn(u64) + Sync) {
-    let next = AtomicU64::new(0);
-    let workers = thread::available_parallelism().map_or(2, usize::from);
-    thread::scope(|scope| {
-        let run = || {
-            loop {
-                let place = next.fetch_add(1, Ordering::Relaxed);
-                let Some(number) = points.get(usize::try_from(place).unwrap()) else {
-                    return;
-                };
-                point(*number);
-            }
-        };
-        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(run)).collect();
-        for thread in threads {
-            if let Err(panic) = thread.join() {
-                std::panic::resume_unwind(panic);
-            }
-        }
-    });
 }
 
 /// The numbers of the operations that a scenario made after `before`.

@@ -10,10 +10,7 @@ use super::{
     naive, word,
     world::{World, checkpoint, open},
 };
-use crate::crash::{
-    events::{ORIGIN, Scratch, admin, permit, signing_key, wait},
-    simulated::each,
-};
+use crate::crash::events::{ORIGIN, Scratch, admin, each, permit, signing_key, wait};
 
 /// A log of few records in three batches, closed.
 fn small() -> (Scratch, Files, Trust) {
