@@ -6,10 +6,12 @@
 //! 2. What is found verifies: at worst it ends in a torn tail or before its signature; never tampered.
 //! 3. It is opened again, goes on, and is sound when it is closed.
 //! 4. Every checkpoint that was ever handed out is of a beginning of it.
-//! 5. An error of the disk is a refusal that is counted, and no acknowledgement.
+//! 5. What is sealed in it opens, unless its subject was erased; whoever was told to be erased is.
+//! 6. An error of the disk is a refusal that is counted, and no acknowledgement.
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -17,21 +19,23 @@ use std::{
     time::Duration,
 };
 
+use serde_json::{Map, Value};
 use zt_audit::{
-    AuditLog, OpenError, Options,
-    note::{SignedCheckpoint, VerifierKey},
+    AuditLog, Options,
+    note::SignedCheckpoint,
+    open_record,
+    read::LogReader,
+    seal::{DataSubject, Vault, VaultError, VaultOptions},
     storage::simulated::{Fault, Kind, Loss, SimulatedDisk},
     verify::{Finding, Trust, verify},
 };
 use zt_core::{
     clock::ManualClock,
-    random::SeededEntropy,
     state::{Acknowledgement, Recorder as _},
 };
 
 use super::events::{
-    ORIGIN, Scratch, admin, denial, each, is_subsequence, outcome, permit, requests, signing_key,
-    wait,
+    ORIGIN, Scratch, admin, denial, each, is_subsequence, outcome, permit, signing_key, wait,
 };
 
 /// What a log told to whom it served.
@@ -42,12 +46,20 @@ struct Told {
     /// Handed over, and not refused.
     taken: u64,
     refused: u64,
-    checkpoints: Arc<Mutex<Vec<SignedCheckpoint>>>,
+    checkpoints: Checkpoints,
     /// Events that the log says it refused or lost.
     counted: u64,
+    /// Alice was told that she is forgotten.
+    erased: bool,
+    /// The records before this one were dropped.
+    pruned: u64,
+    /// Another key was put in force, or may have been.
+    rotated: bool,
     opened: bool,
     closed: bool,
 }
+
+type Checkpoints = Arc<Mutex<Vec<SignedCheckpoint>>>;
 
 /// Chooses what a scenario does.
 struct Dice(u64);
@@ -60,37 +72,50 @@ impl Dice {
     }
 }
 
+const SEGMENT: u64 = 64 << 10;
+/// The seeds of the keys: at first, and after a rotation.
+const KEYS: [u64; 2] = [1, 2];
+
+/// The log and its vault are folders of one disk: they lose their power together.
+fn log_of(disk: &SimulatedDisk) -> SimulatedDisk {
+    disk.within("audit")
+}
+
+fn vault_of(disk: &SimulatedDisk) -> Result<Vault, VaultError> {
+    Vault::with_storage(Arc::new(disk.within("audit.keys")), VaultOptions::default())
+}
+
 fn open(
     disk: &SimulatedDisk,
+    key: u64,
     clock: &ManualClock,
-    checkpoints: &Arc<Mutex<Vec<SignedCheckpoint>>>,
-) -> Result<AuditLog, OpenError> {
+    checkpoints: &Checkpoints,
+) -> Result<AuditLog, String> {
     let checkpoints = Arc::clone(checkpoints);
     let options = Options::default()
         .origin(ORIGIN)
         .clock(clock.clone())
-        .entropy(SeededEntropy::new(7))
         .segment_bytes(SEGMENT)
-        .insecure_personal_data_in_clear()
         .on_checkpoint(move |checkpoint: &SignedCheckpoint| {
             checkpoints.lock().unwrap().push(checkpoint.clone());
         });
-    AuditLog::with_storage(Arc::new(disk.clone()), signing_key(1), None, options)
+    let vault = vault_of(disk).map_err(|error| error.to_string())?;
+    let storage = Arc::new(log_of(disk));
+    AuditLog::with_storage(storage, signing_key(key), Some(vault), options)
+        .map_err(|error| error.to_string())
 }
 
-const SEGMENT: u64 = 64 << 10;
-
-fn vkey() -> VerifierKey {
-    signing_key(1).verifier()
+fn trust() -> Trust {
+    Trust::key(signing_key(KEYS[0]).verifier())
 }
 
 /// Records before a scenario: so many that it rolls to the next segment.
 const BEFORE: usize = 250;
 
-/// A disk with a log of [`BEFORE`] records that was closed.
+/// A disk with a log of so many records that was closed.
 fn prepared(records: usize) -> SimulatedDisk {
     let disk = SimulatedDisk::new(1);
-    let log = open(&disk, &ManualClock::default(), &Arc::default()).unwrap();
+    let log = open(&disk, KEYS[0], &ManualClock::default(), &Arc::default()).unwrap();
     let mut pending = Vec::new();
     for _ in 0..records {
         pending.push(log.record(permit(Acknowledgement::Sync).1));
@@ -107,20 +132,21 @@ fn prepared(records: usize) -> SimulatedDisk {
 fn scenario(disk: &SimulatedDisk, seed: u64) -> Told {
     let mut told = Told::default();
     let clock = ManualClock::default();
-    let Ok(log) = open(disk, &clock, &told.checkpoints) else {
+    let Ok(log) = open(disk, KEYS[0], &clock, &told.checkpoints) else {
         return told;
     };
     told.opened = true;
     let mut dice = Dice(seed);
     let mut pending = Vec::new();
-    for _ in 0..7 {
+    for turn in 0..7 {
         for _ in 0..=dice.roll(4) {
             let (must_be_durable, (name, event)) = match dice.roll(8) {
                 0 => (false, permit(Acknowledgement::Async)),
                 1 => (false, permit(Acknowledgement::Batched)),
                 2 => (false, denial()),
                 3 => (false, outcome()),
-                4 => (true, (String::new(), admin("root", "tokens/7"))),
+                4 => (true, (String::new(), admin("alice", "tokens/7"))),
+                5 => (true, (String::new(), admin("bob", "tokens/8"))),
                 _ => (true, permit(Acknowledgement::Sync)),
             };
             pending.push((must_be_durable, name, log.record(event)));
@@ -131,6 +157,24 @@ fn scenario(disk: &SimulatedDisk, seed: u64) -> Told {
         match dice.roll(4) {
             0 => clock.advance(Duration::from_millis(1100)),
             1 => drop(log.sign()),
+            _ => {}
+        }
+        // Each of them in some scenarios, and never all of them in the same order.
+        match (seed + turn) % 8 {
+            4 => {
+                told.settle(&mut pending);
+                let who = DataSubject::Named("alice");
+                told.erased |= log.erase(who, None, "asked for").is_ok();
+            }
+            5 => {
+                if let Ok(pruned) = log.prune(256, None) {
+                    told.pruned = pruned.before;
+                }
+            }
+            6 if seed % 2 == 0 && !told.rotated => {
+                told.rotated = true;
+                drop(log.rotate_key(signing_key(KEYS[1])));
+            }
             _ => {}
         }
     }
@@ -157,51 +201,96 @@ impl Told {
     }
 }
 
-/// Checks conditions 1 to 4 over a disk as it was found. Answers the disk after it was continued.
-fn check(found: &SimulatedDisk, tolds: &[&Told], context: &str) -> SimulatedDisk {
+/// Opens a log that was left, with the key that is in force.
+fn reopen(found: &SimulatedDisk, rotated: bool) -> Result<AuditLog, String> {
+    let clock = ManualClock::default();
+    let first = open(found, KEYS[0], &clock, &Arc::default());
+    match first {
+        Err(_) if rotated => open(found, KEYS[1], &clock, &Arc::default()),
+        first => first,
+    }
+}
+
+/// Checks conditions 1 to 6 over a disk as it was found, and continues the log on it.
+fn check(found: &SimulatedDisk, tolds: &[&Told], context: &str) {
     let scratch = Scratch::new();
     let folder = scratch.path("audit");
-    found.copy_to(&folder).unwrap();
-    let trust = || Trust::key(vkey());
-    if !found.names().is_empty() {
+    log_of(found).copy_to(&folder).unwrap();
+    if !log_of(found).names().is_empty() {
         let report = verify(&folder, &trust()).unwrap();
+        let is_empty = report.records == 0 && tolds.iter().all(|told| told.durable.is_empty());
         assert!(
-            !matches!(report.finding, Finding::Tampered(_)),
+            is_empty || !matches!(report.finding, Finding::Tampered(_)),
             "{context}: {report}"
         );
     }
 
-    let clock = ManualClock::default();
-    let log = open(found, &clock, &Arc::default());
+    let log = reopen(found, tolds.iter().any(|told| told.rotated));
     let log = log.unwrap_or_else(|error| panic!("{context}: cannot be opened again: {error}"));
     let (last, event) = permit(Acknowledgement::Sync);
     wait(log.record(event)).unwrap_or_else(|error| panic!("{context}: does not go on: {error}"));
     log.close()
         .unwrap_or_else(|error| panic!("{context}: does not close: {error}"));
+    drop(log);
 
     let folder = scratch.path("continued");
-    found.copy_to(&folder).unwrap();
+    log_of(found).copy_to(&folder).unwrap();
     let report = verify(&folder, &trust()).unwrap();
     assert_eq!(report.finding, Finding::Sound, "{context}: {report}");
-    let recorded = requests(&folder);
+    let vault = vault_of(found).unwrap_or_else(|error| panic!("{context}: vault: {error}"));
+    let records = opened(&folder, report.first, &vault, context);
+    let named = |record: &Map<String, Value>| Some(record.get("request_id")?.as_str()?.to_owned());
+    let recorded: Vec<String> = records.iter().filter_map(named).collect();
     assert_eq!(recorded.last(), Some(&last), "{context}");
     for told in tolds {
         assert!(
-            is_subsequence(&told.durable, &recorded),
-            "{context}: acknowledged {:?}, recovered {recorded:?}",
-            told.durable
+            report.first >= told.pruned,
+            "{context}: pruned records are back"
+        );
+        let mut durable = told.durable.clone();
+        if report.first > 0 {
+            // No more can be gone than were dropped.
+            let gone = |name: &String| !recorded.contains(name);
+            let dropped = durable.iter().take_while(|name| gone(name)).count();
+            assert!(dropped as u64 + BEFORE as u64 <= report.first, "{context}");
+            durable.drain(..dropped);
+        }
+        assert!(
+            is_subsequence(&durable, &recorded),
+            "{context}: acknowledged {durable:?}, recovered {recorded:?}"
         );
         for checkpoint in told.checkpoints.lock().unwrap().iter() {
             let report = verify(&folder, &trust().at_least(checkpoint.clone())).unwrap();
-            assert_eq!(
-                report.finding,
-                Finding::Sound,
-                "{context}: {}",
-                checkpoint.encode()
+            let text = checkpoint.encode();
+            assert_eq!(report.finding, Finding::Sound, "{context}: {text}");
+        }
+        if told.erased {
+            let said = records.iter().position(|record| record["kind"] == "erased");
+            let before = &records[..said.unwrap_or_else(|| panic!("{context}: not erased"))];
+            let is_of_alice =
+                |record: &Map<String, Value>| record.get("author") == Some(&"alice".into());
+            assert!(
+                !before.iter().any(is_of_alice),
+                "{context}: she is not forgotten"
             );
         }
     }
-    found.clone()
+}
+
+/// All records with what is sealed in them; each opens.
+fn opened(folder: &Path, first: u64, vault: &Vault, context: &str) -> Vec<Map<String, Value>> {
+    let mut reader = LogReader::open(folder, first).unwrap();
+    let mut records = Vec::new();
+    while let Some(entry) = reader.next().unwrap() {
+        let record = open_record(&entry.bytes, vault)
+            .unwrap_or_else(|error| panic!("{context}: record {}: {error}", entry.index));
+        assert!(
+            !record.contains_key("sealed"),
+            "{context}: a key is lost: {record:?}"
+        );
+        records.push(record);
+    }
+    records
 }
 
 /// The numbers of the operations that a scenario made after `before`.
@@ -264,7 +353,7 @@ fn what_was_acknowledged_survives_a_loss_of_power_at_every_operation() {
                 // The power goes again while the log is being recovered.
                 let found = disk.power_loss(Loss::Random(number));
                 let whole = found.after(Loss::Nothing);
-                drop(open(&whole, &ManualClock::default(), &Arc::default()));
+                drop(reopen(&whole, told.rotated));
                 let points = numbers(&whole, Kind::changes);
                 for (place, second) in points.iter().enumerate() {
                     // Every operation of a recovery is reached over the points of the first crash.
@@ -273,16 +362,11 @@ fn what_was_acknowledged_survives_a_loss_of_power_at_every_operation() {
                     }
                     let disk = found.after(Loss::Nothing);
                     disk.fail(*second, Fault::PowerOff);
-                    let between = Told::default();
-                    drop(open(&disk, &ManualClock::default(), &between.checkpoints));
+                    drop(reopen(&disk, told.rotated));
                     let at = name_of(&disk, *second);
                     let context =
                         format!("{name}, seed {seed}, off at {number}, then at {second} ({at})");
-                    check(
-                        &disk.power_loss(Loss::Random(*second)),
-                        &[&told, &between],
-                        &context,
-                    );
+                    check(&disk.power_loss(Loss::Random(*second)), &[&told], &context);
                     again.fetch_add(1, Ordering::Relaxed);
                 }
             });
