@@ -10,7 +10,8 @@
 //!    each change is there or is not, in any combination. One rename is there wholly or not at all. The
 //!    folders themselves were always there.
 //! 3. A flush that failed may have written some pages. The others are gone: they are still read, they
-//!    count as clean, and the next flush says "done" without them, as Linux does.
+//!    count as clean, and the next flush says "done" without them, as Linux does. Each other handle that
+//!    was open then is told once, at its next flush; one that is opened later is not.
 //! 4. Once the power is off, every operation fails; [`power_loss`](SimulatedDisk::power_loss) gives the
 //!    disk that is found afterwards. [`Loss::Nothing`] is the end of a process on a machine that goes on.
 //! 5. Bytes that are written ahead hold their place: writing over them needs no room. A length that was
@@ -283,7 +284,7 @@ impl SimulatedDisk {
                 Err(error) => return Err(error),
             }
         }
-        self.disk().sync(id, name)
+        self.disk().sync(id, name, &mut 0)
     }
 
     fn of(disk: Disk) -> Self {
@@ -326,11 +327,13 @@ impl Storage for SimulatedDisk {
 
     fn open(&self, name: &str, create: bool) -> io::Result<Box<dyn StorageFile>> {
         let name = self.full(name);
-        let id = self.disk().open(&name, create)?;
+        let mut disk = self.disk();
+        let id = disk.open(&name, create)?;
         Ok(Box::new(File {
             disk: self.clone(),
             name,
             id,
+            seen: disk.errors(id),
         }))
     }
 
@@ -381,6 +384,8 @@ struct File {
     disk: SimulatedDisk,
     name: String,
     id: Id,
+    /// How many failed flushes of the file it was told of.
+    seen: u64,
 }
 
 impl StorageFile for File {
@@ -393,7 +398,7 @@ impl StorageFile for File {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.disk.disk().sync(self.id, &self.name)
+        self.disk.disk().sync(self.id, &self.name, &mut self.seen)
     }
 
     fn length(&self) -> io::Result<u64> {

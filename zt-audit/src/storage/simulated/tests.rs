@@ -148,6 +148,20 @@ fn a_flush_after_one_that_failed_says_done_without_the_pages() {
 }
 
 #[test]
+fn each_handle_is_told_once_of_a_flush_that_failed() {
+    let (disk, mut file) = disk_with(b"a");
+    let mut other = disk.open("log/a", false).unwrap();
+    file.write_at(b"b", 0).unwrap();
+    disk.fail(disk.operations() + 1, Fault::Io);
+    file.sync().unwrap_err();
+    let mut later = disk.open("log/a", false).unwrap();
+    later.sync().unwrap();
+    file.sync().unwrap();
+    assert_eq!(other.sync().unwrap_err().raw_os_error(), Some(5));
+    other.sync().unwrap();
+}
+
+#[test]
 fn a_page_that_was_lost_is_written_with_the_next_change_of_it() {
     let (disk, mut file) = disk_with(&[0; 4096]);
     file.write_at(&[1], 0).unwrap();
