@@ -109,6 +109,21 @@ fn every_way_to_change_a_log_is_found_or_known_not_to_be() {
 }
 
 #[test]
+fn a_segment_that_was_just_begun_is_no_tampering() {
+    let world = World::new();
+    let mut files = world.log.clone();
+    let size = checkpoint(&files).checkpoint().size;
+    files
+        .0
+        .insert(format!("log/{size:020}.jsonl"), vec![0; 4096]);
+    let folder = world.scratch.path("begun");
+    assert_eq!(
+        says(&folder, &files, &Trust::key(world.vkey.clone())),
+        "sound"
+    );
+}
+
+#[test]
 fn a_lie_at_the_source_is_recorded_like_a_truth() {
     let scratch = Scratch::new();
     let log = world::open(&scratch.path("log"), ORIGIN, signing_key(1));

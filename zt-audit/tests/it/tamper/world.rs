@@ -10,7 +10,7 @@ use zt_audit::{
 use zt_core::state::{Acknowledgement, Recorder as _};
 
 use super::{files::Files, naive};
-use crate::crash::events::{ORIGIN, Scratch, admin, copy, denial, permit, signing_key, wait};
+use crate::crash::events::{ORIGIN, Scratch, admin, copy, outcome, permit, signing_key, wait};
 
 pub(crate) const SIBLING: &str = "shop/2";
 
@@ -116,7 +116,7 @@ pub(crate) fn fill(log: &AuditLog, records: usize) {
     for number in 0..records {
         let event = match number % 10 {
             0 => admin("alice", &format!("tokens/{number}")),
-            1 => denial().1,
+            1 => outcome().1,
             _ => permit(Acknowledgement::Sync).1,
         };
         pending.push(log.record(event));
