@@ -272,7 +272,7 @@ fn the_files_of_a_pruned_log_are_made_anew_from_what_is_left() {
         (2_000, 768),
         (2_000, 1_024),
         (2_000, 1_792),
-        (MANY, 5_376),
+        (6_000, 5_376),
         (MANY, 65_536),
     ] {
         let leaves = leaves(size);
