@@ -1,3 +1,5 @@
+#![expect(clippy::string_slice, reason = "they are ASCII")]
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use proptest::prelude::*;
 use zt_core::{

@@ -1,3 +1,5 @@
+#![expect(clippy::cast_possible_truncation, reason = "the trees of tests are small")]
+
 use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
