@@ -1,6 +1,9 @@
 //! What administrators do to a log: another key, forgetting a person, dropping old segments.
 
-use std::{io, sync::Arc, sync::PoisonError};
+use std::{
+    io,
+    sync::{Arc, PoisonError},
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use zt_core::{clock::Timestamp, state::RecordError};
