@@ -1,0 +1,106 @@
+//! Records one after the other, from a log's files to a line of output.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::{
+    Io,
+    failure::Failure,
+    json, line, opening,
+};
+use crate::{
+    format::name,
+    read::{Entry, LogReader, ReadError},
+    seal::Vault,
+};
+
+/// How records are shown.
+pub(super) struct Showing {
+    /// What opens sealed fields; nothing where nobody asked.
+    pub(super) vault: Option<Vault>,
+    /// As JSON instead of a line for people.
+    pub(super) json: bool,
+}
+
+impl Showing {
+    /// Says `entry`.
+    pub(super) fn show(&self, entry: &Entry, io: &mut Io<'_, '_>) -> Result<(), Failure> {
+        let text = match (&self.vault, self.json) {
+            (None, true) => {
+                // The stored bytes as they are, so that their hash can be checked.
+                fields_of(entry)?;
+                super::escape::json(&String::from_utf8_lossy(&entry.bytes)).into_owned()
+            }
+            (vault, json) => {
+                let fields = match vault {
+                    Some(vault) => opening::opened(&entry.bytes, vault)?,
+                    None => fields_of(entry)?,
+                };
+                if json {
+                    json::record(&fields)
+                } else {
+                    line::of(&fields, io.paint)
+                }
+            }
+        };
+        io.say(text)
+    }
+}
+
+/// The fields of a record, sealed ones not opened.
+pub(super) fn fields_of(entry: &Entry) -> Result<Map<String, Value>, Failure> {
+    entry.fields().map_err(|_| {
+        Failure::wrong(format_args!(
+            "record {} at byte {} of `{}`: it is not JSON",
+            entry.index,
+            entry.offset,
+            name::segment(entry.segment)
+        ))
+    })
+}
+
+/// A reader from the record `from` on, or from the first that is there.
+pub(super) fn from(log: &Path, from: u64) -> Result<LogReader, Failure> {
+    match LogReader::open(log, from) {
+        Err(ReadError::Pruned { first }) => LogReader::open(log, first),
+        other => other,
+    }
+    .map_err(failed)
+}
+
+/// A reader from the record `from` on, which must be there.
+pub(super) fn exactly(log: &Path, from: u64) -> Result<LogReader, Failure> {
+    LogReader::open(log, from).map_err(failed)
+}
+
+/// The next record.
+pub(super) fn next(reader: &mut LogReader) -> Result<Option<Entry>, Failure> {
+    reader.next().map_err(failed)
+}
+
+pub(super) fn failed(error: ReadError) -> Failure {
+    match error {
+        ReadError::Damaged { .. } => Failure::wrong(error),
+        other => Failure::cannot(other),
+    }
+}
+
+/// The first index of the last segment: a place near the end to begin at.
+pub(super) fn last_segment(log: &Path) -> Result<u64, Failure> {
+    let folder = log.join(name::LOG);
+    let entries = std::fs::read_dir(&folder).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            Failure::cannot(format_args!("there is no log in `{}`", log.display()))
+        }
+        _ => Failure::cannot(format_args!("cannot read `{}`: {error}", folder.display())),
+    })?;
+    let mut last = None;
+    for entry in entries {
+        let entry = entry.map_err(|error| {
+            Failure::cannot(format_args!("cannot read `{}`: {error}", folder.display()))
+        })?;
+        last = last.max(entry.file_name().to_str().and_then(name::first_of));
+    }
+    last.ok_or_else(|| Failure::cannot(format_args!("there is no log in `{}`", log.display())))
+}
