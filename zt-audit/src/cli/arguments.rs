@@ -103,9 +103,9 @@ impl Arguments {
     pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Failure> {
         self.one(name)?
             .map(|value| {
-                value.to_str().ok_or_else(|| {
-                    self.usage(format!("`{name}`: `{}` is not UTF-8", shown(value)))
-                })
+                value
+                    .to_str()
+                    .ok_or_else(|| self.usage(format!("`{name}`: `{}` is not UTF-8", shown(value))))
             })
             .transpose()
     }
@@ -173,8 +173,7 @@ impl Arguments {
             lexopt::Error::MissingValue {
                 option: Some(option),
             } => {
-                let long = option.trim_start_matches('-');
-                format!("`-{}{long}` needs a value", if long.len() > 1 { "-" } else { "" })
+                format!("`{option}` needs a value")
             }
             lexopt::Error::UnexpectedValue { option, value } => {
                 format!("`{option}` takes no value, and has `{}`", shown(value))

@@ -18,9 +18,8 @@ const MOST: u64 = 256 * 1024;
 
 /// A small file whole.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    found(path)?.ok_or_else(|| {
-        Failure::cannot(format_args!("there is no file `{}`", path.display()))
-    })
+    found(path)?
+        .ok_or_else(|| Failure::cannot(format_args!("there is no file `{}`", path.display())))
 }
 
 /// The same, where it is there.
@@ -95,7 +94,9 @@ impl Keys {
     pub(super) fn named(arguments: &Arguments) -> Result<Vec<VerifierKey>, Failure> {
         let mut keys = Vec::new();
         for given in arguments.all("--key") {
-            let key = given.to_str().and_then(|text| VerifierKey::parse(text).ok());
+            let key = given
+                .to_str()
+                .and_then(|text| VerifierKey::parse(text).ok());
             match key {
                 Some(key) => keys.push(key),
                 None => keys.extend(file_of_keys(given)?),
@@ -155,7 +156,10 @@ pub(super) fn checkpoint(log: &Path) -> Result<Option<SignedCheckpoint>, Failure
 }
 
 /// A checkpoint kept elsewhere.
-pub(super) fn checkpoint_of(name: &OsStr, io: &mut Io<'_, '_>) -> Result<SignedCheckpoint, Failure> {
+pub(super) fn checkpoint_of(
+    name: &OsStr,
+    io: &mut Io<'_, '_>,
+) -> Result<SignedCheckpoint, Failure> {
     let bytes = read_or_input(name, io)?;
     SignedCheckpoint::parse(&bytes).map_err(|error| {
         Failure::usage(format_args!(

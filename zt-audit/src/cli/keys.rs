@@ -1,5 +1,6 @@
 //! `zt-audit keys`.
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -123,9 +124,7 @@ impl Found {
             _ if VerifierKey::parse(&vkey).is_err() => Standing::Broken,
             (None, "first") => Standing::First,
             (None, _) if pruned => Standing::Unknown,
-            (Some(before), _) if crate::note::endorses(before, fields, entry.index) => {
-                Standing::Endorsed
-            }
+            (Some(before), _) if endorses(before, fields, entry.index) => Standing::Endorsed,
             _ => Standing::Broken,
         };
         Self {
@@ -166,4 +165,22 @@ impl Found {
             },
         }))
     }
+}
+
+/// Whether `before` signed that the key in this record comes after it.
+fn endorses(before: &VerifierKey, fields: &Map<String, Value>, index: u64) -> bool {
+    let text = |name: &str| fields.get(name).and_then(Value::as_str);
+    let (Some(origin), Some(vkey), Some(by), Some(endorsement)) = (
+        text("origin"),
+        text("vkey"),
+        text("endorsed_by"),
+        text("endorsement"),
+    ) else {
+        return false;
+    };
+    let message = format!("zt-audit key\n{origin}\n{vkey}\n{index}\n");
+    by == before.to_string()
+        && BASE64_STANDARD
+            .decode(endorsement)
+            .is_ok_and(|signature| before.verifies(message.as_bytes(), &signature))
 }

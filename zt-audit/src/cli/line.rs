@@ -66,7 +66,14 @@ const SHAPES: [Shape; 9] = [
 
 /// These stand elsewhere on the line, or say nothing to people.
 const SKIPPED: [&str; 8] = [
-    "v", "idx", "ts", "kind", "origin", "prev", "sealed", "request_id",
+    "v",
+    "idx",
+    "ts",
+    "kind",
+    "origin",
+    "prev",
+    "sealed",
+    "request_id",
 ];
 
 /// These come first, in this order; the rest as they come, the request's id last.

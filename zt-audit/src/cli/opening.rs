@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::{arguments::Arguments, failure::Failure};
-use crate::seal::{Vault, VaultError};
+use crate::{
+    OpenRecordError, open_record,
+    seal::{Vault, VaultError},
+};
 
 /// `<LOG>.keys`, beside the log.
 pub(super) fn keys_beside(log: &Path) -> PathBuf {
@@ -17,10 +20,7 @@ pub(super) fn keys_beside(log: &Path) -> PathBuf {
 
 /// The vault that `--open` names.
 pub(super) fn named(arguments: &Arguments) -> Result<Option<Vault>, Failure> {
-    arguments
-        .path("--open")?
-        .map(|folder| open(folder))
-        .transpose()
+    arguments.path("--open")?.map(open).transpose()
 }
 
 /// The vault beside the log, where there is one and it may be read.
@@ -29,18 +29,29 @@ pub(super) fn beside(log: &Path) -> Option<Vault> {
 }
 
 fn open(folder: &Path) -> Result<Vault, Failure> {
-    Vault::read_only(folder).map_err(|error| refused(folder, &error))
-}
-
-/// For a message.
-pub(super) fn refused(folder: &Path, error: &VaultError) -> Failure {
-    Failure::cannot(format_args!(
-        "cannot open the vault `{}`: {error}",
-        folder.display()
-    ))
+    Vault::read_only(folder).map_err(|error| {
+        Failure::cannot(format_args!(
+            "cannot open the vault `{}`: {error}",
+            folder.display()
+        ))
+    })
 }
 
 /// The record with what the vault can open.
 pub(super) fn opened(bytes: &[u8], vault: &Vault) -> Result<Map<String, Value>, Failure> {
-    crate::open_record(bytes, vault).map_err(Failure::wrong)
+    open_record(bytes, vault).map_err(|error| match error {
+        OpenRecordError::Vault(error @ (VaultError::File { .. } | VaultError::Damaged(_))) => {
+            Failure::cannot(error)
+        }
+        other => Failure::wrong(format_args!("{}: {other}", which(bytes))),
+    })
+}
+
+/// Which record this is, for a message.
+fn which(bytes: &[u8]) -> String {
+    let fields = serde_json::from_slice::<Map<String, Value>>(bytes);
+    match fields.ok().and_then(|fields| fields.get("idx").cloned()) {
+        Some(index) => format!("record {index}"),
+        None => "a record".to_owned(),
+    }
 }

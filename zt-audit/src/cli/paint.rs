@@ -17,6 +17,13 @@ pub(super) enum Tone {
 }
 
 impl Paint {
+    /// No colours.
+    #[cfg(test)]
+    pub(super) const PLAIN: Self = Self(false);
+    /// Colours.
+    #[cfg(test)]
+    pub(super) const COLOURED: Self = Self(true);
+
     /// As `--color` says; `auto` where it says nothing.
     pub(super) fn chosen(arguments: &Arguments, terminal: bool) -> Result<Self, Failure> {
         match arguments.text("--color")? {

@@ -212,7 +212,11 @@ impl<'a> Question<'a> {
         if !self.kinds.is_empty() && !self.kinds.contains(&kind) {
             return Ok(false);
         }
-        if self.words.iter().any(|(name, word)| text(name) != Some(word)) {
+        if self
+            .words
+            .iter()
+            .any(|(name, word)| text(name) != Some(word))
+        {
             return Ok(false);
         }
         let at = fields.get("ts").and_then(Value::as_u64).unwrap_or(0);
@@ -236,7 +240,9 @@ impl<'a> Question<'a> {
     ) -> Result<bool, Failure> {
         // A log that keeps personal fields in clear.
         let text = |name: &str| fields.get(name).and_then(Value::as_str);
-        if text("subject") == Some(subject) && issuer.is_none_or(|issuer| text("issuer") == Some(issuer)) {
+        if text("subject") == Some(subject)
+            && issuer.is_none_or(|issuer| text("issuer") == Some(issuer))
+        {
             return Ok(true);
         }
         let mut sealed = line::sealed(fields).peekable();

@@ -4,11 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{
-    Io,
-    failure::Failure,
-    json, line, opening,
-};
+use super::{Io, failure::Failure, json, line, opening};
 use crate::{
     format::name,
     read::{Entry, LogReader, ReadError},
@@ -86,21 +82,30 @@ pub(super) fn failed(error: ReadError) -> Failure {
     }
 }
 
+/// The first indices of the segments, in order; at least one.
+pub(super) fn segments(log: &Path) -> Result<Vec<u64>, Failure> {
+    let folder = log.join(name::LOG);
+    let unreadable = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => absent(log),
+        _ => Failure::cannot(format_args!("cannot read `{}`: {error}", folder.display())),
+    };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(&folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        found.extend(entry.file_name().to_str().and_then(name::first_of));
+    }
+    found.sort_unstable();
+    if found.is_empty() {
+        return Err(absent(log));
+    }
+    Ok(found)
+}
+
 /// The first index of the last segment: a place near the end to begin at.
 pub(super) fn last_segment(log: &Path) -> Result<u64, Failure> {
-    let folder = log.join(name::LOG);
-    let entries = std::fs::read_dir(&folder).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            Failure::cannot(format_args!("there is no log in `{}`", log.display()))
-        }
-        _ => Failure::cannot(format_args!("cannot read `{}`: {error}", folder.display())),
-    })?;
-    let mut last = None;
-    for entry in entries {
-        let entry = entry.map_err(|error| {
-            Failure::cannot(format_args!("cannot read `{}`: {error}", folder.display()))
-        })?;
-        last = last.max(entry.file_name().to_str().and_then(name::first_of));
-    }
-    last.ok_or_else(|| Failure::cannot(format_args!("there is no log in `{}`", log.display())))
+    Ok(segments(log)?.last().copied().unwrap_or(0))
+}
+
+fn absent(log: &Path) -> Failure {
+    Failure::cannot(format_args!("there is no log in `{}`", log.display()))
 }

@@ -30,9 +30,7 @@ pub(super) fn day(text: &str) -> Option<Timestamp> {
 /// A span: `90s`, `15m`, `1h 30m`, `7d` (days of 24 hours), `PT15M`; not negative.
 pub(super) fn span(text: &str) -> Option<Duration> {
     let span: Span = text.parse().ok()?;
-    let signed: SignedDuration = span
-        .to_duration(SpanRelativeTo::days_are_24_hours())
-        .ok()?;
+    let signed: SignedDuration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
     Duration::try_from(signed).ok()
 }
 
