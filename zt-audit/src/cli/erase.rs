@@ -29,6 +29,7 @@ options:
       --author A      who orders it; recorded
       --reason R      why; recorded. Name no one in it
       --keys KEYS     the folder of the log's keys (default LOG.keys)
+      --signing-key FILE  where the application keeps it in another place
       --json          what was done as one JSON object
 
 exit codes:
@@ -50,6 +51,7 @@ examples:
             "--author",
             "--reason",
             "--keys",
+            "--signing-key",
         ],
         short: &[],
     },

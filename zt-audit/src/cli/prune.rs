@@ -31,6 +31,7 @@ options:
       --older-than DURATION  instead: 90d, 2160h
       --author A             who orders it; recorded
       --keys KEYS            the folder of the log's keys (default LOG.keys)
+      --signing-key FILE     where the application keeps it in another place
       --json                 what was done as one JSON object
 
 exit codes:
@@ -45,7 +46,13 @@ examples:
     spec: Spec {
         positionals: &["LOG"],
         flags: &["--json"],
-        options: &["--before", "--older-than", "--author", "--keys"],
+        options: &[
+            "--before",
+            "--older-than",
+            "--author",
+            "--keys",
+            "--signing-key",
+        ],
         short: &[],
     },
     run,

@@ -28,11 +28,8 @@ impl Showing {
                 fields_of(entry)?;
                 super::escape::json(&String::from_utf8_lossy(&entry.bytes)).into_owned()
             }
-            (vault, json) => {
-                let fields = match vault {
-                    Some(vault) => opening::opened(&entry.bytes, vault)?,
-                    None => fields_of(entry)?,
-                };
+            (_, json) => {
+                let fields = self.fields(entry)?;
                 if json {
                     json::record(&fields)
                 } else {
@@ -41,6 +38,14 @@ impl Showing {
             }
         };
         io.say(text)
+    }
+
+    /// The fields of `entry`, opened where somebody asked.
+    pub(super) fn fields(&self, entry: &Entry) -> Result<Map<String, Value>, Failure> {
+        match &self.vault {
+            Some(vault) => opening::opened(&entry.bytes, vault),
+            None => fields_of(entry),
+        }
     }
 }
 

@@ -1,14 +1,20 @@
 //! A log opened to write, by the commands that do.
 
-use std::path::{Path, PathBuf};
+use std::{path::Path, sync::Arc, time::Duration};
+
+use zeroize::Zeroizing;
+use zt_core::clock::{Clock, ClockError, Sleep, Timestamp};
 
 use super::{
     Io,
     arguments::Arguments,
     failure::{Failure, WRONG},
-    opening, reading,
+    files, opening, reading,
 };
-use crate::{AuditLog, OpenError, Options};
+use crate::{
+    AuditLog, OpenError, Options,
+    note::{KeyError, SigningKey},
+};
 
 /// Opens the log. `instead` says what an application does that has it open itself.
 pub(super) fn open(
@@ -19,25 +25,46 @@ pub(super) fn open(
 ) -> Result<AuditLog, Failure> {
     // Opening makes a log, and keys, where there are none: a slip of the pen must not.
     reading::last_segment(log)?;
-    let keys = keys_of(arguments, log)?;
-    let clock = Shared(std::sync::Arc::clone(&io.around.clock));
-    let options = Options::default().keys_in(&keys).clock(clock);
-    AuditLog::open(log, options).map_err(|error| refused(&error, instead))
-}
-
-/// The folder of the log's keys, which must be there.
-pub(super) fn keys_of(arguments: &Arguments, log: &Path) -> Result<PathBuf, Failure> {
     let keys = match arguments.path("--keys")? {
         Some(keys) => keys.to_owned(),
         None => opening::keys_beside(log),
     };
-    if !keys.join("signing.key").exists() {
+    let signing = signing_key(arguments)?;
+    let vault = keys.join(SEALING).exists();
+    if !vault && !keys.join(SIGNING).exists() {
         return Err(Failure::cannot(format_args!(
             "the log's keys are not in `{}`: name their folder with `--keys`",
             keys.display()
         )));
     }
-    Ok(keys)
+    let mut options = Options::default()
+        .clock(Borrowed(Arc::clone(&io.around.clock)))
+        .keys_in(keys);
+    if let Some(key) = signing {
+        options = options.signing_key(key);
+    }
+    if !vault {
+        // The log was written without one, and is not given one on the way.
+        options = options.insecure_personal_data_in_clear();
+    }
+    AuditLog::open(log, options).map_err(|error| refused(&error, instead))
+}
+
+/// Names within a folder of keys.
+const SIGNING: &str = "signing.key";
+const SEALING: &str = "sealing.key";
+
+/// The key that `--signing-key` names, where the application keeps it in a place of its own.
+fn signing_key(arguments: &Arguments) -> Result<Option<SigningKey>, Failure> {
+    let Some(file) = arguments.path("--signing-key")? else {
+        return Ok(None);
+    };
+    let bytes = Zeroizing::new(files::read(file)?);
+    let key = std::str::from_utf8(&bytes)
+        .map_err(|_| KeyError::Form("signing key"))
+        .and_then(|text| SigningKey::parse(text.trim_end()));
+    key.map(Some)
+        .map_err(|error| Failure::cannot(format_args!("`{}`: {error}", file.display())))
 }
 
 /// Why a log could not be opened, and what to do.
@@ -61,18 +88,18 @@ pub(super) fn close(log: &AuditLog) -> Result<(), Failure> {
 
 /// The program's clock, as the log wants one.
 #[derive(Debug)]
-struct Shared(std::sync::Arc<dyn zt_core::clock::Clock>);
+struct Borrowed(Arc<dyn Clock>);
 
-impl zt_core::clock::Clock for Shared {
-    fn now(&self) -> Result<zt_core::clock::Timestamp, zt_core::clock::ClockError> {
+impl Clock for Borrowed {
+    fn now(&self) -> Result<Timestamp, ClockError> {
         self.0.now()
     }
 
-    fn monotonic(&self) -> std::time::Duration {
+    fn monotonic(&self) -> Duration {
         self.0.monotonic()
     }
 
-    fn sleep(&self, span: std::time::Duration) -> zt_core::clock::Sleep {
+    fn sleep(&self, span: Duration) -> Sleep {
         self.0.sleep(span)
     }
 }

@@ -1,1 +1,0 @@
-//! The program `zt-audit`, run as one.
