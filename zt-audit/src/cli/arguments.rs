@@ -148,7 +148,14 @@ impl Arguments {
 
     /// The folder of the log, which always stands first.
     pub(super) fn log(&self) -> Result<PathBuf, Failure> {
-        self.needed(0).map(PathBuf::from)
+        let log = PathBuf::from(self.needed(0)?);
+        if log.is_file() {
+            return Err(Failure::cannot(format_args!(
+                "`{}` is a file, and a log is a folder",
+                log.display()
+            )));
+        }
+        Ok(log)
     }
 
     /// `value` as a number, which `name` should be.

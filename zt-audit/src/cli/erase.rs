@@ -1,12 +1,16 @@
 //! `zt-audit erase`.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::{
     Command, Io,
     arguments::{Arguments, Spec},
     failure::Failure,
-    json, query, times, writing,
+    json, opening, times,
+    whom::Whom,
+    writing,
 };
 use crate::seal::DataSubject;
 
@@ -24,7 +28,8 @@ Refuses while another process has the log open: let the application call `AuditL
 
 options:
       --subject S     whom: the name of a principal
-      --issuer I      who vouches for that name; without it also the name standing alone
+      --issuer I      who vouches for that name. What is recorded of the name alone (authors,
+                      budgets) is forgotten too
       --day DAY       whoever came without a name on this day
       --author A      who orders it; recorded
       --reason R      why; recorded. Name no one in it
@@ -60,27 +65,19 @@ examples:
 
 fn run(arguments: &Arguments, io: &mut Io<'_, '_>) -> Result<u8, Failure> {
     let folder = arguments.log()?;
-    let subjects = whom(arguments)?;
     let author = arguments.required("--author")?;
     let reason = arguments.required("--reason")?;
+    let subject = subject(arguments, &folder, io)?;
     let log = writing::open(
         arguments,
         &folder,
         "let the application that has it open call `AuditLog::erase`",
         io,
     )?;
-    let mut keys = 0;
-    let mut failure = None;
-    for subject in subjects {
-        match log.erase(subject, Some(author), reason) {
-            Ok(erased) => keys += erased.keys,
-            Err(error) => failure = failure.or(Some(Failure::cannot(error))),
-        }
-    }
-    writing::close(&log)?;
-    if let Some(failure) = failure {
-        return Err(failure);
-    }
+    let erased = log.erase(subject, Some(author), reason);
+    let closed = writing::close(&log);
+    let keys = erased.map_err(Failure::cannot)?.keys;
+    closed?;
     if arguments.flag("--json") {
         io.say(json::line(&json!({"erased": keys > 0, "keys": keys})))?;
     } else if keys > 0 {
@@ -91,17 +88,26 @@ fn run(arguments: &Arguments, io: &mut Io<'_, '_>) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn whom(arguments: &Arguments) -> Result<Vec<DataSubject<'_>>, Failure> {
-    let subject = arguments.text("--subject")?;
+/// Whom to forget.
+fn subject<'a>(
+    arguments: &'a Arguments,
+    log: &Path,
+    io: &mut Io<'_, '_>,
+) -> Result<DataSubject<'a>, Failure> {
     let issuer = arguments.text("--issuer")?;
-    match (subject, arguments.text("--day")?) {
-        (Some(subject), None) => Ok(query::subjects(subject, issuer)),
+    match (arguments.text("--subject")?, arguments.text("--day")?) {
+        (Some(subject), None) => {
+            let whom = Whom::new(subject, issuer);
+            let keys = writing::keys(arguments, log)?;
+            whom.is_unambiguous(log, &opening::open(&keys)?, io)?;
+            Ok(whom.subject())
+        }
         (None, Some(_)) if issuer.is_some() => Err(arguments.usage("`--issuer` needs `--subject`")),
         (None, Some(text)) => {
             let day = times::day(text).ok_or_else(|| {
                 arguments.usage(format!("`--day`: `{text}` is no day such as `2030-01-31`"))
             })?;
-            Ok(vec![DataSubject::Anonymous(day)])
+            Ok(DataSubject::Anonymous(day))
         }
         _ => Err(arguments.usage("it needs either `--subject` or `--day`")),
     }

@@ -1,7 +1,6 @@
 //! `zt-audit keys`.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     Command, Io,
@@ -13,7 +12,7 @@ use super::{
     progress::Meter,
     reading, times,
 };
-use crate::{note::VerifierKey, read::Entry};
+use crate::{note::VerifierKey, read::Entry, verify::KeyChange};
 
 pub(super) const COMMAND: Command = Command {
     name: "keys",
@@ -53,11 +52,11 @@ fn run(arguments: &Arguments, io: &mut Io<'_, '_>) -> Result<u8, Failure> {
     let mut code = 0;
     while let Some(entry) = reading::next(&mut reader)? {
         meter.at(entry.index, io);
-        let fields = reading::fields_of(&entry)?;
-        if fields.get("kind").and_then(Value::as_str) != Some("key") {
+        let kind = reading::fields_of(&entry)?.remove("kind");
+        if kind.as_ref().and_then(Value::as_str) != Some("key") {
             continue;
         }
-        let found = Found::of(&entry, &fields, before.as_ref(), pruned);
+        let found = Found::of(&entry, before.as_ref(), pruned)?;
         pruned = false;
         if found.standing == Standing::Broken {
             code = WRONG;
@@ -109,31 +108,29 @@ impl Standing {
 }
 
 impl Found {
-    fn of(
-        entry: &Entry,
-        fields: &Map<String, Value>,
-        before: Option<&VerifierKey>,
-        pruned: bool,
-    ) -> Self {
+    fn of(entry: &Entry, before: Option<&VerifierKey>, pruned: bool) -> Result<Self, Failure> {
+        let fields = reading::fields_of(entry)?;
         let text = |name: &str| {
             let text = fields.get(name).and_then(Value::as_str);
             text.unwrap_or_default().to_owned()
         };
-        let (action, vkey) = (text("action"), text("vkey"));
-        let standing = match (before, action.as_str()) {
-            _ if VerifierKey::parse(&vkey).is_err() => Standing::Broken,
-            (None, "first") => Standing::First,
-            (None, _) if pruned => Standing::Unknown,
-            (Some(before), _) if endorses(before, fields, entry.index) => Standing::Endorsed,
+        let change = KeyChange::parse(entry.index, &entry.bytes);
+        let endorser = change
+            .as_ref()
+            .and_then(|change| change.endorser(&text("origin")));
+        let standing = match (change, before, endorser) {
+            (Some(change), None, None) if change.is_first() => Standing::First,
+            (Some(_), None, Some(_)) if pruned => Standing::Unknown,
+            (Some(_), Some(before), Some(by)) if *before == by => Standing::Endorsed,
             _ => Standing::Broken,
         };
-        Self {
+        Ok(Self {
             index: entry.index,
             micros: fields.get("ts").and_then(Value::as_u64).unwrap_or(0),
-            action,
-            vkey,
+            action: text("action"),
+            vkey: text("vkey"),
             standing,
-        }
+        })
     }
 
     fn line(&self, io: &Io<'_, '_>) -> String {
@@ -165,22 +162,4 @@ impl Found {
             },
         }))
     }
-}
-
-/// Whether `before` signed that the key in this record comes after it.
-fn endorses(before: &VerifierKey, fields: &Map<String, Value>, index: u64) -> bool {
-    let text = |name: &str| fields.get(name).and_then(Value::as_str);
-    let (Some(origin), Some(vkey), Some(by), Some(endorsement)) = (
-        text("origin"),
-        text("vkey"),
-        text("endorsed_by"),
-        text("endorsement"),
-    ) else {
-        return false;
-    };
-    let message = format!("zt-audit key\n{origin}\n{vkey}\n{index}\n");
-    by == before.to_string()
-        && BASE64_STANDARD
-            .decode(endorsement)
-            .is_ok_and(|signature| before.verifies(message.as_bytes(), &signature))
 }

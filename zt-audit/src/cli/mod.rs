@@ -55,6 +55,8 @@ mod tail;
 mod tests;
 mod times;
 // later: mod verify;
+mod whom;
+// later: mod writing;
 
 use std::{
     ffi::OsString,

@@ -28,7 +28,8 @@ pub(super) fn beside(log: &Path) -> Option<Vault> {
     open(&keys_beside(log)).ok()
 }
 
-fn open(folder: &Path) -> Result<Vault, Failure> {
+/// The vault in `folder`, to read.
+pub(super) fn open(folder: &Path) -> Result<Vault, Failure> {
     Vault::read_only(folder).map_err(|error| {
         Failure::cannot(format_args!(
             "cannot open the vault `{}`: {error}",

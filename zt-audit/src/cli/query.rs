@@ -1,22 +1,20 @@
 //! `zt-audit query`.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use zt_core::clock::Timestamp;
 
 use super::{
     Command, Io,
     arguments::{Arguments, Spec},
     failure::Failure,
-    line, opening,
+    opening,
     progress::Meter,
     reading,
     reading::Showing,
     times,
+    whom::Whom,
 };
-use crate::{
-    read::Entry,
-    seal::{DataSubject, Pseudonym, Vault},
-};
+use crate::{read::Entry, seal::Vault};
 
 pub(super) const COMMAND: Command = Command {
     name: "query",
@@ -30,7 +28,7 @@ options:
       --kind KIND       decision, outcome, admin, grant, budget, sanction, config, alert, started,
                         recovered, gap, rolled-up, erased, prune, key; may stand there several times
       --subject S       records about this principal; needs the vault (default LOG.keys)
-      --issuer I        who vouches for S
+      --issuer I        who vouches for S (default: whoever the record names)
       --code CODE       the reason of a denial: policy-denied, rate-limited, ..
       --decision D      permit, deny or undecided
       --request ID      the records of one request
@@ -95,13 +93,10 @@ fn run(arguments: &Arguments, io: &mut Io<'_, '_>) -> Result<u8, Failure> {
     let mut question = Question::of(arguments, io.now()?)?;
     let limit = arguments.number("--limit")?.unwrap_or(u64::MAX);
     let open = opening::named(arguments)?;
-    let beside = match (&question.subject, &open) {
+    let beside = match (&question.whom, &open) {
         (Some(_), None) => opening::beside(&log),
         _ => None,
     };
-    if let Some(vault) = open.as_ref().or(beside.as_ref()) {
-        question.ask(vault);
-    }
     let showing = Showing {
         vault: open,
         json: arguments.flag("--json"),
@@ -131,8 +126,7 @@ struct Question<'a> {
     words: Vec<(&'static str, &'a str)>,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
-    subject: Option<(&'a str, Option<&'a str>)>,
-    pseudonyms: Vec<Pseudonym>,
+    whom: Option<Whom<'a>>,
 }
 
 impl<'a> Question<'a> {
@@ -190,22 +184,11 @@ impl<'a> Question<'a> {
             words,
             from: moment("--from")?,
             to: moment("--to")?,
-            subject: subject.map(|subject| (subject, issuer)),
-            pseudonyms: Vec::new(),
+            whom: subject.map(|subject| Whom::new(subject, issuer)),
         })
     }
 
-    /// Learns the pseudonyms of the subject.
-    fn ask(&mut self, vault: &Vault) {
-        if let Some((subject, issuer)) = self.subject {
-            self.pseudonyms = subjects(subject, issuer)
-                .into_iter()
-                .map(|who| vault.pseudonym(who))
-                .collect();
-        }
-    }
-
-    fn matches(&self, entry: &Entry, vault: Option<&Vault>) -> Result<bool, Failure> {
+    fn matches(&mut self, entry: &Entry, vault: Option<&Vault>) -> Result<bool, Failure> {
         let fields = reading::fields_of(entry)?;
         let text = |name: &str| fields.get(name).and_then(Value::as_str);
         let kind = text("kind").unwrap_or_default();
@@ -224,64 +207,9 @@ impl<'a> Question<'a> {
         if self.from.is_some_and(|from| at < from) || self.to.is_some_and(|to| at >= to) {
             return Ok(false);
         }
-        match self.subject {
-            Some((subject, issuer)) => self.is_about(&fields, subject, issuer, entry, vault),
+        match &mut self.whom {
+            Some(whom) => whom.is_in(entry, &fields, vault),
             None => Ok(true),
         }
     }
-
-    fn is_about(
-        &self,
-        fields: &Map<String, Value>,
-        subject: &str,
-        issuer: Option<&str>,
-        entry: &Entry,
-        vault: Option<&Vault>,
-    ) -> Result<bool, Failure> {
-        // A log that keeps personal fields in clear.
-        let text = |name: &str| fields.get(name).and_then(Value::as_str);
-        if text("subject") == Some(subject)
-            && issuer.is_none_or(|issuer| text("issuer") == Some(issuer))
-        {
-            return Ok(true);
-        }
-        let mut sealed = line::sealed(fields).peekable();
-        if sealed.peek().is_none() {
-            return Ok(false);
-        }
-        let Some(vault) = vault else {
-            return Err(Failure::cannot(
-                "who a sealed record is about only the vault can tell: name its folder with `--open`",
-            ));
-        };
-        let theirs: Vec<Pseudonym> = sealed
-            .filter_map(|digits| Pseudonym::from_hex(digits.as_bytes()))
-            .filter(|who| self.pseudonyms.contains(who))
-            .collect();
-        if theirs.is_empty() {
-            return Ok(false);
-        }
-        // What was erased must not be told to be theirs.
-        let opened = opening::opened(&entry.bytes, vault)?;
-        let erased: Vec<&str> = opened
-            .get("erased")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
-        Ok(theirs
-            .iter()
-            .any(|who| !erased.contains(&who.to_string().as_str())))
-    }
-}
-
-/// Under which names personal fields of `subject` are sealed.
-pub(super) fn subjects<'a>(subject: &'a str, issuer: Option<&'a str>) -> Vec<DataSubject<'a>> {
-    let mut subjects = vec![DataSubject::Principal { issuer, subject }];
-    if issuer.is_none() {
-        // An administrator or the holder of a budget is known by name alone.
-        subjects.push(DataSubject::Named(subject));
-    }
-    subjects
 }

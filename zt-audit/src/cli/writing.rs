@@ -1,6 +1,10 @@
 //! A log opened to write, by the commands that do.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use zeroize::Zeroizing;
 use zt_core::clock::{Clock, ClockError, Sleep, Timestamp};
@@ -25,18 +29,9 @@ pub(super) fn open(
 ) -> Result<AuditLog, Failure> {
     // Opening makes a log, and keys, where there are none: a slip of the pen must not.
     reading::last_segment(log)?;
-    let keys = match arguments.path("--keys")? {
-        Some(keys) => keys.to_owned(),
-        None => opening::keys_beside(log),
-    };
+    let keys = keys(arguments, log)?;
+    let vault = keys.join(SUBJECTS).exists();
     let signing = signing_key(arguments)?;
-    let vault = keys.join(SEALING).exists();
-    if !vault && !keys.join(SIGNING).exists() {
-        return Err(Failure::cannot(format_args!(
-            "the log's keys are not in `{}`: name their folder with `--keys`",
-            keys.display()
-        )));
-    }
     let mut options = Options::default()
         .clock(Borrowed(Arc::clone(&io.around.clock)))
         .keys_in(keys);
@@ -50,9 +45,24 @@ pub(super) fn open(
     AuditLog::open(log, options).map_err(|error| refused(&error, instead))
 }
 
+/// The folder of the log's keys, which must be there.
+pub(super) fn keys(arguments: &Arguments, log: &Path) -> Result<PathBuf, Failure> {
+    let keys = match arguments.path("--keys")? {
+        Some(keys) => keys.to_owned(),
+        None => opening::keys_beside(log),
+    };
+    if !keys.join(SUBJECTS).exists() && !keys.join(SIGNING).exists() {
+        return Err(Failure::cannot(format_args!(
+            "the log's keys are not in `{}`: name their folder with `--keys`",
+            keys.display()
+        )));
+    }
+    Ok(keys)
+}
+
 /// Names within a folder of keys.
 const SIGNING: &str = "signing.key";
-const SEALING: &str = "sealing.key";
+const SUBJECTS: &str = "subjects";
 
 /// The key that `--signing-key` names, where the application keeps it in a place of its own.
 fn signing_key(arguments: &Arguments) -> Result<Option<SigningKey>, Failure> {

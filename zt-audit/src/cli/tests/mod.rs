@@ -3,6 +3,7 @@
 mod arguments;
 mod escape;
 mod line;
+mod progress;
 mod times;
 
 use std::{io, sync::Arc};
