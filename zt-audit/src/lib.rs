@@ -60,7 +60,10 @@ pub mod verify;
 
 pub use self::{
     first_form::{BadRecord, Finding, Reason, Report, verify},
-    log::{AuditLog, Health, OpenError, Options, Sink},
+    log::{
+        AuditLog, EraseError, Erased, Health, OpenError, Options, PruneError, Pruned, RotateError,
+        SignError,
+    },
     record::{OpenRecordError, open_record},
     record_audit::{CommitAuditLayer, RecordAuditLayer},
 };

@@ -6,8 +6,11 @@ use zt_core::{
     random::{Entropy, OsEntropy},
 };
 
-use super::OpenError;
-use crate::note::{SignedCheckpoint, SigningKey};
+use super::{OpenError, flood::Rules};
+use crate::{
+    note::{SignedCheckpoint, SigningKey},
+    seal::VaultOptions,
+};
 
 /// How a log is kept: the bounds of its queue, its keys, when it signs.
 ///
@@ -26,9 +29,14 @@ pub struct Options {
     pub(super) max_records: usize,
     pub(super) max_bytes: usize,
     pub(super) segment_bytes: u64,
+    denials_in_full: u32,
+    denial_sources: usize,
     #[serde(rename = "keys")]
     pub(super) keys_in: Option<PathBuf>,
     pub(super) origin: Option<String>,
+    vault: Option<VaultOptions>,
+    #[serde(skip)]
+    denial_window: Duration,
     #[serde(skip)]
     pub(super) sign_every: Duration,
     #[serde(skip)]
@@ -52,6 +60,7 @@ pub(super) type OnCheckpoint = Arc<dyn Fn(&SignedCheckpoint) + Send + Sync>;
 
 const LEAST_RECORDS: usize = 64;
 const LEAST_BYTES: usize = 1 << 20;
+const LEAST_SOURCES: usize = 64;
 const LEAST_SEGMENT: u64 = 64 << 10;
 const LEAST_SPAN: Duration = Duration::from_millis(1);
 
@@ -64,8 +73,12 @@ impl Default for Options {
             max_records: 65_536,
             max_bytes: 64 << 20,
             segment_bytes: 64 << 20,
+            denials_in_full: 20,
+            denial_sources: 4096,
+            denial_window: Duration::from_secs(10),
             keys_in: None,
             origin: None,
+            vault: None,
             sign_every: Duration::from_secs(1),
             sign_idle: Duration::from_secs(60),
             batch_delay: Duration::from_millis(20),
@@ -90,6 +103,30 @@ impl Options {
     #[must_use]
     pub const fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
+        self
+    }
+
+    /// How many denials in a [window](Self::denial_window) are recorded in full, by source and
+    /// reason; further ones are counted. None for 0.
+    #[must_use]
+    pub const fn denials_in_full(mut self, denials: u32) -> Self {
+        self.denials_in_full = denials;
+        self
+    }
+
+    /// How long denials of one source and reason are counted until the count is written; at least a
+    /// millisecond.
+    #[must_use]
+    pub const fn denial_window(mut self, window: Duration) -> Self {
+        self.denial_window = window;
+        self
+    }
+
+    /// How many pairs of source and reason are told apart in a window; at least 64. The rest is
+    /// counted by reason alone.
+    #[must_use]
+    pub const fn denial_sources(mut self, sources: usize) -> Self {
+        self.denial_sources = sources;
         self
     }
 
@@ -173,6 +210,13 @@ impl Options {
         self
     }
 
+    /// Bounds of the vault in which the keys of persons are kept.
+    #[must_use]
+    pub fn vault(mut self, options: VaultOptions) -> Self {
+        self.vault = Some(options);
+        self
+    }
+
     /// Writes personal fields as they are: nobody can be forgotten. For development.
     #[must_use]
     pub const fn insecure_personal_data_in_clear(mut self) -> Self {
@@ -185,6 +229,11 @@ impl Options {
             ("max_records", self.max_records as u64, LEAST_RECORDS as u64),
             ("max_bytes", self.max_bytes as u64, LEAST_BYTES as u64),
             ("segment_bytes", self.segment_bytes, LEAST_SEGMENT),
+            (
+                "denial_sources",
+                self.denial_sources as u64,
+                LEAST_SOURCES as u64,
+            ),
         ] {
             if value < least {
                 return Err(OpenError::Bound { name, value, least });
@@ -194,6 +243,7 @@ impl Options {
             ("sign_every", self.sign_every),
             ("sign_idle", self.sign_idle),
             ("batch_delay", self.batch_delay),
+            ("denial_window", self.denial_window),
         ] {
             if value < LEAST_SPAN {
                 return Err(OpenError::Span { name });
@@ -202,11 +252,28 @@ impl Options {
         Ok(())
     }
 
+    pub(super) const fn flood(&self) -> Rules {
+        Rules {
+            in_full: self.denials_in_full,
+            window: self.denial_window,
+            sources: self.denial_sources,
+        }
+    }
+
     pub(super) fn own_clock(&self) -> Arc<dyn Clock> {
         match &self.clock {
             Some(clock) => Arc::clone(clock),
             None => Arc::new(SystemClock),
         }
+    }
+
+    /// What was set, or the default with the log's own clock and randomness.
+    pub(super) fn own_vault(&self) -> VaultOptions {
+        self.vault.clone().unwrap_or_else(|| {
+            VaultOptions::default()
+                .clock(self.own_clock())
+                .entropy(self.own_entropy())
+        })
     }
 
     pub(super) fn own_entropy(&self) -> Arc<dyn Entropy> {

@@ -2,7 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use zt_core::state::{Acknowledgement, Event, Verdict};
+use zt_core::{
+    clock::Timestamp,
+    state::{Acknowledgement, Event, Verdict},
+};
+
+use crate::{
+    merkle::Hash,
+    record::{Chain, Gap, Recovered},
+    seal::VaultError,
+};
 
 /// Counts by kind; decisions by what was decided.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,6 +58,13 @@ impl Refused {
         self.broken
     }
 
+    pub(super) fn add(&mut self, more: &Self) {
+        for (kind, count) in &more.by_kind {
+            *self.by_kind.entry(kind).or_default() += count;
+        }
+        self.broken += more.broken;
+    }
+
     /// What is left when `told` is told.
     pub(super) fn without(&self, told: &Self) -> Self {
         let mut left = self.clone();
@@ -61,3 +77,63 @@ impl Refused {
         left
     }
 }
+
+/// A segment that could not be written any more.
+pub(super) struct GivenUp {
+    pub(super) file: String,
+    pub(super) why: String,
+    pub(super) bytes: u64,
+    pub(super) records: u64,
+}
+
+/// Events that never got a record.
+pub(super) struct Missing {
+    pub(super) events: Refused,
+    pub(super) reason: &'static str,
+    pub(super) since: Timestamp,
+}
+
+impl GivenUp {
+    pub(super) fn append(
+        &self,
+        chain: &mut Chain,
+        out: &mut Vec<u8>,
+        at: Timestamp,
+    ) -> Result<Hash, VaultError> {
+        chain.append_recovered(
+            out,
+            at,
+            Recovered {
+                cause: "segment",
+                file: &self.file,
+                bytes: self.bytes,
+                records: self.records,
+                sha256: None,
+                why: Some(&self.why),
+            },
+        )
+    }
+}
+
+impl Missing {
+    pub(super) fn append(
+        &self,
+        chain: &mut Chain,
+        out: &mut Vec<u8>,
+        at: Timestamp,
+    ) -> Result<Hash, VaultError> {
+        let counts: Vec<_> = self.events.by_kind().collect();
+        chain.append_gap(
+            out,
+            at,
+            Gap {
+                from: self.since,
+                to: at,
+                reason: self.reason,
+                refused: &counts,
+                taken: self.events.taken(),
+            },
+        )
+    }
+}
+

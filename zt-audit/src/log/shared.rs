@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    ops::ControlFlow,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicU8, Ordering},
@@ -16,11 +17,13 @@ use zt_core::{
 };
 
 use super::{
+    flood::{Admission, Flood, Rules},
     order::Order,
     outage::Refused,
-    queue::{Entry, Queue, Rooms},
+    queue::{Entry, Lane, Queue, Rooms},
     waiters::Waiters,
 };
+use crate::record::RolledUp;
 
 pub(super) struct Shared {
     state: Mutex<State>,
@@ -32,6 +35,7 @@ pub(super) struct Shared {
     durable: AtomicU64,
     waiters: Waiters,
     pub(super) fanout: Fanout,
+    pub(super) flood: Flood,
     clock: Arc<dyn Clock>,
     batch_delay: Duration,
     /// So many entries wake a writer that dozes.
@@ -70,22 +74,13 @@ const LOOKS: u32 = 4;
 /// How long it goes on looking while nothing comes: so many times.
 const PATIENCE: u32 = 256;
 
-/// What the writer goes on with.
-pub(super) enum Work<'a> {
-    /// Something waits.
-    Some(MutexGuard<'a, State>),
-    /// Time to try whether the disk is well again.
-    Heal,
-    /// The log was closed and nothing waits.
-    End,
-}
-
 impl Shared {
     pub(super) fn new(
         records: usize,
         bytes: usize,
         clock: Arc<dyn Clock>,
         batch_delay: Duration,
+        flood: Rules,
     ) -> Self {
         Self {
             state: Mutex::new(State {
@@ -103,6 +98,7 @@ impl Shared {
             durable: AtomicU64::new(0),
             waiters: Waiters::default(),
             fanout: Fanout::default(),
+            flood: Flood::new(flood),
             clock,
             batch_delay,
             heap: (records / 8).min(1024),
@@ -111,7 +107,14 @@ impl Shared {
 
     pub(super) fn record(self: &Arc<Self>, event: Event) -> Durable {
         let how = acknowledgement(&event);
-        let entry = Entry::new(event);
+        let lane = Lane::of(&event);
+        if lane == Lane::Denial && self.flood.admit(&event) == Admission::Counted {
+            if self.flood.is_due() {
+                self.wake(self.state(), true);
+            }
+            return Durable::done(Err(RecordError::Full));
+        }
+        let entry = Entry::new(event, lane);
         let now = self.clock.monotonic();
         let mut state = self.state();
         let (result, refused) = match state.queue.admit(&entry) {
@@ -135,6 +138,9 @@ impl Shared {
             state,
             how == Some(Acknowledgement::Sync) && result.is_ok() || heaped,
         );
+        if let (Err(RecordError::Full), Lane::Denial, Some(entry)) = (&result, lane, &refused) {
+            self.flood.count(&entry.event);
+        }
         drop(refused);
         match (result, how) {
             (Err(error), _) => Durable::done(Err(error)),
@@ -165,14 +171,24 @@ impl Shared {
     /// No more is taken; the writer writes what waits and ends.
     pub(super) fn close(&self) {
         let mut state = self.state();
-        state.queue.end = Some(RecordError::Closed);
-        state.ended.get_or_insert(RecordError::Closed);
-        self.wake(state, true);
+        if state.ended.is_none() {
+            state.queue.end = Some(RecordError::Closed);
+            state.ended = Some(RecordError::Closed);
+        }
+        drop(state);
+        self.work.notify_one();
     }
 
-    /// Why nothing more is taken, where that is so for good.
-    pub(super) fn ended(&self) -> Option<RecordError> {
-        self.state().ended.clone()
+    /// Why something that was handed over may not be durable, where that is so.
+    pub(super) fn broken(&self) -> Option<RecordError> {
+        let state = self.state();
+        let ended = state.ended.clone().filter(|end| *end != RecordError::Closed);
+        ended.or_else(|| {
+            let told = |outage: &Refused| !outage.is_empty();
+            state.outage.as_ref().filter(|outage| told(outage)).map(|_| {
+                RecordError::Unavailable("records are missing, and no record says so".into())
+            })
+        })
     }
 
     pub(super) fn durable(&self) -> u64 {
@@ -187,30 +203,17 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For the writer: waits while there is nothing to do; with `heal`, at most so long.
-    pub(super) fn wait(&self, heal: Option<Duration>) -> Work<'_> {
+    /// For the writer: waits while there is nothing to do; `None` when there never will be.
+    pub(super) fn wait(&self) -> Option<MutexGuard<'_, State>> {
         let mut state = self.state();
         let mut looks = 0;
         loop {
-            if let Some(wait) = heal {
-                // While the log cannot write it takes nothing.
-                if state.ended.is_some() {
-                    return Work::End;
-                }
-                let waited = self.work.wait_timeout(state, wait);
-                state = waited.unwrap_or_else(PoisonError::into_inner).0;
-                return if state.ended.is_some() {
-                    Work::End
-                } else {
-                    Work::Heal
-                };
-            }
-            if state.has_work() {
+            if state.has_work() || self.flood.is_due() {
                 self.rest(&mut state, Rest::Awake);
-                return Work::Some(state);
+                return Some(state);
             }
             if state.ended.is_some() {
-                return Work::End;
+                return None;
             }
             if looks < PATIENCE {
                 looks += 1;
@@ -223,6 +226,33 @@ impl Shared {
                 let waited = self.work.wait(state);
                 state = waited.unwrap_or_else(PoisonError::into_inner);
             }
+        }
+    }
+
+    /// For the writer: what has no record of its own and is to be told now.
+    pub(super) fn take_rolled_up(&self, state: &mut State, all: &mut VecDeque<RolledUp>) {
+        if self.flood.is_due() {
+            all.extend(self.flood.take());
+        }
+        if !state.queue.lost.is_empty() {
+            all.push_back(std::mem::take(&mut state.queue.lost));
+        }
+    }
+
+    /// Has what was counted of refusals written, where its time has come.
+    pub(super) fn sweep(&self, now: Duration) {
+        if self.flood.sweep(now) {
+            self.wake(self.state(), true);
+        }
+    }
+
+    /// For a writer that cannot write: waits so long, or until the log is closed.
+    pub(super) fn pause(&self, span: Duration) -> ControlFlow<()> {
+        let open = |state: &mut State| state.ended.is_none();
+        let waited = self.work.wait_timeout_while(self.state(), span, open);
+        match waited.unwrap_or_else(PoisonError::into_inner).0.ended {
+            Some(_) => ControlFlow::Break(()),
+            None => ControlFlow::Continue(()),
         }
     }
 
@@ -239,15 +269,15 @@ impl Shared {
         }
     }
 
-    /// For the writer: takes all that waits.
-    pub(super) fn take(&self, state: &mut State, taken: &mut VecDeque<Entry>) {
-        std::mem::swap(&mut state.queue.entries, taken);
-        state.flushing_since = state.queued_since.take();
-    }
-
     /// For the writer: it cannot write, `why` says why. What it has (`taken`) and what waits never
     /// becomes durable; from now on everything is refused and counted.
-    pub(super) fn suspend(&self, why: &RecordError, mut taken: Vec<Entry>) {
+    /// What is `untold` of an earlier time is told with it.
+    pub(super) fn suspend(
+        &self,
+        why: &RecordError,
+        mut taken: Vec<Entry>,
+        untold: Option<Refused>,
+    ) {
         let orders = {
             let mut state = self.state();
             if state.ended.is_none() {
@@ -258,6 +288,9 @@ impl Shared {
             state.flushing_since = None;
             let mut used = Rooms::NONE;
             let outage = state.outage.get_or_insert_default();
+            if let Some(untold) = untold {
+                outage.add(&untold);
+            }
             for entry in &taken {
                 outage.count(&entry.event);
                 outage.broken(acknowledgement(&entry.event));
@@ -307,7 +340,9 @@ impl Shared {
             state.queue.end = Some(why.clone());
             std::mem::take(&mut state.orders)
         };
-        self.suspend(why, Vec::new());
+        // Nobody will ask for them any more.
+        drop(self.flood.end());
+        self.suspend(why, Vec::new(), None);
         self.waiters.end(why);
         for order in orders {
             order.done(Err(why.clone()));
@@ -338,13 +373,14 @@ impl Shared {
 }
 
 impl State {
-    fn has_work(&self) -> bool {
-        !self.queue.entries.is_empty() || !self.queue.rolled.is_empty() || !self.orders.is_empty()
+    /// Gives the writer all events that wait.
+    pub(super) fn take(&mut self, taken: &mut VecDeque<Entry>) {
+        std::mem::swap(&mut self.queue.entries, taken);
+        self.flushing_since = self.queued_since.take();
     }
 
-    /// Why the log takes no more, where that is so for good.
-    pub(super) const fn ended(&self) -> Option<&RecordError> {
-        self.ended.as_ref()
+    fn has_work(&self) -> bool {
+        !self.queue.entries.is_empty() || !self.queue.lost.is_empty() || !self.orders.is_empty()
     }
 }
 

@@ -41,7 +41,7 @@ pub enum VaultError {
 }
 
 impl VaultError {
-    pub(super) fn file(action: &'static str, file: &str) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn file(action: &'static str, file: &str) -> impl FnOnce(io::Error) -> Self {
         let file = file.to_owned();
         move |source| Self::File {
             action,

@@ -1,9 +1,11 @@
 //! Checks a log: every byte of it against hashes, and the hashes against signatures.
 
+mod keys;
 mod report;
 
 use std::{io, path::Path};
 
+pub(crate) use self::keys::{KeyChange, endorsed_text};
 pub use self::report::{BadRecord, Finding, Reason, Report, Signed, Unsigned};
 use crate::note::{SignedCheckpoint, VerifierKey};
 

@@ -135,8 +135,8 @@ pub enum Reason {
     /// A segment begins within the one before it.
     #[error("the next segment begins within this one, and not after a commit line")]
     Overlap,
-    /// A segment was left before its end, and the next does not say so.
-    #[error("more follows in its segment, and the next does not say that it was given up")]
+    /// The segment before was left before its end, and this record does not say so.
+    #[error("the segment before it has more, and it does not say that that one was given up")]
     Trailing,
     /// There is no record at all.
     #[error("there is no record")]

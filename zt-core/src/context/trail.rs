@@ -58,6 +58,7 @@ pub struct Trail {
     /// The run, and in the upper half how many gates it has passed at most.
     pub(super) handler: AtomicU16,
     pub(super) decided: AtomicBool,
+    pub(super) rolled_up: AtomicBool,
     pub(super) body_exceeded: AtomicBool,
     pub(super) body_streams: AtomicBool,
     pub(super) body_refused: OnceLock<Denial>,
@@ -102,6 +103,7 @@ impl Trail {
             stages: AtomicU16::new(0),
             handler: AtomicU16::new(0),
             decided: AtomicBool::new(false),
+            rolled_up: AtomicBool::new(false),
             body_exceeded: AtomicBool::new(false),
             body_streams: AtomicBool::new(false),
             body_refused: OnceLock::new(),
@@ -237,6 +239,18 @@ impl Trail {
     #[must_use]
     pub fn take_decision(&self) -> bool {
         !self.decided.swap(true, Ordering::AcqRel)
+    }
+
+    /// Notes that the request's decision has no record of its own and is only counted. For
+    /// recorders, so that they tell the outcome alike.
+    pub fn roll_up(&self) {
+        self.rolled_up.store(true, Ordering::Release);
+    }
+
+    /// Whether the request's decision is only counted.
+    #[must_use]
+    pub fn is_rolled_up(&self) -> bool {
+        self.rolled_up.load(Ordering::Acquire)
     }
 
     /// Whether the request's body was longer than its limit.
