@@ -32,7 +32,7 @@ pub(super) enum Kind {
     Day,
     /// A key that was destroyed.
     Gone,
-    /// A slot that was half written and never used.
+    /// A slot that is not used: it was half written, or marks an opening.
     Void,
 }
 

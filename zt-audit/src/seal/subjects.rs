@@ -23,7 +23,7 @@ const CHUNK: usize = 512 * SLOT;
 const LOOKS: usize = 3;
 
 /// The file. After an error it is let go, and opened anew for what is written next: all that was
-/// not durable is then written again.
+/// not durable is then written again. (A second flush alone may say "done" of what was lost.)
 pub(super) struct Slots {
     storage: Arc<dyn Storage>,
     file: Option<Box<dyn StorageFile>>,
@@ -101,6 +101,8 @@ pub(super) struct Writer {
     durable: u32,
     /// Those that are not, as they will be written.
     pending: Vec<[u8; SLOT]>,
+    /// Whether writing them was tried, and failed.
+    is_doubtful: bool,
     /// Keys that are destroyed but for the overwriting.
     leaving: Vec<(u32, Pseudonym)>,
     _lock: Box<dyn Send + Sync>,
@@ -114,6 +116,7 @@ impl Writer {
             days: BTreeMap::new(),
             durable: 0,
             pending: Vec::new(),
+            is_doubtful: false,
             leaving: Vec::new(),
             _lock: lock,
         };
@@ -121,8 +124,8 @@ impl Writer {
         writer
             .finish(slots)
             .map_err(VaultError::file("write", FILE))?;
-        let bad = writer.scan(slots)?;
-        writer.mend(slots, &bad)?;
+        let found = writer.scan(slots)?;
+        writer.mend(slots, &found)?;
         Ok(writer)
     }
 
@@ -190,11 +193,17 @@ impl Writer {
             return Ok(());
         };
         let start = offset(self.durable);
+        let is_again = std::mem::replace(&mut self.is_doubtful, true);
         slots.with(|file| {
+            if is_again {
+                // Also the length is to be written again.
+                file.set_length(start)?;
+            }
             write_all(file, self.pending.as_flattened(), start)?;
             file.sync()
         })?;
         self.durable = next;
+        self.is_doubtful = false;
         self.pending.clear();
         Ok(())
     }
@@ -247,44 +256,35 @@ impl Writer {
         old.map(|(_, key)| *key).collect()
     }
 
-    /// Reads all slots, and answers the numbers of those that are not as they were written, which
-    /// can only be some of those written last.
-    fn scan(&mut self, slots: &mut Slots) -> Result<Vec<Bad>, VaultError> {
-        let mut bad: Vec<Bad> = Vec::new();
+    /// Reads all slots. Some that are not as they were written can only be among those written last.
+    fn scan(&mut self, slots: &mut Slots) -> Result<Scan, VaultError> {
+        let mut scan = Scan::default();
         let mut chunk = vec![0; CHUNK];
-        let mut number = 0;
         loop {
             let got = slots
-                .with(|file| read_full(file, &mut chunk, offset(number)))
+                .with(|file| read_full(file, &mut chunk, offset(scan.count)))
                 .map_err(VaultError::file("read", FILE))?;
             let (whole, rest) = chunk.get(..got).unwrap_or_default().as_chunks::<SLOT>();
             for bytes in whole {
                 match Slot::read(bytes) {
-                    None => bad.push(Bad {
-                        number,
-                        is_zero: *bytes == [0; SLOT],
-                    }),
+                    None => scan.bad.push((scan.count, *bytes == [0; SLOT])),
                     Some(slot) => {
-                        // It was written after the bad one had been durable.
-                        let earlier = bad.iter().find(|bad| u64::from(bad.number) < slot.after);
-                        if let Some(bad) = earlier {
-                            return Err(damaged(bad.number));
-                        }
-                        self.know(number, &slot)?;
+                        scan.durable = scan.durable.max(slot.after);
+                        self.know(scan.count, &slot)?;
                     }
                 }
-                number = number.checked_add(1).ok_or(VaultError::Full)?;
+                scan.count = scan.count.checked_add(1).ok_or(VaultError::Full)?;
             }
-            if !rest.is_empty() || got < CHUNK {
-                if !rest.is_empty() {
-                    bad.push(Bad {
-                        number,
-                        is_zero: true,
-                    });
-                    number += 1;
+            match scan.bad.first() {
+                // It was durable when another was written after it.
+                Some((number, _)) if u64::from(*number) < scan.durable => {
+                    return Err(damaged(*number));
                 }
-                self.durable = number;
-                return Ok(bad);
+                _ if got == CHUNK => {}
+                _ => {
+                    scan.is_cut = !rest.is_empty();
+                    return Ok(scan);
+                }
             }
         }
     }
@@ -312,44 +312,67 @@ impl Writer {
     }
 
     /// Cuts off what is bad and empty at the end, and puts a mark on the rest, so that nothing that
-    /// may have been sealed under such a slot is taken for something else.
-    fn mend(&mut self, slots: &mut Slots, bad: &[Bad]) -> Result<(), VaultError> {
-        if bad.is_empty() {
+    /// may have been sealed under such a slot is taken for something else. What was written last is
+    /// written again: whoever wrote it may have been told that it is not on the disk, and it is read
+    /// all the same. One more slot makes sure that the length is written too.
+    fn mend(&mut self, slots: &mut Slots, scan: &Scan) -> Result<(), VaultError> {
+        self.durable = scan.count;
+        let mut bad = scan.bad.as_slice();
+        while let Some(((number, true), before)) = bad.split_last()
+            && number + 1 == self.durable
+        {
+            self.durable = *number;
+            bad = before;
+        }
+        let is_torn = scan.is_cut || !scan.bad.is_empty();
+        if self.durable <= 1 && !is_torn {
             return Ok(());
         }
-        let mut kept = bad;
-        while let Some((last, before)) = kept.split_last()
-            && last.is_zero
-            && last.number + 1 == self.durable
-        {
-            self.durable = last.number;
-            kept = before;
-        }
-        let length = offset(self.durable);
+        let end = offset(self.durable);
+        let first = u32::try_from(scan.durable).unwrap_or(0).min(self.durable);
+        let again = usize::try_from(end - offset(first)).unwrap_or_default();
         slots
             .with(|file| {
-                if file.length()? > length {
-                    file.set_length(length)?;
+                if is_torn {
+                    file.set_length(end)?;
                 }
-                for bad in kept {
-                    let void = Slot::empty(Kind::Void, Pseudonym::from_bytes([0; 16])).write();
-                    write_all(file, &void, offset(bad.number))?;
+                let mut last = vec![0; again];
+                read_full(file, &mut last, offset(first))?;
+                let void = Slot::empty(Kind::Void, Pseudonym::from_bytes([0; 16])).write();
+                let (places, _) = last.as_chunks_mut::<SLOT>();
+                for (number, _) in bad {
+                    if let Some(place) = places.get_mut((number - first) as usize) {
+                        *place = void;
+                    }
                 }
+                last.extend_from_slice(&void);
+                write_all(file, &last, offset(first))?;
                 file.sync()
             })
             .map_err(VaultError::file("mend", FILE))?;
-        tracing::warn!(
-            slots = bad.len(),
-            "the vault was being written when it was last left; what was not whole is dropped"
-        );
+        self.durable += 1;
+        if is_torn {
+            let slots = scan.bad.len();
+            tracing::warn!(
+                slots,
+                "what was not whole at the end of the vault is dropped"
+            );
+        }
         Ok(())
     }
 }
 
-/// A slot that is not as it was written.
-struct Bad {
-    number: u32,
-    is_zero: bool,
+/// What stands in the file.
+#[derive(Default)]
+struct Scan {
+    /// How many slots.
+    count: u32,
+    /// Those that are not as they were written, and whether they are empty.
+    bad: Vec<(u32, bool)>,
+    /// How many were durable for sure when the last one was written.
+    durable: u64,
+    /// Whether there is a piece of a slot behind them.
+    is_cut: bool,
 }
 
 /// What was to be destroyed when the machine stopped. A slot may be half overwritten; one that is
