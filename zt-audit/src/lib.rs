@@ -56,6 +56,7 @@ pub mod seal;
 pub mod storage;
 #[cfg(test)]
 mod testing;
+pub mod tree;
 pub mod verify;
 
 pub use self::{
