@@ -55,19 +55,14 @@ impl Keys {
         self.folder.path()
     }
 
-    /// The key in force, where `in_force` names one that is here; otherwise the key that is here.
-    pub(super) fn load(&self, in_force: Option<&str>) -> Result<Option<SigningKey>, OpenError> {
-        let key = self.read(KEY)?;
-        let Some(next) = self.read(NEXT)? else {
-            return Ok(key);
-        };
-        let names = |key: &SigningKey| in_force == Some(key.verifier().to_string().as_str());
-        if names(&next) && !key.as_ref().is_some_and(names) {
-            // The log named it, and then there was no time to put it in its place.
-            self.adopt(&next).map_err(|source| self.fails("write", KEY, source))?;
-            return Ok(Some(next));
-        }
-        Ok(key)
+    /// The key that is here.
+    pub(super) fn current(&self) -> Result<Option<SigningKey>, OpenError> {
+        self.read(KEY)
+    }
+
+    /// One that was to come into force.
+    pub(super) fn next(&self) -> Result<Option<SigningKey>, OpenError> {
+        self.read(NEXT)
     }
 
     /// A new key for `origin`, kept.

@@ -1,12 +1,8 @@
 //! Opening a log: locking it, finding where it stands, its key, its first records.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    thread,
-};
+use std::{io, path::Path, sync::Arc, thread};
 
-use zt_core::random::bytes;
+use zt_core::{clock::Timestamp, random::bytes};
 
 use super::{
     AuditLog, Handle, OpenError, Options,
@@ -26,11 +22,13 @@ use super::{
 use crate::{
     format::{name, write_commit},
     merkle::{Frontier, Hash},
-    note::SigningKey,
+    note::{KeyError, NoteError, SignedCheckpoint, SigningKey},
+    read::small,
     record::{Chain, Key, Recovered},
     recover::{Found, Standing, Torn, recover},
     seal::{Vault, VaultError},
     storage::{Folder, Storage},
+    verify::MAX_CHECKPOINT,
 };
 
 /// What signs, and what seals.
@@ -70,21 +68,24 @@ pub(super) fn start(
         }
     };
     let lock = storage.lock(name::LOCK).map_err(|error| {
-        if error.kind() == std::io::ErrorKind::WouldBlock {
+        if error.kind() == io::ErrorKind::WouldBlock {
             OpenError::InUse(path.to_owned())
         } else {
             fails("lock")(error)
         }
     })?;
-    let (standing, torn) = match recover(&*storage).map_err(fails("read"))? {
+    let mut unlocked = secrets.unlock(&options)?;
+    let (standing, torn) = match find(&*storage, &unlocked).map_err(fails("read"))? {
         Found::Nothing => (None, None),
-        Found::Standing(standing, torn) => (Some(standing), torn),
+        Found::Standing(standing, torn) => (Some(*standing), torn),
         Found::Damaged(record) => {
             let path = path.to_owned();
-            return Err(OpenError::Damaged { path, record });
+            let damaged = OpenError::Damaged { path, record };
+            return Err(unlocked.misfit(&*storage).unwrap_or(damaged));
         }
     };
-    let (key, keys, vault) = secrets.unlock(standing.as_ref(), &options)?;
+    let key = unlocked.settle(standing.as_ref(), &options)?;
+    let Unlocked { keys, vault, .. } = unlocked;
     let origin: Arc<str> = key.name().into();
     let clock = options.own_clock();
 
@@ -96,7 +97,7 @@ pub(super) fn start(
         vault: vault.clone(),
         path,
     };
-    let at = clock.now().unwrap_or(zt_core::clock::Timestamp::EPOCH);
+    let at = clock.now().unwrap_or(Timestamp::EPOCH);
     let (segment, tree, leaves, last) = first.write(standing, torn, &key, at)?;
 
     let news = Arc::new(News::new(tree.size(), tree.root()));
@@ -165,13 +166,57 @@ fn threads(
     Ok(AuditLog(Arc::new(Handle::new(core, keys, writer, keeper))))
 }
 
+/// What was given or lies beside the log, before it is known whether it fits.
+struct Unlocked {
+    key: Option<Arc<SigningKey>>,
+    /// One that may have come into force just before a crash.
+    next: Option<Arc<SigningKey>>,
+    keys: Option<Keys>,
+    vault: Option<Arc<Vault>>,
+}
+
 impl Secrets {
-    /// The key in force, or the first one of a new log; where keys are kept; and the vault.
-    fn unlock(
-        self,
+    fn unlock(self, options: &Options) -> Result<Unlocked, OpenError> {
+        let keys = match self {
+            Self::Given(key, vault) => {
+                return Ok(Unlocked {
+                    key: Some(key),
+                    next: None,
+                    keys: None,
+                    vault: vault.map(Arc::new),
+                });
+            }
+            Self::Kept(keys) => keys,
+        };
+        let vault = match options.in_clear {
+            true => None,
+            false => Some(Arc::new(Vault::open(keys.path(), options.own_vault())?)),
+        };
+        let unlocked = match &options.signing_key {
+            Some(key) => Unlocked {
+                key: Some(Arc::clone(key)),
+                next: None,
+                keys: None,
+                vault,
+            },
+            None => Unlocked {
+                key: keys.current()?.map(Arc::new),
+                next: keys.next()?.map(Arc::new),
+                keys: Some(keys),
+                vault,
+            },
+        };
+        Ok(unlocked)
+    }
+}
+
+impl Unlocked {
+    /// The key in force, or the first one of a new log.
+    fn settle(
+        &mut self,
         standing: Option<&Standing>,
         options: &Options,
-    ) -> Result<(Arc<SigningKey>, Option<Keys>, Option<Arc<Vault>>), OpenError> {
+    ) -> Result<Arc<SigningKey>, OpenError> {
         let origin = standing.map(|standing| standing.origin.as_str());
         if let (Some(found), Some(given)) = (origin, &options.origin)
             && found != given
@@ -179,35 +224,63 @@ impl Secrets {
             return Err(other_origin(found, given));
         }
         let in_force = standing.and_then(|standing| standing.vkey.as_deref());
-        let (key, keys, vault) = match self {
-            Self::Given(key, vault) => (key, None, vault.map(Arc::new)),
-            Self::Kept(keys) => {
-                let vault = if options.in_clear {
-                    None
-                } else {
-                    Some(Arc::new(Vault::open(keys.path(), options.own_vault())?))
-                };
-                match &options.signing_key {
-                    Some(key) => (Arc::clone(key), None, vault),
-                    None => {
-                        let key = match keys.load(in_force)? {
-                            Some(key) => key,
-                            None => new_key(&keys, origin, options)?,
-                        };
-                        (Arc::new(key), Some(keys), vault)
-                    }
-                }
-            }
+        if let (Some(keys), Some(next)) = (&self.keys, &self.next)
+            && in_force == Some(next.verifier().to_string().as_str())
+        {
+            // The log named it, and then there was no time to put it in its place.
+            keys.adopt(next).map_err(|source| OpenError::File {
+                action: "write",
+                path: keys.path().to_owned(),
+                source,
+            })?;
+            self.key = self.next.take();
+        }
+        let key = match (&self.key, &self.keys) {
+            (Some(key), _) => Arc::clone(key),
+            (None, Some(keys)) => Arc::new(new_key(keys, origin, options)?),
+            // There is one or the other.
+            (None, None) => return Err(OpenError::Key(KeyError::Form("signing key"))),
         };
         let given = key.verifier().to_string();
         match (in_force, origin.or(options.origin.as_deref())) {
+            (_, Some(origin)) if origin != key.name() => Err(other_origin(origin, key.name())),
             (Some(in_force), _) if in_force != given => Err(OpenError::KeyNotInForce {
                 in_force: in_force.to_owned(),
                 given,
             }),
-            (_, Some(origin)) if origin != key.name() => Err(other_origin(origin, key.name())),
-            _ => Ok((key, keys, vault)),
+            _ => Ok(key),
         }
+    }
+
+    /// Whether the last checkpoint was signed, but not by the key that was given.
+    fn misfit(&self, storage: &dyn Storage) -> Option<OpenError> {
+        let checkpoint = small(storage, name::CHECKPOINT, MAX_CHECKPOINT).ok()??;
+        let signed = SignedCheckpoint::parse(&checkpoint).ok()?;
+        let key = self.key.as_ref()?;
+        let origin = &signed.checkpoint().origin;
+        if key.name() != origin {
+            return Some(other_origin(origin, key.name()));
+        }
+        match signed.verify(&key.verifier()) {
+            Err(NoteError::Unsigned) => Some(OpenError::KeyNotInForce {
+                in_force: "another key".to_owned(),
+                given: key.verifier().to_string(),
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// The log as it stands, by the key that is there, or the one that was about to come into force.
+fn find(storage: &dyn Storage, unlocked: &Unlocked) -> io::Result<Found> {
+    let verifier = |key: &Arc<SigningKey>| key.verifier();
+    let found = recover(storage, unlocked.key.as_ref().map(verifier).as_ref())?;
+    match (&found, &unlocked.next) {
+        (Found::Damaged(_), Some(next)) => match recover(storage, Some(&next.verifier()))? {
+            Found::Damaged(_) => Ok(found),
+            better => Ok(better),
+        },
+        _ => Ok(found),
     }
 }
 
@@ -224,15 +297,15 @@ fn new_key(keys: &Keys, origin: Option<&str>, options: &Options) -> Result<Signi
     if origin.is_some() {
         return Err(OpenError::File {
             action: "find the signing key in",
-            path: PathBuf::from(keys.path()),
-            source: std::io::ErrorKind::NotFound.into(),
+            path: keys.path().to_owned(),
+            source: io::ErrorKind::NotFound.into(),
         });
     }
     let entropy = options.own_entropy();
     let name = match &options.origin {
         Some(name) => name.clone(),
         None => {
-            let random: [u8; 8] = bytes(&*entropy).map_err(crate::note::KeyError::from)?;
+            let random: [u8; 8] = bytes(&*entropy).map_err(KeyError::from)?;
             format!("zt-audit/{:016x}", u64::from_be_bytes(random))
         }
     };
@@ -256,7 +329,7 @@ impl First<'_> {
         standing: Option<Standing>,
         torn: Option<Torn>,
         key: &SigningKey,
-        at: zt_core::clock::Timestamp,
+        at: Timestamp,
     ) -> Result<Written, OpenError> {
         let fails = |action| {
             let path = self.path.to_owned();
@@ -264,22 +337,22 @@ impl First<'_> {
                 action,
                 path,
                 source: match broken {
-                    Broken::Evidence(tampered) => std::io::Error::other(tampered.to_string()),
+                    Broken::Evidence(tampered) => io::Error::other(tampered.to_string()),
                     Broken::Full(error) | Broken::Disk(error) => error,
                 },
             }
         };
-        let (mut segment, mut tree, last, boot) = match standing {
+        let (mut segment, mut tree, last) = match standing {
             None => {
                 let segment = Segment::create(self.storage, self.ground, 0);
                 let zeros = Hash::from_bytes([0; 32]);
-                (segment.map_err(fails("create"))?, Frontier::new(), zeros, 1)
+                (segment.map_err(fails("create"))?, Frontier::new(), zeros)
             }
             Some(found) => {
                 let (first, end) = (found.segment, found.end);
                 let segment = Segment::resume(self.storage, self.ground, first, end);
                 let segment = segment.map_err(fails("open"))?;
-                (segment, found.tree, found.last, found.starts.saturating_add(1))
+                (segment, found.tree, found.last)
             }
         };
         let is_new = tree.size() == 0;
@@ -293,7 +366,7 @@ impl First<'_> {
         if let Some(torn) = &torn {
             leaves.push(chain.append_recovered(&mut out, at, recovered(torn))?);
         }
-        leaves.push(chain.append_started(&mut out, at, boot)?);
+        leaves.push(chain.append_started(&mut out, at)?);
         if is_new {
             let vkey = key.verifier().to_string();
             let key = Key {

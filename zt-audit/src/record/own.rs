@@ -85,18 +85,16 @@ pub(crate) struct Prune<'a> {
 }
 
 impl Chain {
-    /// Writes that the log was opened, for the `boot`th time.
+    /// Writes that the log was opened.
     pub(crate) fn append_started(
         &mut self,
         out: &mut Vec<u8>,
         at: Timestamp,
-        boot: u64,
     ) -> Result<Hash, VaultError> {
         self.append(out, "started", at, |record| {
             let mut clear = record.clear();
             clear.word("writer", concat!("zt-audit/", env!("CARGO_PKG_VERSION")));
             clear.number("process", std::process::id().into());
-            clear.number("boot", boot);
             Ok(())
         })
     }
