@@ -69,6 +69,9 @@ fn run(arguments: &Arguments, io: &mut Io<'_, '_>) -> Result<u8, Failure> {
     if let Some(new) = &new {
         new.has(&proof.new_root)?;
     }
+    if arguments.all("--key").next().is_none() {
+        io.remark("no key was given: nobody's signature was looked at");
+    }
     if arguments.flag("--json") {
         io.say(as_json(&proof))?;
         return Ok(0);

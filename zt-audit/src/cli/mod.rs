@@ -30,8 +30,8 @@
 //! process has the log open.
 
 mod arguments;
-// later: mod consistency;
-// later: mod erase;
+mod consistency;
+mod erase;
 mod escape;
 // later: mod export;
 mod failure;
@@ -43,8 +43,8 @@ mod line;
 mod opening;
 mod paint;
 mod progress;
-// later: mod prove;
-// later: mod prune;
+mod prove;
+mod prune;
 // later: mod publish;
 mod query;
 mod reading;
@@ -56,7 +56,7 @@ mod tests;
 mod times;
 // later: mod verify;
 mod whom;
-// later: mod writing;
+mod writing;
 
 use std::{
     ffi::OsString,
@@ -138,18 +138,18 @@ struct Command {
 }
 
 /// In the order in which a newcomer meets them.
-static COMMANDS: [&Command; 4] = [
+static COMMANDS: [&Command; 8] = [
     // later: &verify::COMMAND,
     &status::COMMAND,
     &tail::COMMAND,
     &query::COMMAND,
     // later: &export::COMMAND,
-    // later: &prove::COMMAND,
-    // later: &consistency::COMMAND,
+    &prove::COMMAND,
+    &consistency::COMMAND,
     // later: &publish::COMMAND,
     &keys::COMMAND,
-    // later: &erase::COMMAND,
-    // later: &prune::COMMAND,
+    &erase::COMMAND,
+    &prune::COMMAND,
     // later: &repair::COMMAND,
 ];
 

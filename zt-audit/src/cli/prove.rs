@@ -25,7 +25,7 @@ use super::{
 use crate::{
     note::SignedCheckpoint,
     read::ReadError,
-    tree::{Inclusion, ProveError, Prover, TlogProofError},
+    tree::{Inclusion, ProveError, Prover},
 };
 
 pub(super) const COMMAND: Command = Command {
