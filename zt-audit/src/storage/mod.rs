@@ -5,6 +5,8 @@
 //! file may answer "good" for pages that were thrown away.
 
 mod folder;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, io};
 
