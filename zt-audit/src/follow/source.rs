@@ -1,0 +1,217 @@
+use std::{fs, io, path::PathBuf, sync::Arc};
+
+use zt_core::clock::Timestamp;
+
+use super::Record;
+use crate::{
+    format::{Line, name},
+    note::SignedCheckpoint,
+    read::{Entry, LogReader, ReadError},
+    seal::{Vault, VaultError},
+};
+
+/// Where records are read from; blocks.
+pub(super) trait Source: Send + 'static {
+    /// How many records the log has signed for.
+    fn signed(&mut self) -> Result<u64, ReadError>;
+
+    /// The next record is number `from`.
+    fn seek(&mut self, from: u64) -> Result<(), ReadError>;
+
+    /// The next record; `None` where there is none yet.
+    fn next(&mut self) -> Result<Option<Entry>, ReadError>;
+}
+
+/// The files of a log.
+pub(super) struct LogFiles {
+    folder: PathBuf,
+    reader: Option<LogReader>,
+}
+
+impl LogFiles {
+    pub(super) const fn new(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            reader: None,
+        }
+    }
+}
+
+impl Source for LogFiles {
+    fn signed(&mut self) -> Result<u64, ReadError> {
+        let file = self.folder.join(name::CHECKPOINT);
+        let failed = |source| ReadError::File {
+            action: "read",
+            file: file.display().to_string(),
+            source,
+        };
+        let bytes = match fs::read(&file) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            Err(error) => return Err(failed(error)),
+        };
+        let note = SignedCheckpoint::parse(&bytes)
+            .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+        Ok(note.checkpoint().size)
+    }
+
+    fn seek(&mut self, from: u64) -> Result<(), ReadError> {
+        self.reader = None;
+        self.reader = Some(LogReader::open(&self.folder, from)?);
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<Option<Entry>, ReadError> {
+        match &mut self.reader {
+            Some(reader) => reader.next(),
+            None => Ok(None),
+        }
+    }
+}
+
+/// A source, and what makes its records ready for a sink.
+pub(super) struct Reading {
+    source: Box<dyn Source>,
+    vault: Option<Arc<Vault>>,
+    origin: Option<Arc<str>>,
+    /// The number of the record that the source gives next, where that is known.
+    at: Option<u64>,
+}
+
+/// Records to deliver, and how far the log is.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) records: Vec<Record>,
+    pub(super) signed: u64,
+}
+
+/// Why there is no batch.
+#[derive(Debug)]
+pub(super) enum ReadFailure {
+    /// The log.
+    Log(ReadError),
+    /// The log has signed for fewer records than were delivered of it.
+    WentBack { signed: u64 },
+    /// A record of another log.
+    Origin { found: String },
+    /// A record that cannot be read or opened.
+    Unreadable { index: u64, why: String },
+    /// The vault cannot be read.
+    Vault(String),
+}
+
+impl From<ReadError> for ReadFailure {
+    fn from(error: ReadError) -> Self {
+        Self::Log(error)
+    }
+}
+
+impl Reading {
+    pub(super) fn new(source: Box<dyn Source>, vault: Option<Arc<Vault>>) -> Self {
+        Self {
+            source,
+            vault,
+            origin: None,
+            at: None,
+        }
+    }
+
+    /// The record at `index`, if the log has it.
+    pub(super) fn look(&mut self, index: u64) -> Result<Option<Entry>, ReadError> {
+        self.at = None;
+        self.source.seek(index)?;
+        let found = self.source.next()?;
+        self.at = Some(index + u64::from(found.is_some()));
+        Ok(found)
+    }
+
+    /// Every record from now on is of the log `origin`.
+    pub(super) fn expect_origin(&mut self, origin: &str) {
+        self.origin = Some(origin.into());
+    }
+
+    /// How many records the log has signed for.
+    pub(super) fn signed(&mut self) -> Result<u64, ReadError> {
+        self.source.signed()
+    }
+
+    /// Signed records from `from` on: at most `most`, and no more once there are `bytes` bytes.
+    pub(super) fn batch(
+        &mut self,
+        from: u64,
+        most: usize,
+        bytes: usize,
+    ) -> Result<Batch, ReadFailure> {
+        let signed = self.source.signed()?;
+        if signed < from {
+            return Err(ReadFailure::WentBack { signed });
+        }
+        let batch = self.collect(from, signed, most, bytes);
+        if batch.is_err() {
+            self.at = None;
+        }
+        batch.map(|records| Batch { records, signed })
+    }
+
+    fn collect(
+        &mut self,
+        from: u64,
+        signed: u64,
+        most: usize,
+        bytes: usize,
+    ) -> Result<Vec<Record>, ReadFailure> {
+        let mut records = Vec::new();
+        let mut taken = 0;
+        let mut at = from;
+        while at < signed && records.len() < most && taken < bytes {
+            if self.at != Some(at) {
+                self.source.seek(at)?;
+                self.at = Some(at);
+            }
+            let Some(entry) = self.source.next()? else {
+                break;
+            };
+            at += 1;
+            self.at = Some(at);
+            taken += entry.bytes.len();
+            records.push(self.record(entry)?);
+        }
+        Ok(records)
+    }
+
+    fn record(&mut self, entry: Entry) -> Result<Record, ReadFailure> {
+        let unreadable = |why: &str| ReadFailure::Unreadable {
+            index: entry.index,
+            why: why.to_owned(),
+        };
+        let Ok(Line::Record(head)) = Line::read(&entry.bytes) else {
+            return Err(unreadable("it is not a record"));
+        };
+        let origin = match &self.origin {
+            Some(origin) if **origin == *head.origin => Arc::clone(origin),
+            Some(_) => {
+                return Err(ReadFailure::Origin {
+                    found: head.origin.to_owned(),
+                });
+            }
+            None => Arc::clone(self.origin.insert(head.origin.into())),
+        };
+        let opened = match &self.vault {
+            None => None,
+            Some(vault) => match crate::record::open(&entry.bytes, vault) {
+                Ok(fields) => Some(fields),
+                Err(VaultError::File { action, file, source }) => {
+                    return Err(ReadFailure::Vault(format!("{action} `{file}`: {source}")));
+                }
+                Err(error) => return Err(unreadable(&error.to_string())),
+            },
+        };
+        Ok(Record {
+            origin,
+            time: Timestamp::from_micros(head.micros),
+            kind: head.kind.into(),
+            opened,
+            entry,
+        })
+    }
+}
