@@ -27,11 +27,37 @@
 //!
 //! `prev` is the leaf hash (RFC 6962: SHA-256 of 0x00 and the line without its newline) of the record
 //! before, zeros in record 0. A commit line says how many records the log has up to it, and the root
-//! of the tree over all of them. A batch is records and one commit line, written together and made
-//! durable together; what has no commit line after it was never acknowledged. Segments begin at
+//! of the tree over all of them. A batch is at least one record and one commit line, written together
+//! and made durable together, and no batch is written before the one before it is durable; what has
+//! no commit line after it was never acknowledged. Segments begin at
 //! multiples of 256, unless one had to be given up: then the next begins at the first index that
-//! was not durable, and its first record, of kind `recovered`, says so.
+//! was not durable, and its first record, of kind `recovered`, says so. What stands in the segment
+//! that was given up after the commit line of that size is no part of the log.
+//!
+//! A segment that has no commit line can only be the last, and its name is the size of the log up to
+//! it. Files in `log/` that are not named like a segment are no part of the log.
+//!
+//! # Reading a line
+//!
+//! [`Line::read`] takes exactly what a writer writes: a record
+//!
+//! 1. is at most 65,535 bytes long, begins with `v` (2), `idx`, `ts`, `kind`, `origin` and `prev`, in
+//!    that order, without spaces, and ends with `}`;
+//! 2. has whole numbers without a sign or leading zeros that fit 64 bits;
+//! 3. has a kind of 1 to 32 lower-case letters and hyphens;
+//! 4. has an origin of 1 to 255 bytes of UTF-8 without a quotation mark, a backslash, a space, a `+` or a
+//!    control character, so that it stands unescaped and can be a key's name (C2SP signed-note);
+//! 5. has 64 lower-case hexadecimal digits in `prev`.
+//!
+//! What follows `prev` is not looked at here: that a record is one JSON object without duplicate keys
+//! is checked by [`verify`](crate::verify); that it is as it was written, by its hash. A commit line
+//! is exactly its two fields. Reading allocates nothing and ends after one pass, whatever it is given.
 
+mod pruned;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::pruned::Pruned;
 use crate::merkle::Hash;
 
 /// The most bytes of a record, without its newline: what a 16-bit length can say (C2SP tlog-tiles,
@@ -95,12 +121,95 @@ pub(crate) enum Malformed {
 impl<'a> Line<'a> {
     /// Reads a line strictly: exactly the bytes that a writer writes, no other spacing, no leading
     /// zeros, lower-case digits.
-    pub(crate) fn read(_line: &'a [u8]) -> Result<Self, Malformed> {
-        todo!()
+    pub(crate) fn read(line: &'a [u8]) -> Result<Self, Malformed> {
+        if let Some(rest) = line.strip_prefix(b"{\"commit\":") {
+            return commit(rest).ok_or(Malformed::Form);
+        }
+        let (version, rest) = line
+            .strip_prefix(b"{\"v\":")
+            .and_then(number)
+            .ok_or(Malformed::Form)?;
+        if version != VERSION {
+            return Err(Malformed::Version(version));
+        }
+        if line.len() > MAX_RECORD || line.last() != Some(&b'}') {
+            return Err(Malformed::Form);
+        }
+        head(rest).map(Line::Record).ok_or(Malformed::Form)
     }
 }
 
 /// Writes a commit line and its newline.
-pub(crate) fn write_commit(_out: &mut Vec<u8>, _size: u64, _root: &Hash) {
-    todo!()
+pub(crate) fn write_commit(out: &mut Vec<u8>, size: u64, root: &Hash) {
+    out.extend_from_slice(b"{\"commit\":");
+    out.extend_from_slice(size.to_string().as_bytes());
+    out.extend_from_slice(b",\"root\":\"");
+    out.extend_from_slice(&root.hex());
+    out.extend_from_slice(b"\"}\n");
 }
+
+/// What follows `{"commit":`.
+fn commit(rest: &[u8]) -> Option<Line<'_>> {
+    let (size, rest) = number(rest)?;
+    let digits = rest
+        .strip_prefix(b",\"root\":\"")?
+        .strip_suffix(b"\"}")?;
+    let root = Hash::from_hex(digits)?;
+    Some(Line::Commit { size, root })
+}
+
+/// What follows `{"v":2`.
+fn head(rest: &[u8]) -> Option<Head<'_>> {
+    let (index, rest) = number(rest.strip_prefix(b",\"idx\":")?)?;
+    let (micros, rest) = number(rest.strip_prefix(b",\"ts\":")?)?;
+    let (kind, rest) = word(rest.strip_prefix(b",\"kind\":\"")?, MAX_KIND, |byte| {
+        byte.is_ascii_lowercase() || byte == b'-'
+    })?;
+    let (origin, rest) = word(
+        rest.strip_prefix(b",\"origin\":\"")?,
+        MAX_ORIGIN,
+        |byte| byte > b' ' && !matches!(byte, b'\\' | b'+' | 0x7f),
+    )?;
+    let (prev, rest) = rest.strip_prefix(b",\"prev\":\"")?.split_at_checked(64)?;
+    let prev = Hash::from_hex(prev)?;
+    let rest = rest.strip_prefix(b"\"")?;
+    matches!(rest.first(), Some(b',' | b'}')).then_some(Head {
+        index,
+        micros,
+        kind,
+        origin,
+        prev,
+    })
+}
+
+/// A whole number as a writer prints it, and what follows it.
+fn number(text: &[u8]) -> Option<(u64, &[u8])> {
+    let mut value = 0_u64;
+    let mut length = 0;
+    for byte in text.iter().take_while(|byte| byte.is_ascii_digit()) {
+        value = value
+            .checked_mul(10)?
+            .checked_add(u64::from(byte.wrapping_sub(b'0')))?;
+        length += 1;
+    }
+    let (digits, rest) = text.split_at_checked(length)?;
+    let plain = digits.len() == 1 || digits.first().is_some_and(|digit| *digit != b'0');
+    plain.then_some((value, rest))
+}
+
+/// What stands before the next quotation mark, and what follows the mark.
+fn word(text: &[u8], most: usize, allowed: fn(u8) -> bool) -> Option<(&str, &[u8])> {
+    let length = text
+        .iter()
+        .take(most + 1)
+        .position(|byte| *byte == b'"')
+        .filter(|length| *length > 0)?;
+    let (word, rest) = text.split_at_checked(length)?;
+    if !word.iter().all(|byte| allowed(*byte)) {
+        return None;
+    }
+    Some((str::from_utf8(word).ok()?, rest.strip_prefix(b"\"")?))
+}
+
+const MAX_KIND: usize = 32;
+const MAX_ORIGIN: usize = 255;

@@ -5,8 +5,33 @@
 //! A leaf is SHA-256 of `0x00` and the record's bytes without their newline; a node is SHA-256 of
 //! `0x01` and its two children. The two prefixes keep a node from passing for a record.
 //!
+//! A proof is accepted when
+//!
+//! 1. it asks about something within the tree: a leaf below the size, or a smaller tree that is not
+//!    empty and not greater than the larger one;
+//! 2. it has exactly as many hashes as the question needs, at most 64 for a leaf and 65 for a tree;
+//! 3. it leads to the root that is known, and for two trees to both roots.
+//!
+//! Everything else is a [`ProofError`]. Nothing recurses, and the work is bounded by the length
+//! that the question needs, not by the length of what was presented.
+//!
 //! Nothing here reads a file: hashes come from whoever implements [`Hashes`], and a proof that was
 //! made from them is worth what its verification against a signed root says.
+//!
+//! ```
+//! use zt_audit::merkle::{Frontier, leaf_hash, node_hash, verify_inclusion, ProofError};
+//!
+//! let (first, second) = (leaf_hash(b"one"), leaf_hash(b"two"));
+//! let mut tree = Frontier::new();
+//! tree.append(first);
+//! tree.append(second);
+//! assert_eq!(tree.root(), node_hash(&first, &second));
+//! assert_eq!(verify_inclusion(1, 2, &second, &[first], &tree.root()), Ok(()));
+//! assert_eq!(verify_inclusion(0, 2, &second, &[first], &tree.root()), Err(ProofError::Root));
+//! ```
+//!
+//! Deliberately not as RFC 9162 has it: a proof from a tree without leaves is refused. Any tree goes
+//! on from an empty one, so it would show nothing, and other verifiers refuse it as well.
 
 mod proof;
 #[cfg(test)]
@@ -15,6 +40,8 @@ pub mod tile;
 mod tree;
 
 use std::{fmt, io};
+
+use sha2::{Digest as _, Sha256};
 
 pub use self::{
     proof::{ProofError, consistency_proof, inclusion_proof, verify_consistency, verify_inclusion},
@@ -47,21 +74,35 @@ impl Hash {
 
     /// Of 64 lower-case hexadecimal digits, and nothing else.
     #[must_use]
-    pub fn from_hex(_digits: &[u8]) -> Option<Self> {
-        todo!()
+    pub fn from_hex(digits: &[u8]) -> Option<Self> {
+        let mut bytes = [0; 32];
+        let (pairs, []) = digits.as_chunks::<2>() else {
+            return None;
+        };
+        if pairs.len() != bytes.len() {
+            return None;
+        }
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            *byte = digit(*high)? << 4 | digit(*low)?;
+        }
+        Some(Self(bytes))
     }
 
     /// 64 lower-case hexadecimal digits.
     #[must_use]
     pub fn hex(&self) -> [u8; 64] {
-        todo!()
+        let mut digits = [0; 64];
+        for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
+            *pair = [hex_digit(byte >> 4), hex_digit(byte & 15)];
+        }
+        digits
     }
 }
 
 /// In lower-case hexadecimal digits.
 impl fmt::Display for Hash {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        todo!()
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -73,14 +114,27 @@ impl fmt::Debug for Hash {
 
 /// The hash of a record: of its bytes as they are stored, without the newline.
 #[must_use]
-pub fn leaf_hash(_record: &[u8]) -> Hash {
-    todo!()
+pub fn leaf_hash(record: &[u8]) -> Hash {
+    Hash(
+        Sha256::new()
+            .chain_update([0x00])
+            .chain_update(record)
+            .finalize()
+            .into(),
+    )
 }
 
 /// The hash of a node over its two children.
 #[must_use]
-pub fn node_hash(_left: &Hash, _right: &Hash) -> Hash {
-    todo!()
+pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
+    Hash(
+        Sha256::new()
+            .chain_update([0x01])
+            .chain_update(left.0)
+            .chain_update(right.0)
+            .finalize()
+            .into(),
+    )
 }
 
 /// Where hashes of complete subtrees are read from.
@@ -92,4 +146,40 @@ pub trait Hashes {
     ///
     /// When it is not there or cannot be read.
     fn subtree(&self, level: u8, index: u64) -> io::Result<Hash>;
+}
+
+/// The hashes of leaves themselves: a small tree that is in memory.
+impl Hashes for [Hash] {
+    fn subtree(&self, level: u8, index: u64) -> io::Result<Hash> {
+        let absent = || io::Error::new(io::ErrorKind::NotFound, "the tree is smaller than that");
+        let leaves = 1_usize.checked_shl(level.into()).ok_or_else(absent)?;
+        let begin = usize::try_from(index)
+            .ok()
+            .and_then(|index| index.checked_mul(leaves))
+            .ok_or_else(absent)?;
+        let leaves = begin
+            .checked_add(leaves)
+            .and_then(|end| self.get(begin..end))
+            .ok_or_else(absent)?;
+        let mut tree = Frontier::new();
+        leaves.iter().for_each(|leaf| tree.append(*leaf));
+        Ok(tree.root())
+    }
+}
+
+/// The value of a lower-case hexadecimal digit.
+const fn digit(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+/// The lower-case hexadecimal digit of a value below 16.
+const fn hex_digit(value: u8) -> u8 {
+    match value {
+        0..=9 => b'0' + value,
+        _ => b'a' + (value - 10),
+    }
 }
