@@ -61,5 +61,6 @@ pub mod verify;
 pub use self::{
     first_form::{BadRecord, Finding, Reason, Report, verify},
     log::{AuditLog, Health, OpenError, Options, Sink},
+    record::{OpenRecordError, open_record},
     record_audit::{CommitAuditLayer, RecordAuditLayer},
 };

@@ -31,8 +31,6 @@
 )] // goes when the log of the second form stands
 
 mod lines;
-#[cfg(test)]
-mod tests;
 
 use std::{
     fmt,
@@ -42,7 +40,19 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use self::lines::{Line, Lines};
-use crate::record::{Hash, SUM_LENGTH, to_hex, write_sum};
+use crate::record::to_hex;
+
+type Hash = [u8; 32];
+
+/// Bytes of `,"sum":"0123456789abcdef"}`.
+const SUM_LENGTH: usize = 26;
+
+fn write_sum(out: &mut Vec<u8>, digest: Sha256) {
+    let sum = digest.finalize();
+    out.extend_from_slice(b",\"sum\":\"");
+    out.extend_from_slice(&to_hex(sum.get(..8).unwrap_or_default()));
+    out.extend_from_slice(b"\"}");
+}
 
 /// Reads a log to its end, or to its first bad record, in constant memory.
 ///

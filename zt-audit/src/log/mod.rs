@@ -24,9 +24,9 @@ use self::{
     open::Torn,
     shared::Shared,
     sink::commit,
-    writer::{Writer, now},
+    writer::{Writer, now, sealing},
 };
-use crate::record::Chain;
+use crate::record::{Chain, Recovered};
 
 /// An append-only log of everything that was decided and done, hash-chained and durable.
 ///
@@ -105,7 +105,17 @@ impl AuditLog {
     ///
     /// When `sink` does not take the first record, or when `options` are out of bounds.
     pub fn with_sink(sink: impl Sink, options: Options) -> Result<Self, OpenError> {
-        Self::start(Box::new(sink), Chain::empty(), None, &options)
+        Self::start(
+            Box::new(sink),
+            Chain::new(
+                "log".into(),
+                0,
+                crate::merkle::Hash::from_bytes([0; 32]),
+                None,
+            ),
+            None,
+            &options,
+        )
     }
 
     fn start(
@@ -120,9 +130,22 @@ impl AuditLog {
         if let Some(torn) = torn {
             let file = torn.file.to_string_lossy();
             let at = now(&*clock);
-            chain.append_recovered(&mut first, at, &file, torn.bytes, &torn.sha256);
+            let found = Recovered {
+                cause: "torn",
+                file: &file,
+                bytes: torn.bytes,
+                records: 0,
+                sha256: Some(&torn.sha256),
+            };
+            chain
+                .append_recovered(&mut first, at, found)
+                .map_err(sealing)
+                .map_err(OpenError::Sink)?;
         }
-        chain.append_started(&mut first, now(&*clock));
+        chain
+            .append_started(&mut first, now(&*clock))
+            .map_err(sealing)
+            .map_err(OpenError::Sink)?;
         commit(&mut *sink, &first).map_err(OpenError::Sink)?;
 
         let shared = Arc::new(Shared::new(records, bytes));

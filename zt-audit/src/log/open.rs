@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     first_form::{Finding, verify},
-    record::{Chain, Hash},
+    merkle::Hash,
+    record::Chain,
 };
 
 /// A log that can be continued.
@@ -61,13 +62,18 @@ pub(super) fn open(path: &Path) -> Result<Opened, OpenError> {
             Some(Torn {
                 file: aside,
                 bytes,
-                sha256,
+                sha256: Hash::from_bytes(sha256),
             })
         }
     };
     Ok(Opened {
         sink: FileSink::new(file, report.bytes),
-        chain: Chain::after(report.records, report.last_hash),
+        chain: Chain::new(
+            "log".into(),
+            report.records,
+            Hash::from_bytes(report.last_hash),
+            None,
+        ),
         torn,
     })
 }

@@ -84,13 +84,17 @@ impl Writer {
             let Some(entry) = self.taken.pop_front() else {
                 break;
             };
-            self.chain.append_event(&mut self.bytes, &entry.event);
+            self.chain
+                .append_event(&mut self.bytes, &entry.event)
+                .map_err(sealing)?;
             used.add(&entry);
             self.batch.push(entry.event);
         }
         if !rolled.is_empty() {
             let now = now(&*self.clock);
-            self.chain.append_rolled_up(&mut self.bytes, now, rolled);
+            self.chain
+                .append_rolled_up(&mut self.bytes, now, rolled)
+                .map_err(sealing)?;
         }
         commit(&mut *self.sink, &self.bytes)?;
         self.bytes.clear();
@@ -104,6 +108,10 @@ impl Writer {
         self.batch.clear();
         Ok(())
     }
+}
+
+pub(super) fn sealing(error: crate::seal::VaultError) -> io::Error {
+    io::Error::other(error)
 }
 
 /// The time for a record of the log's own; the epoch where the clock cannot say. Such a record

@@ -5,19 +5,28 @@ use zt_core::{
     clock::Timestamp,
     context::{AddressSource, HandlerRun, Trail},
     decision::{Denial, Permit},
+    identity::{AuthMethod, Principal},
     state::{
-        BudgetEvent, DecisionEvent, Event, OutcomeEvent, SanctionEvent, SanctionTarget, Verdict,
+        AdminEvent, AlertEvent, BudgetEvent, BudgetPart, ConfigEvent, DecisionEvent, Event,
+        GrantEvent, OutcomeEvent, SanctionEvent, SanctionTarget, Verdict,
     },
 };
 
-use super::{Chain, json::Object};
+use super::{Chain, Fields, json::Object, own::author};
+use crate::{
+    merkle::Hash,
+    seal::{DataSubject, VaultError},
+};
 
 /// Most bytes of a field; of a longer value the beginning is kept and the SHA-256 of the whole.
+/// Escapes make six bytes of one at worst, and sealing four of three: the worst of each kind fits.
 const PATH: usize = 2048;
 const DETAIL: usize = 1024;
 const SPIFFE: usize = 512;
 const TEMPLATE: usize = 512;
-const NAME: usize = 256;
+pub(super) const NAME: usize = 256;
+const POLICY: usize = 128;
+const LIMIT: usize = 64;
 const METHOD: usize = 32;
 /// Most entries of a list.
 const MANY: usize = 32;
@@ -27,10 +36,14 @@ const PARTS: usize = 16;
 
 impl Chain {
     /// Writes the record of `event`.
-    pub(crate) fn append_event(&mut self, out: &mut Vec<u8>, event: &Event) {
+    pub(crate) fn append_event(
+        &mut self,
+        out: &mut Vec<u8>,
+        event: &Event,
+    ) -> Result<Hash, VaultError> {
         self.append(out, event.kind().as_str(), time_of(event), |record| {
-            fields(record, event);
-        });
+            fields(record, event)
+        })
     }
 }
 
@@ -52,142 +65,159 @@ pub(crate) fn time_of(event: &Event) -> Timestamp {
     }
 }
 
-fn fields(record: &mut Object<'_>, event: &Event) {
+fn fields(record: &mut Fields<'_>, event: &Event) -> Result<(), VaultError> {
     match event {
         Event::Decision(event) => decision(record, event),
-        Event::Outcome(event) => outcome(record, event),
-        Event::Admin(event) => {
-            record.maybe("author", event.author.as_deref(), NAME);
-            record.text("action", event.action, NAME);
-            record.text("object", &event.object, DETAIL);
-            record.maybe("detail", event.detail.as_deref(), DETAIL);
+        Event::Outcome(event) => {
+            outcome(&mut record.clear(), event);
+            Ok(())
         }
-        Event::Grant(event) => {
-            record.maybe("author", event.author.as_deref(), NAME);
-            record.text("action", event.action, NAME);
-            record.text("subject", &event.subject, NAME);
-            record.text("grant", &event.grant, DETAIL);
-            record.time("expires", event.expires);
-        }
+        Event::Admin(event) => admin(record, event),
+        Event::Grant(event) => grant(record, event),
         Event::Budget(event) => budget(record, event),
         Event::Sanction(event) => sanction(record, event),
         Event::Config(event) => {
-            record.text("part", event.part, NAME);
-            record.text("action", event.action, NAME);
-            record.text("version", &event.version, NAME);
-            record.maybe("detail", event.detail.as_deref(), DETAIL);
+            config(record, event);
+            Ok(())
         }
-        Event::Alert(event) => {
-            record.text("detector", event.detector, NAME);
-            record.text("subject", &event.subject, NAME);
-            record.number("score", event.score.into());
-            record.text("evidence", &event.evidence, DETAIL);
-        }
-        _ => {}
+        Event::Alert(event) => alert(record, event),
+        _ => Ok(()),
     }
 }
 
-fn decision(record: &mut Object<'_>, event: &DecisionEvent) {
+fn decision(record: &mut Fields<'_>, event: &DecisionEvent) -> Result<(), VaultError> {
     let trail = &*event.trail;
-    record.request("request_id", trail.request_id());
-    record.word("decision", event.verdict.as_str());
+    let denial = match &event.verdict {
+        Verdict::Deny(denial) => Some(denial),
+        _ => None,
+    };
+    let permit = match &event.verdict {
+        Verdict::Permit(permit) => Some(permit),
+        _ => trail.permit(),
+    };
+    let principal = trail
+        .principal()
+        .or_else(|| permit.and_then(Permit::principal).cloned());
+    let principal = principal.as_deref();
+
+    let mut clear = record.clear();
+    clear.request("request_id", trail.request_id());
+    clear.word("decision", event.verdict.as_str());
     if let Some(acknowledge) = event.acknowledge {
-        record.word("ack", acknowledge.as_str());
+        clear.word("ack", acknowledge.as_str());
     }
-    record.text("method", trail.method().as_str(), METHOD);
-    record.text("path", trail.uri().path(), PATH);
-    record.maybe(
+    clear.text("method", trail.method().as_str(), METHOD);
+    clear.maybe(
         "route",
         trail.route().map(|route| route.template()),
         TEMPLATE,
     );
-    let permit = match &event.verdict {
-        Verdict::Permit(permit) => Some(permit),
-        Verdict::Deny(denial) => {
-            refusal(record, denial);
-            trail.permit()
-        }
-        Verdict::Undecided => trail.permit(),
-    };
+    if let Some(denial) = denial {
+        refusal(&mut clear, denial);
+    }
     if let Some(waived) = trail.would_deny() {
-        record.word("would_deny", waived.code().as_str());
-        record.maybe("would_deny_detail", waived.private_detail(), DETAIL);
+        clear.word("would_deny", waived.code().as_str());
     }
     if let Some(permit) = permit {
-        rule(record, permit);
+        rule(&mut clear, permit);
     }
-    caller(record, trail, permit);
-    let timings = trail.timings();
-    if !timings.is_empty() {
-        let spans = timings.iter().map(|(name, took)| (*name, micros(*took)));
-        record.pairs("timings", spans, MANY);
+    if let Some(principal) = principal {
+        proofs(&mut clear, principal);
+    }
+    origin(&mut clear, trail);
+
+    record.about(caller(principal, trail), |personal| {
+        personal.text("path", trail.uri().path(), PATH);
+        let detail = denial.and_then(Denial::private_detail);
+        personal.maybe("detail", detail, DETAIL);
+        let detail = trail.would_deny().and_then(Denial::private_detail);
+        personal.maybe("would_deny_detail", detail, DETAIL);
+        if let Some(principal) = principal {
+            personal.text("subject", principal.subject(), NAME);
+            personal.maybe("token", principal.token(), NAME);
+        }
+        place(personal, trail);
+    })
+}
+
+/// About whom a decision is: about nobody in particular where nobody was proved.
+fn caller<'a>(principal: Option<&'a Principal>, trail: &Trail) -> DataSubject<'a> {
+    match principal {
+        Some(named) if !named.is_anonymous() => DataSubject::Principal {
+            issuer: named.issuer(),
+            subject: named.subject(),
+        },
+        _ => DataSubject::Anonymous(trail.opened_at()),
     }
 }
 
-fn refusal(record: &mut Object<'_>, denial: &Denial) {
-    record.word("code", denial.code().as_str());
-    record.number("status", denial.status().as_u16().into());
-    record.maybe("detail", denial.private_detail(), DETAIL);
+fn refusal(clear: &mut Object<'_>, denial: &Denial) {
+    clear.word("code", denial.code().as_str());
+    clear.number("status", denial.status().as_u16().into());
     if !denial.violated_policies().is_empty() {
         let policies = denial.violated_policies().iter().map(|policy| &**policy);
-        record.list("violates", policies, FEW, NAME);
+        clear.list("violates", policies, FEW, POLICY);
     }
 }
 
-fn rule(record: &mut Object<'_>, permit: &Permit) {
-    record.text("rule", permit.rule(), NAME);
-    record.maybe("policy", permit.policy(), NAME);
-    record.maybe("version", permit.version(), NAME);
+fn rule(clear: &mut Object<'_>, permit: &Permit) {
+    clear.text("rule", permit.rule(), NAME);
+    clear.maybe("policy", permit.policy(), NAME);
+    clear.maybe("version", permit.version(), NAME);
     if permit.is_observed_only() {
-        record.flag("observed", true);
+        clear.flag("observed", true);
     }
 }
 
-/// Who asked, and from where.
-fn caller(record: &mut Object<'_>, trail: &Trail, permit: Option<&Permit>) {
-    let principal = trail
-        .principal()
-        .or_else(|| permit.and_then(Permit::principal).cloned());
-    if let Some(principal) = principal {
-        record.text("subject", principal.subject(), NAME);
-        record.maybe("issuer", principal.issuer(), NAME);
-        record.word("principal", principal.kind().as_str());
-        let methods = principal
-            .methods()
-            .map(zt_core::identity::AuthMethod::as_str);
-        record.list("auth", methods, FEW, METHOD);
-        record.maybe("tenant", principal.tenant(), NAME);
-        record.maybe("token", principal.token(), NAME);
-    }
+/// How who asked was proved.
+fn proofs(clear: &mut Object<'_>, principal: &Principal) {
+    clear.maybe("issuer", principal.issuer(), NAME);
+    clear.word("principal", principal.kind().as_str());
+    let methods = principal.methods().map(AuthMethod::as_str);
+    clear.list("auth", methods, FEW, METHOD);
+    clear.maybe("tenant", principal.tenant(), NAME);
+}
+
+/// From where, as far as that is nobody's own.
+fn origin(clear: &mut Object<'_>, trail: &Trail) {
     let workload = trail.peer().and_then(|peer| peer.spiffe_id());
-    record.maybe("workload", workload, SPIFFE);
-    let client = trail.client();
-    if let Some(peer) = client.peer() {
-        record.ascii("peer_addr", peer);
-    }
-    if let Some(address) = client.client() {
-        record.ascii("client_addr", address);
-    }
-    record.word(
+    clear.maybe("workload", workload, SPIFFE);
+    clear.word(
         "client_source",
-        match client.source() {
+        match trail.client().source() {
             AddressSource::Peer => "peer",
             AddressSource::Forwarded => "forwarded",
             _ => "unknown",
         },
     );
-    if let Some(agent) = trail.user_agent() {
-        record.bytes("user_agent", agent.as_bytes(), NAME);
-    }
     if let Some(parent) = trail.traceparent() {
-        record.ascii("traceparent", parent);
+        clear.ascii("traceparent", parent);
+    }
+    let timings = trail.timings();
+    if !timings.is_empty() {
+        let spans = timings.iter().map(|(name, took)| (*name, micros(*took)));
+        clear.pairs("timings", spans, MANY);
     }
 }
 
-fn outcome(record: &mut Object<'_>, event: &OutcomeEvent) {
-    record.request("request_id", event.trail.request_id());
-    record.word("end", event.end.as_str());
-    record.word(
+/// From where, as it is personal.
+fn place(personal: &mut Object<'_>, trail: &Trail) {
+    let client = trail.client();
+    if let Some(peer) = client.peer() {
+        personal.ascii("peer_addr", peer);
+    }
+    if let Some(address) = client.client() {
+        personal.ascii("client_addr", address);
+    }
+    if let Some(agent) = trail.user_agent() {
+        personal.bytes("user_agent", agent.as_bytes(), NAME);
+    }
+}
+
+fn outcome(clear: &mut Object<'_>, event: &OutcomeEvent) {
+    clear.request("request_id", event.trail.request_id());
+    clear.word("end", event.end.as_str());
+    clear.word(
         "handler",
         match event.handler {
             HandlerRun::NotReached => "not-reached",
@@ -200,68 +230,140 @@ fn outcome(record: &mut Object<'_>, event: &OutcomeEvent) {
     // one that came after the answer's head, of a body that turned out to be another.
     let trail = &event.trail;
     if let Some(denial) = trail.denial().or_else(|| trail.body_refused()) {
-        record.word("code", denial.code().as_str());
+        clear.word("code", denial.code().as_str());
     }
     if let Some(status) = event.status {
-        record.number("status", status.as_u16().into());
+        clear.number("status", status.as_u16().into());
     }
     if let Some(status) = event.grpc_status {
-        record.number("grpc_status", status.into());
+        clear.number("grpc_status", status.into());
     }
-    record.number("bytes", event.bytes);
-    record.number("elapsed", micros(event.elapsed));
+    clear.number("bytes", event.bytes);
+    clear.number("elapsed", micros(event.elapsed));
 }
 
-fn budget(record: &mut Object<'_>, event: &BudgetEvent) {
-    record.maybe("author", event.author.as_deref(), NAME);
-    record.text("action", event.action, NAME);
+fn admin(record: &mut Fields<'_>, event: &AdminEvent) -> Result<(), VaultError> {
+    record.clear().text("action", event.action, NAME);
+    record.about(author(event.author.as_deref(), event.at), |personal| {
+        personal.maybe("author", event.author.as_deref(), NAME);
+        personal.text("object", &event.object, DETAIL);
+        personal.maybe("detail", event.detail.as_deref(), DETAIL);
+    })
+}
+
+fn grant(record: &mut Fields<'_>, event: &GrantEvent) -> Result<(), VaultError> {
+    let mut clear = record.clear();
+    clear.text("action", event.action, NAME);
+    clear.time("expires", event.expires);
+    record.about(DataSubject::Named(&event.subject), |personal| {
+        personal.text("subject", &event.subject, NAME);
+        personal.text("grant", &event.grant, DETAIL);
+    })?;
+    written_by(record, event.author.as_deref())
+}
+
+fn budget(record: &mut Fields<'_>, event: &BudgetEvent) -> Result<(), VaultError> {
+    let seals = record.seals();
+    let parts = || event.budgets.iter().take(PARTS);
+    let subject = |part: &mut Object<'_>, found: &BudgetPart| {
+        part.text("subject", &found.subject, NAME);
+    };
+    let mut clear = record.clear();
+    clear.text("action", event.action, NAME);
     if let Some(hold) = event.hold {
-        record.ascii("hold", format_args!("{hold:032x}"));
+        clear.ascii("hold", format_args!("{hold:032x}"));
     }
-    record.text("root", &event.root, NAME);
-    record.objects(
-        "budgets",
-        event.budgets.iter().take(PARTS),
-        |part, found| {
-            part.text("limit", &found.limit, NAME);
-            part.text("subject", &found.subject, NAME);
-            if let Some((start, end)) = found.window {
-                part.time("start", Some(start));
-                part.time("end", Some(end));
-            }
-        },
-    );
-    record.maybe("currency", event.currency.as_deref(), NAME);
+    clear.objects("budgets", parts(), |part, found| {
+        part.text("limit", &found.limit, LIMIT);
+        if !seals {
+            subject(part, found);
+        }
+        if let Some((start, end)) = found.window {
+            part.time("start", Some(start));
+            part.time("end", Some(end));
+        }
+    });
+    clear.maybe("currency", event.currency.as_deref(), METHOD);
     // A string: nano-units may need more than the 53 bits that JSON readers keep.
-    record.ascii("nanos", event.nanos);
+    clear.ascii("nanos", event.nanos);
     if let Some(percent) = event.percent {
-        record.number("percent", percent.into());
+        clear.number("percent", percent.into());
     }
     if let Some(request) = event.request {
-        record.request("request_id", request);
+        clear.request("request_id", request);
     }
-    record.maybe("detail", event.detail.as_deref(), DETAIL);
+    record.about(DataSubject::Named(&event.root), |personal| {
+        personal.text("root", &event.root, NAME);
+        if seals {
+            personal.objects("budgets", parts(), subject);
+        }
+        personal.maybe("detail", event.detail.as_deref(), DETAIL);
+    })?;
+    written_by(record, event.author.as_deref())
 }
 
-fn sanction(record: &mut Object<'_>, event: &SanctionEvent) {
-    record.text("author", &event.author, NAME);
-    record.text("action", event.action, NAME);
-    let (target, name) = match &event.target {
-        SanctionTarget::Token(name) => ("token", Some(name)),
-        SanctionTarget::Session(name) => ("session", Some(name)),
-        SanctionTarget::Subject { subject, .. } => ("subject", Some(subject)),
-        SanctionTarget::Key(name) => ("key", Some(name)),
-        SanctionTarget::Workload(name) => ("workload", Some(name)),
-        _ => ("unknown", None),
+fn sanction(record: &mut Fields<'_>, event: &SanctionEvent) -> Result<(), VaultError> {
+    let mut clear = record.clear();
+    clear.text("action", event.action, NAME);
+    clear.word("target", event.target.kind());
+    let name: &str = match &event.target {
+        SanctionTarget::Token(name) | SanctionTarget::Session(name) => name,
+        SanctionTarget::Key(name) | SanctionTarget::Workload(name) => {
+            clear.text("name", name, SPIFFE);
+            name
+        }
+        SanctionTarget::Subject {
+            subject, before, ..
+        } => {
+            clear.time("before", Some(*before));
+            subject
+        }
+        _ => "",
     };
-    record.word("target", target);
-    record.maybe("name", name.map(|name| &**name), SPIFFE);
-    if let SanctionTarget::Subject { issuer, before, .. } = &event.target {
-        record.maybe("issuer", issuer.as_deref(), NAME);
-        record.time("before", Some(*before));
+    clear.time("expires", event.expires);
+    let (personal_name, issuer) = match &event.target {
+        SanctionTarget::Key(_) | SanctionTarget::Workload(_) => (None, None),
+        SanctionTarget::Subject { issuer, .. } => (Some(name), issuer.as_deref()),
+        _ => (Some(name), None),
+    };
+    let whom = DataSubject::Principal {
+        issuer,
+        subject: name,
+    };
+    record.about(whom, |personal| {
+        personal.maybe("name", personal_name, SPIFFE);
+        personal.maybe("issuer", issuer, NAME);
+        personal.text("reason", &event.reason, DETAIL);
+    })?;
+    written_by(record, Some(&event.author))
+}
+
+pub(super) fn config(record: &mut Fields<'_>, event: &ConfigEvent) {
+    let mut clear = record.clear();
+    clear.text("part", event.part, NAME);
+    clear.text("action", event.action, NAME);
+    clear.text("version", &event.version, NAME);
+    clear.maybe("detail", event.detail.as_deref(), DETAIL);
+}
+
+fn alert(record: &mut Fields<'_>, event: &AlertEvent) -> Result<(), VaultError> {
+    let mut clear = record.clear();
+    clear.text("detector", event.detector, NAME);
+    clear.number("score", event.score.into());
+    record.about(DataSubject::Named(&event.subject), |personal| {
+        personal.text("subject", &event.subject, NAME);
+        personal.text("evidence", &event.evidence, DETAIL);
+    })
+}
+
+/// Who did it, apart from whom it was done to: the one may be forgotten and the other not.
+fn written_by(record: &mut Fields<'_>, author: Option<&str>) -> Result<(), VaultError> {
+    match author {
+        None => Ok(()),
+        Some(name) => record.about(DataSubject::Named(name), |personal| {
+            personal.text("author", name, NAME);
+        }),
     }
-    record.text("reason", &event.reason, DETAIL);
-    record.time("expires", event.expires);
 }
 
 fn micros(span: std::time::Duration) -> u64 {

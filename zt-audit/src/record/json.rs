@@ -20,6 +20,11 @@ impl<'a> Object<'a> {
         Self { out, first: false }
     }
 
+    /// Begins one; its bracket was written.
+    pub(super) const fn begin(out: &'a mut Vec<u8>) -> Self {
+        Self { out, first: true }
+    }
+
     fn key(&mut self, key: &str) {
         let open: &[u8] = match std::mem::take(&mut self.first) {
             true => b"\"",
@@ -93,7 +98,7 @@ impl<'a> Object<'a> {
     /// An integer; at most 2^53 - 1, so that every reader keeps it.
     pub(crate) fn number(&mut self, key: &str, value: u64) {
         self.key(key);
-        print(self.out, value.min(MAX_EXACT));
+        decimal(self.out, value.min(MAX_EXACT));
     }
 
     /// Microseconds since 1970-01-01T00:00:00Z; "never" becomes 2^53 - 1, in the year 2255.
@@ -141,11 +146,7 @@ impl<'a> Object<'a> {
         for (index, value) in values.enumerate() {
             self.out
                 .extend_from_slice(if index > 0 { b",{" } else { b"{" });
-            let mut object = Object {
-                out: self.out,
-                first: true,
-            };
-            fields(&mut object, value);
+            fields(&mut Object::begin(self.out), value);
             self.out.push(b'}');
         }
         self.out.push(b']');
@@ -160,10 +161,7 @@ impl<'a> Object<'a> {
     ) {
         self.key(key);
         self.out.push(b'{');
-        let mut object = Object {
-            out: self.out,
-            first: true,
-        };
+        let mut object = Object::begin(self.out);
         for (key, value) in values.take(most) {
             object.number(key, value);
         }
@@ -183,15 +181,35 @@ impl<'a> Object<'a> {
             self.out
                 .extend_from_slice(if index > 0 { b",[" } else { b"[" });
             quoted(self.out, name.as_bytes());
-            print(self.out, format_args!(",{}]", value.min(MAX_EXACT)));
+            self.out.push(b',');
+            decimal(self.out, value.min(MAX_EXACT));
+            self.out.push(b']');
         }
         self.out.push(b']');
     }
 }
 
 /// Prints into memory, which cannot fail.
-pub(super) fn print(out: &mut Vec<u8>, value: impl Display) {
+fn print(out: &mut Vec<u8>, value: impl Display) {
     let _ = write!(out, "{value}");
+}
+
+/// An integer in decimal digits.
+pub(super) fn decimal(out: &mut Vec<u8>, value: u64) {
+    let mut digits = [0; 20];
+    let mut rest = value;
+    let mut unused = digits.len();
+    for digit in digits.iter_mut().rev() {
+        #[expect(clippy::cast_possible_truncation, reason = "it is below ten")]
+        let last = (rest % 10) as u8;
+        *digit = b'0' + last;
+        unused -= 1;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(unused..).unwrap_or_default());
 }
 
 pub(super) fn hex(out: &mut Vec<u8>, bytes: &[u8]) {

@@ -1,104 +1,218 @@
-//! Records of the log's own: that it was opened, what was found, what had no place.
+//! Records of the log's own: that it was opened, with which key it signs, what was found, what is
+//! gone.
 
-use std::collections::BTreeMap;
+use zt_core::{clock::Timestamp, state::ConfigEvent};
 
-use zt_core::{
-    clock::Timestamp,
-    decision::Code,
-    state::{Event, Verdict},
+use super::{Chain, event};
+use crate::{
+    merkle::Hash,
+    seal::{DataSubject, Pseudonym, VaultError},
 };
 
-use super::{Chain, Hash, time_of};
+/// Most bytes of a file's name, of a reason.
+const TEXT: usize = 1024;
+/// Most pseudonyms of one person.
+const PSEUDONYMS: usize = 16;
 
-/// How many events had no place in the queue, exactly. Decisions and outcomes count apart: of one
-/// request the one may have found a place and the other not.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct RolledUp {
-    span: Option<(Timestamp, Timestamp)>,
-    denied: BTreeMap<Code, u64>,
-    undecided: u64,
-    outcomes: u64,
-    lost_decisions: u64,
-    lost_outcomes: u64,
+/// With which key checkpoints are signed from here on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Key<'a> {
+    /// Its verifier key, as in signed notes.
+    pub(crate) vkey: &'a str,
+    /// The verifier key before it, and that one's signature (base64) over this change.
+    pub(crate) endorsed: Option<(&'a str, &'a str)>,
 }
 
-impl RolledUp {
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.span.is_none()
-    }
+/// What was found when the log was opened, or had to be given up while it was written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Recovered<'a> {
+    /// `torn`: the end was never acknowledged. `segment`: a file could not be written any more.
+    /// `acknowledged`: an administrator took note of damage.
+    pub(crate) cause: &'static str,
+    /// Under which name it was set aside; the segment that was given up.
+    pub(crate) file: &'a str,
+    /// How many bytes.
+    pub(crate) bytes: u64,
+    /// How many whole records were among them.
+    pub(crate) records: u64,
+    /// Of those bytes.
+    pub(crate) sha256: Option<&'a Hash>,
+}
 
-    /// Counts an event of a request whose handler did not run.
-    pub(crate) fn roll(&mut self, event: &Event) {
-        self.widen(event);
-        match event {
-            Event::Decision(event) => match &event.verdict {
-                Verdict::Deny(denial) => *self.denied.entry(denial.code()).or_default() += 1,
-                _ => self.undecided += 1,
-            },
-            _ => self.outcomes += 1,
-        }
-    }
+/// A time of which records are missing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gap<'a> {
+    /// From when.
+    pub(crate) from: Timestamp,
+    /// Until when.
+    pub(crate) to: Timestamp,
+    /// How many events have no record, where that is known.
+    pub(crate) events: Option<u64>,
+    /// Why.
+    pub(crate) reason: &'a str,
+}
 
-    /// Counts an event of a request whose handler ran.
-    pub(crate) fn lose(&mut self, event: &Event) {
-        self.widen(event);
-        match event {
-            Event::Decision(_) => self.lost_decisions += 1,
-            _ => self.lost_outcomes += 1,
-        }
-    }
+/// That the keys of a person were destroyed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Erased<'a> {
+    /// Under which names the person stands in records.
+    pub(crate) pseudonyms: &'a [Pseudonym],
+    /// How many keys there were.
+    pub(crate) keys: u64,
+    /// Who asked for it.
+    pub(crate) author: Option<&'a str>,
+    /// Why.
+    pub(crate) reason: &'a str,
+}
 
-    /// How many events of requests whose handler ran are counted.
-    pub(crate) const fn lost(&self) -> u64 {
-        self.lost_decisions + self.lost_outcomes
-    }
-
-    fn widen(&mut self, event: &Event) {
-        let at = time_of(event);
-        let (from, to) = self.span.unwrap_or((at, at));
-        self.span = Some((from.min(at), to.max(at)));
-    }
+/// That the beginning of the log was dropped.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Prune<'a> {
+    /// The first record that stays.
+    pub(crate) before: u64,
+    /// The root of the tree over those before it.
+    pub(crate) root: &'a Hash,
+    /// Who asked for it.
+    pub(crate) author: Option<&'a str>,
 }
 
 impl Chain {
-    /// Writes how many events had no place.
-    pub(crate) fn append_rolled_up(&mut self, out: &mut Vec<u8>, at: Timestamp, rolled: &RolledUp) {
-        self.append(out, "rolled-up", at, |record| {
-            record.time("from", rolled.span.map(|(from, _)| from));
-            record.time("to", rolled.span.map(|(_, to)| to));
-            let denied = rolled
-                .denied
-                .iter()
-                .map(|(code, count)| (code.as_str(), *count));
-            record.numbers("denied", denied, Code::ALL.len());
-            record.number("undecided", rolled.undecided);
-            record.number("outcomes", rolled.outcomes);
-            record.number("lost_decisions", rolled.lost_decisions);
-            record.number("lost_outcomes", rolled.lost_outcomes);
-        });
-    }
-
     /// Writes that the log was opened.
-    pub(crate) fn append_started(&mut self, out: &mut Vec<u8>, at: Timestamp) {
+    pub(crate) fn append_started(
+        &mut self,
+        out: &mut Vec<u8>,
+        at: Timestamp,
+    ) -> Result<Hash, VaultError> {
         self.append(out, "started", at, |record| {
-            record.word("writer", concat!("zt-audit/", env!("CARGO_PKG_VERSION")));
-            record.number("process", std::process::id().into());
-        });
+            let mut clear = record.clear();
+            clear.word("writer", concat!("zt-audit/", env!("CARGO_PKG_VERSION")));
+            clear.number("process", std::process::id().into());
+            Ok(())
+        })
     }
 
-    /// Writes that `bytes` bytes of a record that was never whole were moved into `file`.
+    /// Writes with which key checkpoints are signed.
+    pub(crate) fn append_key(
+        &mut self,
+        out: &mut Vec<u8>,
+        at: Timestamp,
+        key: Key<'_>,
+    ) -> Result<Hash, VaultError> {
+        self.append(out, "key", at, |record| {
+            let mut clear = record.clear();
+            clear.word(
+                "action",
+                match key.endorsed {
+                    None => "first",
+                    Some(_) => "rotated",
+                },
+            );
+            clear.text("vkey", key.vkey, TEXT);
+            if let Some((by, endorsement)) = key.endorsed {
+                clear.text("endorsed_by", by, TEXT);
+                clear.text("endorsement", endorsement, TEXT);
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes what was set aside or given up.
     pub(crate) fn append_recovered(
         &mut self,
         out: &mut Vec<u8>,
         at: Timestamp,
-        file: &str,
-        bytes: u64,
-        hash: &Hash,
-    ) {
+        found: Recovered<'_>,
+    ) -> Result<Hash, VaultError> {
         self.append(out, "recovered", at, |record| {
-            record.text("moved_to", file, 1024);
-            record.number("bytes", bytes);
-            record.hex("sha256", hash);
-        });
+            let mut clear = record.clear();
+            clear.word("cause", found.cause);
+            clear.text("file", found.file, TEXT);
+            clear.number("bytes", found.bytes);
+            clear.number("records", found.records);
+            if let Some(hash) = found.sha256 {
+                clear.hex("sha256", hash.as_bytes());
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes of which time records are missing.
+    pub(crate) fn append_gap(
+        &mut self,
+        out: &mut Vec<u8>,
+        at: Timestamp,
+        gap: Gap<'_>,
+    ) -> Result<Hash, VaultError> {
+        self.append(out, "gap", at, |record| {
+            let mut clear = record.clear();
+            clear.time("from", Some(gap.from));
+            clear.time("to", Some(gap.to));
+            if let Some(events) = gap.events {
+                clear.number("events", events);
+            }
+            clear.text("reason", gap.reason, TEXT);
+            Ok(())
+        })
+    }
+
+    /// Writes that keys of a person were destroyed.
+    pub(crate) fn append_erased(
+        &mut self,
+        out: &mut Vec<u8>,
+        at: Timestamp,
+        erased: Erased<'_>,
+    ) -> Result<Hash, VaultError> {
+        self.append(out, "erased", at, |record| {
+            let mut clear = record.clear();
+            let digits: Vec<String> = erased.pseudonyms.iter().map(ToString::to_string).collect();
+            let digits = digits.iter().map(String::as_str);
+            clear.list("pseudonyms", digits, PSEUDONYMS, 32);
+            clear.number("keys", erased.keys);
+            // The reason may say the name. So it stands with who asked, not with who is gone.
+            record.about(author(erased.author, at), |personal| {
+                personal.maybe("author", erased.author, event::NAME);
+                personal.text("reason", erased.reason, TEXT);
+            })
+        })
+    }
+
+    /// Writes that the beginning of the log was dropped.
+    pub(crate) fn append_prune(
+        &mut self,
+        out: &mut Vec<u8>,
+        at: Timestamp,
+        prune: Prune<'_>,
+    ) -> Result<Hash, VaultError> {
+        self.append(out, "prune", at, |record| {
+            let mut clear = record.clear();
+            clear.number("before", prune.before);
+            clear.hex("root", prune.root.as_bytes());
+            match prune.author {
+                None => Ok(()),
+                Some(name) => record.about(DataSubject::Named(name), |personal| {
+                    personal.text("author", name, event::NAME);
+                }),
+            }
+        })
+    }
+
+    /// Writes how the log itself was configured.
+    pub(crate) fn append_config(
+        &mut self,
+        out: &mut Vec<u8>,
+        config: &ConfigEvent,
+    ) -> Result<Hash, VaultError> {
+        self.append(out, "config", config.at, |record| {
+            event::config(record, config);
+            Ok(())
+        })
+    }
+}
+
+/// About whom a record is that has an author, or none.
+pub(super) const fn author(author: Option<&str>, at: Timestamp) -> DataSubject<'_> {
+    match author {
+        Some(name) => DataSubject::Named(name),
+        None => DataSubject::Anonymous(at),
     }
 }

@@ -24,6 +24,8 @@ pub enum Sealed {
     Open(Vec<u8>),
     /// The key was destroyed.
     Erased,
+    /// This vault has no such key.
+    Unknown,
 }
 
 impl Vault {
