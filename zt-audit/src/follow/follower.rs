@@ -1,14 +1,11 @@
 use std::{
     fmt, io,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
-use tokio::{
-    sync::{Notify, watch},
-    task::JoinHandle,
-};
+use tokio::{sync::watch, task::JoinHandle};
+use zt_core::clock::Clock;
 
 use super::{
     FollowOptions, FollowerHealth, Halt, Sink, Stage,
@@ -24,7 +21,7 @@ use crate::storage::Folder;
 /// Dropping it asks it to stop, without waiting; [`shutdown`](Self::shutdown) waits.
 pub struct Follower {
     health: watch::Receiver<FollowerHealth>,
-    stop: Arc<Stop>,
+    stop: watch::Sender<bool>,
     task: Option<JoinHandle<()>>,
 }
 
@@ -70,7 +67,7 @@ impl Follower {
             .map_err(|error| FollowError::file("open the folder of cursors", cursors, error))?;
         let cursor = CursorFile::lock(cursors, &options.name)?;
         let (tell, health) = watch::channel(FollowerHealth::new());
-        let stop = Arc::new(Stop::default());
+        let (stop, asked) = watch::channel(false);
         let reading = Reading::new(source, options.opened.clone());
         let alarms = Alarms::new(&options);
         let task = Task::new(
@@ -80,7 +77,7 @@ impl Follower {
             options,
             alarms,
             tell,
-            Arc::clone(&stop),
+            Stop(asked),
         );
         Ok(Self {
             health,
@@ -129,7 +126,7 @@ impl Follower {
     /// Waits for the delivery in progress, at most for its deadline, writes the cursor and stops.
     /// How it was doing in the end.
     pub async fn shutdown(mut self) -> FollowerHealth {
-        self.stop.ask();
+        self.stop.send_replace(true);
         if let Some(task) = self.task.take() {
             // A panic is told by the health.
             let _ = task.await;
@@ -138,33 +135,9 @@ impl Follower {
     }
 }
 
-impl Drop for Follower {
-    fn drop(&mut self) {
-        self.stop.ask();
-    }
-}
-
 impl fmt::Debug for Follower {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Follower").field(&self.health()).finish()
-    }
-}
-
-/// That a follower was asked to stop.
-#[derive(Debug, Default)]
-pub(super) struct Stop(Notify);
-
-impl Stop {
-    fn ask(&self) {
-        // Kept for whoever asks next: there is one task, and it looks until it sees it.
-        self.0.notify_one();
-    }
-
-    /// Ready when it was asked.
-    pub(super) async fn asked(&self) {
-        self.0.notified().await;
-        // For the next one who looks.
-        self.0.notify_one();
     }
 }
 
@@ -236,16 +209,20 @@ pub(super) enum Waited {
     Stopped,
 }
 
+/// Whether a follower was asked to stop.
+pub(super) struct Stop(watch::Receiver<bool>);
+
 impl Stop {
+    pub(super) fn was_asked(&self) -> bool {
+        // Whoever could ask is gone: that is asking too.
+        *self.0.borrow() || self.0.has_changed().is_err()
+    }
+
     /// Waits for `span` of `clock`.
-    pub(super) async fn or_after(
-        &self,
-        clock: &dyn zt_core::clock::Clock,
-        span: Duration,
-    ) -> Waited {
+    pub(super) async fn or_after(&mut self, clock: &dyn Clock, span: Duration) -> Waited {
         tokio::select! {
             biased;
-            () = self.asked() => Waited::Stopped,
+            _ = self.0.wait_for(|asked| *asked) => Waited::Stopped,
             () = clock.sleep(span) => Waited::Through,
         }
     }

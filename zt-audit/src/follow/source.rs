@@ -7,6 +7,7 @@ use crate::{
     format::{Line, name},
     note::SignedCheckpoint,
     read::{Entry, LogReader, ReadError},
+    record::{OpenRecordError, open_record},
     seal::{Vault, VaultError},
 };
 
@@ -198,10 +199,10 @@ impl Reading {
         };
         let opened = match &self.vault {
             None => None,
-            Some(vault) => match crate::record::open(&entry.bytes, vault) {
+            Some(vault) => match open_record(&entry.bytes, vault) {
                 Ok(fields) => Some(fields),
-                Err(VaultError::File { action, file, source }) => {
-                    return Err(ReadFailure::Vault(format!("{action} `{file}`: {source}")));
+                Err(OpenRecordError::Vault(error @ VaultError::File { .. })) => {
+                    return Err(ReadFailure::Vault(error.to_string()));
                 }
                 Err(error) => return Err(unreadable(&error.to_string())),
             },

@@ -1,6 +1,6 @@
 //! What a follower does, step by step.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, time::Duration};
 
 use tokio::{sync::watch, task};
 
@@ -20,10 +20,9 @@ pub(super) struct Task<S> {
     options: FollowOptions,
     alarms: Alarms,
     tell: Tell,
-    stop: Arc<Stop>,
+    stop: Stop,
     position: u64,
     last: Option<Cursor>,
-    /// When the cursor was written; `None` where it is as it should be.
     unsaved: bool,
     saved_at: Duration,
     pause: Duration,
@@ -57,7 +56,7 @@ impl<S: Sink> Task<S> {
         options: FollowOptions,
         alarms: Alarms,
         tell: watch::Sender<FollowerHealth>,
-        stop: Arc<Stop>,
+        stop: Stop,
     ) -> Self {
         Self {
             sink,
@@ -116,11 +115,12 @@ impl<S: Sink> Task<S> {
     }
 
     async fn follow(&mut self) -> Halt {
-        loop {
+        while !self.stop.was_asked() {
             if let Err(halt) = self.round().await {
                 return halt;
             }
         }
+        Halt::Shutdown
     }
 
     async fn round(&mut self) -> Result<(), Halt> {
@@ -238,7 +238,7 @@ impl<S: Sink> Task<S> {
         self.tell.went_well();
     }
 
-    async fn wait(&self, span: Duration) -> Result<(), Halt> {
+    async fn wait(&mut self, span: Duration) -> Result<(), Halt> {
         match self.stop.or_after(&*self.options.clock, span).await {
             Waited::Through => Ok(()),
             Waited::Stopped => Err(Halt::Shutdown),
@@ -407,6 +407,7 @@ impl Drop for Tell {
         self.0.send_if_modified(|health| {
             let panicked = !matches!(health.stage, Stage::Stopped(_));
             if panicked {
+                tracing::error!(target: "zt_audit", "a copy of the log: its sink panicked");
                 health.stage = Stage::Stopped(Halt::Panicked);
             }
             panicked
