@@ -22,3 +22,6 @@ pub struct Trust {
     _keys: Vec<VerifierKey>,
     _copies: Vec<SignedCheckpoint>,
 }
+
+/// The most bytes of a signed note.
+pub(crate) const MAX_CHECKPOINT: usize = 16 * 1024;

@@ -99,4 +99,98 @@ pub enum Reason {
     /// It is not a line of a log.
     #[error("it is not a record of this log's form")]
     Malformed,
+    /// It is longer than a record.
+    #[error("it is longer than a record can be")]
+    TooLong,
+    /// A record of a version that is not known.
+    #[error("it is of version {0}, which is not known")]
+    Version(u64),
+    /// It is not one JSON object whose keys differ.
+    #[error("it is not one JSON object whose keys differ")]
+    Json,
+    /// It says another index than its place has.
+    #[error("it says that it is record {found}")]
+    Index {
+        /// What it says.
+        found: u64,
+    },
+    /// It is of another log.
+    #[error("it is of another log")]
+    Origin,
+    /// The record after it has another hash for it.
+    #[error("the record after it was written after another one")]
+    Chain,
+    /// The commit line after it has another root.
+    #[error("the commit line after it has another root")]
+    Root,
+    /// The commit line after it has another size, or ends no batch.
+    #[error("the commit line after it says that the log has {found} records")]
+    Commit {
+        /// What it says.
+        found: u64,
+    },
+    /// It is not there, though something after it is.
+    #[error("it is missing")]
+    Missing,
+    /// A segment begins within the one before it.
+    #[error("the next segment begins within this one, and not after a commit line")]
+    Overlap,
+    /// A segment was left before its end, and the next does not say so.
+    #[error("more follows in its segment, and the next does not say that it was given up")]
+    Trailing,
+    /// There is no record at all.
+    #[error("there is no record")]
+    Empty,
+    /// What says where a pruned log begins is not good, or no record says that it was pruned.
+    #[error("what says where the log begins is not what a pruning wrote")]
+    Pruned,
+    /// A `key` record does not name a key, or is not endorsed by the one that was in force.
+    #[error("it puts a key in force that the key before it did not endorse")]
+    Key,
+    /// The file `checkpoint` cannot be read as one.
+    #[error("it is not a signed checkpoint")]
+    CheckpointForm,
+    /// The checkpoint is another log's.
+    #[error("it is another log's checkpoint")]
+    CheckpointOrigin,
+    /// The checkpoint has no signature by the key that was in force.
+    #[error("the key in force did not sign the checkpoint")]
+    CheckpointUnsigned,
+    /// The checkpoint's signature is wrong.
+    #[error("the checkpoint's signature is wrong")]
+    CheckpointSignature,
+    /// The key in force is none that is trusted, nor endorsed by one.
+    #[error("nobody trusted endorsed the key that signs the log")]
+    KeyUntrusted,
+    /// The checkpoint has another root than the records before it.
+    #[error("the records are not those that were signed")]
+    CheckpointRoot,
+    /// The checkpoint covers more records than there are.
+    #[error("it is missing: {signed} records were signed")]
+    Truncated {
+        /// How many it covers.
+        signed: u64,
+    },
+    /// There is no checkpoint, and there must be one.
+    #[error("there is no checkpoint of a log that had one")]
+    CheckpointMissing,
+    /// The copy is another log's checkpoint.
+    #[error("the checkpoint kept elsewhere is another log's")]
+    CopyOrigin,
+    /// The copy was not signed by a key that is trusted.
+    #[error("the checkpoint kept elsewhere is not signed by a trusted key")]
+    CopyUnsigned,
+    /// The copy has another root than the records before it.
+    #[error("the records are not those of the checkpoint kept elsewhere")]
+    CopyRoot,
+    /// The copy covers more records than there are.
+    #[error("it is missing: the checkpoint kept elsewhere covers {size} records")]
+    CopyTruncated {
+        /// How many it covers.
+        size: u64,
+    },
+    /// Records that the copy covers were pruned in the middle of what it covers, so that it can no
+    /// longer be compared.
+    #[error("the checkpoint kept elsewhere covers only records that were pruned")]
+    CopyPruned,
 }
