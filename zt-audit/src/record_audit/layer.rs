@@ -6,7 +6,7 @@ use zt_core::{
     context::{SecurityContext, Stage},
     gate::{Check, Step},
     stack::slots::Records,
-    state::Recorder,
+    state::{Acknowledgement, Recorder, Route},
 };
 
 use super::{
@@ -16,7 +16,10 @@ use super::{
 
 /// Records one decision and one outcome of every request; see the [module](super).
 #[derive(Clone)]
-pub struct RecordAuditLayer(Arc<dyn Recorder>);
+pub struct RecordAuditLayer {
+    recorder: Arc<dyn Recorder>,
+    acknowledge: Acknowledgement,
+}
 
 /// [`RecordAuditLayer`] around `S`.
 pub type RecordAudit<S> = <RecordAuditLayer as Layer<S>>::Service;
@@ -26,14 +29,30 @@ impl RecordAuditLayer {
     /// contract.
     #[must_use]
     pub fn new(recorder: impl Recorder) -> Self {
-        Self(Arc::new(recorder))
+        Self {
+            recorder: Arc::new(recorder),
+            acknowledge: Acknowledgement::Sync,
+        }
+    }
+
+    /// What counts as taken by the recorder, on routes that do not say
+    /// [otherwise](zt_core::state::RouteRule::acknowledge): [`Sync`](Acknowledgement::Sync), durable,
+    /// unless this says less. With less a crash can lose the evidence of effects that happened; the
+    /// stack tells it among its doors.
+    #[must_use]
+    pub const fn acknowledge(mut self, when: Acknowledgement) -> Self {
+        self.acknowledge = when;
+        self
     }
 
     /// The commit point that belongs to this layer, for a stack made by hand: innermost, right
     /// around the handler.
     #[must_use]
     pub fn commit(&self) -> CommitAuditLayer {
-        CommitAuditLayer(Arc::clone(&self.0))
+        CommitAuditLayer {
+            recorder: Arc::clone(&self.recorder),
+            acknowledge: self.acknowledge,
+        }
     }
 }
 
@@ -47,7 +66,11 @@ impl Records for RecordAuditLayer {
     }
 
     fn recorder(&self) -> Option<Arc<dyn Recorder>> {
-        Some(Arc::clone(&self.0))
+        Some(Arc::clone(&self.recorder))
+    }
+
+    fn acknowledges(&self) -> Acknowledgement {
+        self.acknowledge
     }
 }
 
@@ -58,7 +81,7 @@ impl Check for RecordAuditLayer {
     const STAGE: Stage = Stage::Record;
 
     fn check(&self, _: &mut Parts, _: &mut SecurityContext) -> Step<RecordGuard> {
-        Step::pass(RecordGuard::new(Arc::clone(&self.0)))
+        Step::pass(RecordGuard::new(Arc::clone(&self.recorder)))
     }
 }
 
@@ -66,13 +89,19 @@ zt_core::impl_layer!(RecordAuditLayer);
 
 impl fmt::Debug for RecordAuditLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("RecordAuditLayer").field(&self.0).finish()
+        f.debug_struct("RecordAuditLayer")
+            .field("recorder", &self.recorder)
+            .field("acknowledge", &self.acknowledge)
+            .finish()
     }
 }
 
 /// Makes a permit durable before it has an effect; made by [`RecordAuditLayer::commit`].
 #[derive(Clone)]
-pub struct CommitAuditLayer(Arc<dyn Recorder>);
+pub struct CommitAuditLayer {
+    recorder: Arc<dyn Recorder>,
+    acknowledge: Acknowledgement,
+}
 
 /// [`CommitAuditLayer`] around `S`.
 pub type CommitAudit<S> = <CommitAuditLayer as Layer<S>>::Service;
@@ -84,7 +113,9 @@ impl Check for CommitAuditLayer {
     const STAGE: Stage = Stage::Commit;
 
     fn check(&self, parts: &mut Parts, cx: &mut SecurityContext) -> Step<CommitGuard> {
-        check::commit(&*self.0, parts, cx, Self::NAME).into()
+        let own = cx.route().and_then(Route::acknowledge);
+        let when = own.unwrap_or(self.acknowledge);
+        check::commit(&*self.recorder, when, parts, cx, Self::NAME).into()
     }
 }
 
@@ -92,6 +123,9 @@ zt_core::impl_layer!(CommitAuditLayer);
 
 impl fmt::Debug for CommitAuditLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CommitAuditLayer").field(&self.0).finish()
+        f.debug_struct("CommitAuditLayer")
+            .field("recorder", &self.recorder)
+            .field("acknowledge", &self.acknowledge)
+            .finish()
     }
 }

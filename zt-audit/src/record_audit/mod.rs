@@ -13,15 +13,34 @@
 //!    only observes, the permit may be absent);
 //! 3. nobody has recorded its decision yet (`stack-misordered` otherwise);
 //! 4. the recorder takes the permit (`audit-unavailable` otherwise), and,
-//! 5. where the request may have effects, makes it durable before the handler is called. That is
-//!    every method but `GET`, `HEAD`, `OPTIONS` and `TRACE`, every route declared
-//!    [`BeforeHandler`](zt_core::state::AuditMode::BeforeHandler), every request of which a check
-//!    said that it [has effects](zt_core::context::SecurityContext::set_effects) (it charges a
-//!    budget), and every request that asks for an upgrade.
+//! 5. where the request may have effects, or is a stream, makes it durable before the handler is
+//!    called. That is
+//!    - every method but `GET`, `HEAD`, `OPTIONS` and `TRACE`: also CONNECT, extended or not;
+//!    - every route declared [`BeforeHandler`](zt_core::state::AuditMode::BeforeHandler);
+//!    - every request of which a check said that it
+//!      [has effects](zt_core::context::SecurityContext::set_effects): it charges a budget;
+//!    - every request that asks for an upgrade (a websocket), accepts `text/event-stream`, or is
+//!      gRPC: what flows then is beyond the head that could be held;
+//!    - every request whose body is a stream: it has `Transfer-Encoding`, or `ValidateRequest` saw
+//!      that nobody knows its length.
 //!
 //! Its answer leaves when the permit is durable. So a safe handler runs while the disk works, and
 //! nothing that it found is shown before there is evidence. That is right only where such handlers
 //! have no effects; declare the others.
+//!
+//! # What "durable" may be exchanged for
+//!
+//! [`RecordAuditLayer::acknowledge`], or a route's own
+//! [`acknowledge`](zt_core::state::RouteRule::acknowledge), says what 5. waits for:
+//!
+//! | | the handler, or the answer, goes on | what a crash can lose |
+//! |---|---|---|
+//! | [`Sync`](zt_core::state::Acknowledgement::Sync), the default | when the permit is durable | nothing |
+//! | [`Batched`](zt_core::state::Acknowledgement::Batched) | at once, while the log is no further behind than it promises; else as with `Sync` | permits of that delay |
+//! | [`Async`](zt_core::state::Acknowledgement::Async) | at once, when the log has taken it | all permits that wait |
+//!
+//! A log that is full, closed or cannot write refuses in each of them. The record's `ack` says which
+//! one it was; what is weaker than `Sync` stands among the doors in the stack's `config` record.
 //!
 //! # Refusals
 //!
@@ -95,14 +114,17 @@
 //!
 //! # Standards
 //!
-//! RFC 9110 section 9.2.1 (safe methods) and section 7.8 (upgrade); W3C Trace Context level 1
-//! (`traceparent`); gRPC over HTTP/2 (`grpc-status`, from the trailers or the head).
+//! RFC 9110 section 9.2.1 (safe methods) and section 7.8 (upgrade); RFC 8441 (extended CONNECT); RFC
+//! 9112 section 6.1 (`Transfer-Encoding`); HTML section 9.2 (server-sent events); W3C Trace Context
+//! level 1 (`traceparent`); gRPC over HTTP/2 (`grpc-status`, from the trailers or the head).
 //!
 //! # What it does not do
 //!
 //! It does not see what flows over an upgraded connection. It does not hold a response whose inner
 //! service failed with an error instead of an answer. An effect that a safe handler has is not
-//! preceded by evidence.
+//! preceded by evidence. An event stream for which nobody asked with `Accept`, and in a stack without
+//! `ValidateRequest` a body of HTTP/2 without a length, is not known beforehand: such a handler runs
+//! as that of any safe request, and its answer's head is held.
 
 mod check;
 mod guard;

@@ -126,6 +126,11 @@ impl<B: Body> RequestBody<B> {
         }
     }
 
+    /// Whether nobody knows how long it will be.
+    pub(crate) fn is_endless(&self) -> bool {
+        self.upper_bound().is_none()
+    }
+
     fn upper_bound(&self) -> Option<u64> {
         match &self.kind {
             Kind::AsItCame { body } | Kind::Limited { body, .. } => body.size_hint().upper(),

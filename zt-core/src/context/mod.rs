@@ -312,8 +312,8 @@ impl SecurityContext {
         self.trail.is_observing()
     }
 
-    /// Says that serving the request has effects, whatever its method: it spends money, say. The
-    /// audit record is then durable before the handler is called.
+    /// Says that serving the request has effects, whatever its method: it spends money, say, or its
+    /// body is a stream. The audit record is then durable before the handler is called.
     pub const fn set_effects(&mut self) {
         self.effects = true;
     }

@@ -16,7 +16,8 @@ use crate::{
     headers::SetSecurityHeadersLayer,
     sanction::EnforceSanctionsLayer,
     state::{
-        ConfigEvent, Event, Recorder, RouteError, RouteRule, Routes, RoutesBuilder, Sanctions,
+        Acknowledgement, ConfigEvent, Event, Recorder, RouteError, RouteRule, Routes,
+        RoutesBuilder, Sanctions,
     },
     validate::ValidateRequestLayer,
 };
@@ -87,6 +88,11 @@ pub trait RecordFilled {
     /// The commit point.
     type Commit: Check;
 
+    /// When a record counts as taken.
+    fn acknowledges(&self) -> Acknowledgement {
+        Acknowledgement::Sync
+    }
+
     /// Both halves, and where the stack's own configuration is recorded.
     fn halves(self) -> (Self::Outer, Self::Commit, Option<Arc<dyn Recorder>>);
 }
@@ -110,6 +116,10 @@ pub trait AuthorizeFilled: Check {}
 impl<R: Records> RecordFilled for Recorded<R> {
     type Outer = R::Outer;
     type Commit = R::Commit;
+
+    fn acknowledges(&self) -> Acknowledgement {
+        self.0.acknowledges()
+    }
 
     fn halves(self) -> (R::Outer, R::Commit, Option<Arc<dyn Recorder>>) {
         let recorder = self.0.recorder();
@@ -364,6 +374,12 @@ impl<H, R, P, A, S, U, Z, L, C> Builder<H, R, P, A, S, U, Z, L, C> {
         doors.extend(self.routes.public().map(|(method, template)| {
             let method = method.map_or("*", Method::as_str);
             format!("public {method} {template}")
+        }));
+        let early = Some(self.record.acknowledges()).filter(|when| !when.is_durable());
+        doors.extend(early.map(|when| format!("acknowledge {}", when.as_str())));
+        doors.extend(self.routes.early().map(|(method, template, when)| {
+            let method = method.map_or("*", Method::as_str);
+            format!("acknowledge {} {method} {template}", when.as_str())
         }));
         // However it was said: by the builder, or in the settings.
         let until = self.settings.observe_until().map(Timestamp::as_secs);

@@ -8,7 +8,7 @@ use http::request::Parts;
 use crate::{
     context::{SecurityContext, Stage},
     gate::{Check, Step},
-    state::Recorder,
+    state::{Acknowledgement, Recorder},
 };
 
 /// Records decisions and outcomes: takes two places at once, the outer half and the commit point.
@@ -29,6 +29,12 @@ pub trait Records {
     /// Where the stack records what it is made of, and which doors stand open.
     fn recorder(&self) -> Option<Arc<dyn Recorder>> {
         None
+    }
+
+    /// When a record counts as taken; where that is before it is durable, the stack tells so among
+    /// its doors.
+    fn acknowledges(&self) -> Acknowledgement {
+        Acknowledgement::Sync
     }
 }
 

@@ -141,6 +141,12 @@ impl Acknowledgement {
             Self::Async => "async",
         }
     }
+
+    /// Whether what waits may rely on the record: a crash cannot lose it any more.
+    #[must_use]
+    pub const fn is_durable(self) -> bool {
+        matches!(self, Self::Sync)
+    }
 }
 
 /// A decision as it is recorded.

@@ -321,6 +321,14 @@ impl RoutesBuilder {
             .map(|rule| (rule.method.as_ref(), &*rule.template))
     }
 
+    /// Those that do not wait until their records are durable.
+    pub(crate) fn early(&self) -> impl Iterator<Item = (Option<&Method>, &str, Acknowledgement)> {
+        self.0.iter().filter_map(|rule| {
+            let when = rule.acknowledge.filter(|when| !when.is_durable())?;
+            Some((rule.method.as_ref(), &*rule.template, when))
+        })
+    }
+
     /// The table.
     ///
     /// # Errors

@@ -81,6 +81,10 @@ impl ValidateRequestLayer {
         if let Some(route) = &route {
             cx.set_route(route.clone());
         }
+        // What such a request sends after its head may be anything, and is answered as it comes.
+        if body.is_endless() {
+            cx.set_effects();
+        }
         if rules.accept_anything {
             return Ok(BodyBound);
         }

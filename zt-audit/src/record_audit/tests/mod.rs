@@ -1,4 +1,5 @@
 mod bodies;
+mod streams;
 
 use std::{
     cell::Cell,
@@ -366,21 +367,6 @@ async fn a_check_behind_a_gate_of_its_own_tells_the_commit_point_of_effects() {
     disk.release();
     assert_eq!(future.await.unwrap().status(), StatusCode::OK);
     assert_eq!(calls.count(), 1);
-}
-
-#[tokio::test]
-async fn a_request_for_an_upgrade_waits() {
-    for (name, value, before) in [
-        ("connection", "keep-alive, Upgrade", 0),
-        ("upgrade", "websocket", 0),
-        ("connection", "keep-alive", 1),
-    ] {
-        let mut request = get("/");
-        request
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
-        assert_eq!(held(request, Authorize::default()).await.0, before);
-    }
 }
 
 #[tokio::test]

@@ -28,8 +28,8 @@ use crate::{
     identity::{AuthMethod, Principal, PrincipalKind},
     stack::{StackError, ZeroTrust, slots::Records},
     state::{
-        AuditMode, Durable, DurableProgress, Event, MemoryRecorder, RecordError, Recorder,
-        RouteRule, Routes,
+        Acknowledgement, AuditMode, Durable, DurableProgress, Event, MemoryRecorder, RecordError,
+        Recorder, RouteRule, Routes,
     },
     validate::{ValidateRequestConfig, ValidateRequestLayer},
 };
@@ -444,6 +444,10 @@ impl Records for Doors {
     fn recorder(&self) -> Option<Arc<dyn Recorder>> {
         Some(Arc::clone(&self.0) as Arc<dyn Recorder>)
     }
+
+    fn acknowledges(&self) -> Acknowledgement {
+        Acknowledgement::Batched
+    }
 }
 
 #[test]
@@ -457,7 +461,9 @@ fn no_door_is_opened_without_a_record_of_it() {
         .any_authenticated()
         .public(Method::GET, "/health")
         .route(RouteRule::any("/login").public())
-        .route(RouteRule::new(Method::GET, "/orders"))
+        .route(RouteRule::new(Method::GET, "/orders").acknowledge(Acknowledgement::Sync))
+        .route(RouteRule::new(Method::POST, "/hits").acknowledge(Acknowledgement::Async))
+        .route(RouteRule::any("/seen").acknowledge(Acknowledgement::Batched))
         .settings(
             Settings::default()
                 .insecure_observe_only(until)
@@ -475,6 +481,9 @@ fn no_door_is_opened_without_a_record_of_it() {
     assert_eq!(
         doors,
         [
+            "acknowledge async POST /hits",
+            "acknowledge batched",
+            "acknowledge batched * /seen",
             "any_authenticated",
             "insecure_accept_anything",
             "insecure_anonymous",
@@ -499,7 +508,7 @@ fn no_door_is_opened_without_a_record_of_it() {
     };
     let detail = event.detail.as_deref().unwrap();
     assert!(
-        detail.ends_with("doors: insecure_encoded_unreserved"),
+        detail.ends_with("doors: insecure_encoded_unreserved, acknowledge batched"),
         "{detail}"
     );
 }
