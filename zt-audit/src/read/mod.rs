@@ -25,11 +25,13 @@ mod scan;
 mod segments;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tree;
 
 pub use self::reader::{Entry, LogReader, ReadError};
 pub(crate) use self::{
-    lines::{chunks, last_set, small},
+    lines::small,
     scan::{Look, Part, Rest, Scanned, Seen, State, Stop, scan},
     segments::{PrunedFile, Segments},
     tree::TreeFiles,

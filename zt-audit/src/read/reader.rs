@@ -1,7 +1,7 @@
 use std::{collections::VecDeque, io, ops::ControlFlow, path::Path, sync::Arc};
 
 use super::{
-    Look, Part, PrunedFile, Scanned, Seen, Segments, State, Stop, TreeFiles, chunks, scan, small,
+    Look, Part, PrunedFile, Scanned, Seen, Segments, State, Stop, TreeFiles, scan, small,
 };
 use crate::{
     format::name,
