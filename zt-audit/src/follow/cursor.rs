@@ -12,6 +12,7 @@ use std::io;
 use super::FollowError;
 use crate::{
     merkle::Hash,
+    read::small,
     storage::{Folder, Storage},
 };
 
@@ -81,20 +82,9 @@ impl CursorFile {
 
     /// What was saved; `None` where nothing was yet.
     pub(super) fn load(&self) -> io::Result<Option<Cursor>> {
-        let file = match self.folder.open(&self.name, false) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
+        let Some(bytes) = small(&self.folder, &self.name, LARGEST)? else {
+            return Ok(None);
         };
-        let mut bytes = vec![0; LARGEST];
-        let mut length = 0;
-        while let Some(rest) = bytes.get_mut(length..).filter(|rest| !rest.is_empty()) {
-            match file.read_at(rest, length as u64)? {
-                0 => break,
-                more => length += more,
-            }
-        }
-        bytes.truncate(length);
         let damaged = || io::Error::new(io::ErrorKind::InvalidData, "it is not a cursor");
         Cursor::decode(&bytes).map(Some).ok_or_else(damaged)
     }

@@ -92,35 +92,45 @@ impl Follower {
         self.health.borrow().clone()
     }
 
+    /// The same, to wait for changes of it.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<FollowerHealth> {
+        self.health.clone()
+    }
+
     /// Ready when the sink has taken all records before `position`.
     ///
     /// # Errors
     ///
     /// When the follower stops before that.
     pub async fn delivered(&self, position: u64) -> Result<(), Halt> {
-        let mut health = self.health.clone();
-        let found = health
-            .wait_for(|health| {
-                health.position >= position || matches!(health.stage, Stage::Stopped(_))
-            })
-            .await;
-        match found.map(|health| (health.position, health.stage.clone())) {
-            Ok((reached, _)) if reached >= position => Ok(()),
-            Ok((_, Stage::Stopped(halt))) => Err(halt),
-            _ => Err(Halt::Panicked),
+        let found = self.until(|health| health.position >= position).await;
+        match (found.position >= position, found.stage) {
+            (true, _) => Ok(()),
+            (false, Stage::Stopped(halt)) => Err(halt),
+            (false, _) => Err(Halt::Panicked),
         }
     }
 
     /// Ready when it has stopped; why.
     pub async fn stopped(&self) -> Halt {
-        let mut health = self.health.clone();
-        let found = health
-            .wait_for(|health| matches!(health.stage, Stage::Stopped(_)))
-            .await;
-        match found.map(|health| health.stage.clone()) {
-            Ok(Stage::Stopped(halt)) => halt,
+        match self.until(|_| false).await.stage {
+            Stage::Stopped(halt) => halt,
             _ => Halt::Panicked,
         }
+    }
+
+    /// How it is doing once `is` says so, or it has stopped.
+    pub(super) async fn until(
+        &self,
+        mut is: impl FnMut(&FollowerHealth) -> bool,
+    ) -> FollowerHealth {
+        let mut health = self.health.clone();
+        let found = health
+            .wait_for(|health| is(health) || matches!(health.stage, Stage::Stopped(_)))
+            .await;
+        // Where its task is gone, it has said so before.
+        found.map_or_else(|_| self.health(), |health| health.clone())
     }
 
     /// Waits for the delivery in progress, at most for its deadline, writes the cursor and stops.

@@ -1,4 +1,4 @@
-use std::{fs, io, path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc};
 
 use zt_core::clock::Timestamp;
 
@@ -6,9 +6,11 @@ use super::Record;
 use crate::{
     format::{Line, name},
     note::SignedCheckpoint,
-    read::{Entry, LogReader, ReadError},
+    read::{Entry, LogReader, ReadError, small},
     record::{OpenRecordError, open_record},
     seal::{Vault, VaultError},
+    storage::{Folder, Storage},
+    verify::MAX_CHECKPOINT,
 };
 
 /// Where records are read from; blocks.
@@ -26,6 +28,7 @@ pub(super) trait Source: Send + 'static {
 /// The files of a log.
 pub(super) struct LogFiles {
     folder: PathBuf,
+    storage: Option<Arc<dyn Storage>>,
     reader: Option<LogReader>,
 }
 
@@ -33,32 +36,55 @@ impl LogFiles {
     pub(super) const fn new(folder: PathBuf) -> Self {
         Self {
             folder,
+            storage: None,
             reader: None,
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn over(storage: impl Storage) -> Self {
+        Self {
+            folder: PathBuf::new(),
+            storage: Some(Arc::new(storage)),
+            reader: None,
+        }
+    }
+
+    /// The folder, as soon as it is there.
+    fn storage(&mut self) -> Result<Arc<dyn Storage>, ReadError> {
+        if let Some(storage) = &self.storage {
+            return Ok(Arc::clone(storage));
+        }
+        let opened = Folder::read_only(&self.folder);
+        let opened = opened.map_err(|error| failed("open", &self.folder.to_string_lossy(), error))?;
+        Ok(Arc::clone(self.storage.insert(Arc::new(opened))))
+    }
+}
+
+fn failed(action: &'static str, file: &str, source: io::Error) -> ReadError {
+    ReadError::File {
+        action,
+        file: file.to_owned(),
+        source,
     }
 }
 
 impl Source for LogFiles {
     fn signed(&mut self) -> Result<u64, ReadError> {
-        let file = self.folder.join(name::CHECKPOINT);
-        let failed = |source| ReadError::File {
-            action: "read",
-            file: file.display().to_string(),
-            source,
+        let storage = self.storage()?;
+        let failed = |error| failed("read", name::CHECKPOINT, error);
+        let Some(bytes) = small(&*storage, name::CHECKPOINT, MAX_CHECKPOINT).map_err(failed)? else {
+            return Ok(0);
         };
-        let bytes = match fs::read(&file) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-            Err(error) => return Err(failed(error)),
-        };
-        let note = SignedCheckpoint::parse(&bytes)
-            .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+        let note = SignedCheckpoint::parse(&bytes);
+        let note = note.map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidData, error)))?;
         Ok(note.checkpoint().size)
     }
 
     fn seek(&mut self, from: u64) -> Result<(), ReadError> {
         self.reader = None;
-        self.reader = Some(LogReader::open(&self.folder, from)?);
+        let storage = self.storage()?;
+        self.reader = Some(LogReader::over(storage, from)?);
         Ok(())
     }
 
