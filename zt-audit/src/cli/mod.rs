@@ -33,7 +33,7 @@ mod arguments;
 mod consistency;
 mod erase;
 mod escape;
-// later: mod export;
+mod export;
 mod failure;
 mod files;
 mod help;
@@ -138,12 +138,12 @@ struct Command {
 }
 
 /// In the order in which a newcomer meets them.
-static COMMANDS: [&Command; 8] = [
+static COMMANDS: [&Command; 9] = [
     // later: &verify::COMMAND,
     &status::COMMAND,
     &tail::COMMAND,
     &query::COMMAND,
-    // later: &export::COMMAND,
+    &export::COMMAND,
     &prove::COMMAND,
     &consistency::COMMAND,
     // later: &publish::COMMAND,
