@@ -7,13 +7,14 @@ use zt_core::{clock::Timestamp, state::RecordError};
 
 use super::{
     AuditLog, EraseError, PruneError, RotateError,
+    hashes::pruned,
     order::Order,
 };
 use crate::{
     format::{self, name},
     merkle::{Frontier, Hash},
     note::{SignedCheckpoint, SigningKey},
-    read::TreeFiles,
+    read::{LogReader, TreeFiles},
     record::{self, Chain, Key, Prune},
     seal::{DataSubject, Pseudonym, VaultError},
     storage::Storage,
@@ -193,9 +194,11 @@ impl AuditLog {
     /// The tree over the first `cut` records, compared with the commit line that ends them.
     fn hashes_before(&self, cut: u64, firsts: &[u64]) -> io::Result<Frontier> {
         let storage = &*self.0.core.storage;
-        let tree = TreeFiles::new(storage)
-            .frontier(cut)?
-            .ok_or_else(|| io::Error::other("they are not in `tree/`"))?;
+        let tree = match TreeFiles::new(storage).frontier(cut)? {
+            Some(tree) => tree,
+            // `tree/` is late, or lost.
+            None => self.tree_over(cut)?,
+        };
         let last = firsts.iter().copied().filter(|first| *first < cut).max();
         let committed = match last {
             Some(first) => last_commit(storage, first, cut)?,
@@ -208,6 +211,19 @@ impl AuditLog {
                 "those in `tree/` are not those of the last commit line before it",
             ))
         }
+    }
+
+    /// The tree over the first `cut` records, made from the records.
+    fn tree_over(&self, cut: u64) -> io::Result<Frontier> {
+        let storage = &self.0.core.storage;
+        let mut tree = pruned(&**storage)?;
+        let mut reader =
+            LogReader::over(Arc::clone(storage), tree.size()).map_err(io::Error::other)?;
+        while tree.size() < cut {
+            let entry = reader.next().map_err(io::Error::other)?;
+            tree.append(entry.ok_or(io::ErrorKind::UnexpectedEof)?.leaf);
+        }
+        Ok(tree)
     }
 
     /// Has the writer write a record, and waits until it is durable.

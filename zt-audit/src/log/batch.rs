@@ -167,7 +167,7 @@ impl Batch {
         // Before anybody is woken, who may ask for a signature.
         self.core
             .news
-            .publish(self.durable.size(), self.root, &self.leaves, zeros);
+            .publish(&self.durable, self.root, &self.leaves, zeros);
 
         let mut used = Rooms::NONE;
         for entry in &self.events {

@@ -53,6 +53,7 @@ impl Keeper {
             }
         }
         self.sign();
+        self.tree.finish(&self.core);
         self.core.signer.finish();
     }
 
@@ -60,16 +61,16 @@ impl Keeper {
     fn wait(&self) {
         let due = self.due().min(SWEEP);
         let signed = self.core.signer.standing().0;
-        let idle = self.core.news.look().size == signed;
+        let idle = self.core.news.look().tree.size() == signed;
         drop(self.core.news.wait(due, |told| {
-            told.ended || told.zeros || told.rolled || idle && told.size > signed
+            told.ended || told.zeros || told.rolled || idle && told.tree.size() > signed
         }));
     }
 
     /// After how long the next checkpoint is due.
     fn due(&self) -> Duration {
         let (signed, ago) = self.core.signer.standing();
-        let size = self.core.news.look().size;
+        let size = self.core.news.look().tree.size();
         let span = if size > signed {
             self.sign_every
         } else {

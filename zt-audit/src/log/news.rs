@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::merkle::Hash;
+use crate::merkle::{Frontier, Hash};
 
 #[derive(Debug)]
 pub(super) struct News {
@@ -16,8 +16,8 @@ pub(super) struct News {
 /// How far the log is durable, and what is to do.
 #[derive(Debug)]
 pub(super) struct Told {
-    /// How many records, and the root of the tree over them.
-    pub(super) size: u64,
+    /// The tree over all records, and its root.
+    pub(super) tree: Frontier,
     pub(super) root: Hash,
     /// Leaf hashes of the last of them that nobody took yet.
     pub(super) leaves: Vec<Hash>,
@@ -33,11 +33,11 @@ pub(super) struct Told {
 const MOST_LEAVES: usize = 1 << 20;
 
 impl News {
-    pub(super) const fn new(size: u64, root: Hash) -> Self {
+    pub(super) fn new(tree: Frontier) -> Self {
         Self {
             state: Mutex::new(Told {
-                size,
-                root,
+                root: tree.root(),
+                tree,
                 leaves: Vec::new(),
                 rolled: false,
                 zeros: true,
@@ -49,16 +49,16 @@ impl News {
 
     /// For the writer: `leaves` became durable, and the tree with them is this one. Wakes the
     /// keeper for `zeros`, and for the first news since it looked.
-    pub(super) fn publish(&self, size: u64, root: Hash, leaves: &[Hash], zeros: bool) {
+    pub(super) fn publish(&self, tree: &Frontier, root: Hash, leaves: &[Hash], zeros: bool) {
         let wake = {
             let mut told = self.look();
             let first = told.leaves.is_empty();
-            told.size = size;
+            told.tree.clone_from(tree);
             told.root = root;
             if told.leaves.len() < MOST_LEAVES {
                 told.leaves.extend_from_slice(leaves);
             } else {
-                // What is left does not end at `size` any more, which tells that some are missing.
+                // What is left does not end at the tree's any more, which tells that some are missing.
                 told.leaves.truncate(1);
             }
             let zeros = zeros && !std::mem::replace(&mut told.zeros, zeros);

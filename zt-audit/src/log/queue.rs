@@ -90,13 +90,8 @@ fn weight(event: &Event) -> usize {
 }
 
 fn of_trail(trail: &Trail) -> usize {
-    let target = trail
-        .uri()
-        .path_and_query()
-        .map_or(0, |target| target.as_str().len());
-    let agent = trail.user_agent().map_or(0, |agent| agent.len());
-    // The trail itself, its permit or denial, and its principal come to about as much again.
-    trail.claimed().size().saturating_add(512 + target + agent)
+    // The trail itself, and its permit or denial, come to about as much again.
+    trail.size().saturating_add(512)
 }
 
 /// The room of one lane.

@@ -86,7 +86,7 @@ impl Signer {
         let at = self.clock.now()?;
         let (size, root) = {
             let told = self.news.look();
-            (told.size, told.root)
+            (told.tree.size(), told.root)
         };
         let checkpoint = Checkpoint {
             origin: self.origin.to_string(),

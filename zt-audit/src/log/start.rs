@@ -98,10 +98,9 @@ pub(super) fn start(
         path,
     };
     let at = clock.now().unwrap_or(Timestamp::EPOCH);
-    let (segment, tree, leaves, last) = first.write(standing, torn, &key, at)?;
+    let (segment, tree, last) = first.write(standing, torn, &key, at)?;
 
-    let news = Arc::new(News::new(tree.size(), tree.root()));
-    news.look().leaves.extend(leaves);
+    let news = Arc::new(News::new(tree.clone()));
     let hook = match options.on_checkpoint.clone() {
         Some(call) => Some(Hook::start(call).map_err(OpenError::Thread)?),
         None => None,
@@ -146,7 +145,7 @@ fn threads(
 ) -> Result<AuditLog, OpenError> {
     let keeper = Keeper::new(
         Arc::clone(&core),
-        TreeKeeper,
+        TreeKeeper::default(),
         options.sign_every,
         options.sign_idle,
     );
@@ -321,7 +320,7 @@ struct First<'a> {
     path: &'a Path,
 }
 
-type Written = (Segment, Frontier, Vec<Hash>, Hash);
+type Written = (Segment, Frontier, Hash);
 
 impl First<'_> {
     fn write(
@@ -385,7 +384,7 @@ impl First<'_> {
         }
         write_commit(&mut out, tree.size(), &tree.root());
         segment.commit(&out, false).map_err(fails("write"))?;
-        Ok((segment, tree, leaves, chain.prev()))
+        Ok((segment, tree, chain.prev()))
     }
 }
 

@@ -77,6 +77,7 @@ impl Writer {
             }
         }
         if self.halted.is_some() && !self.gone {
+            self.batch.take_last();
             // What was refused should be told, where that can be.
             let _ = self.heal();
         }

@@ -6,7 +6,11 @@
 //! `sources` add up to those in the clear, so that the counts stay exact when the day is forgotten.
 //! `lost_decisions` and `lost_outcomes` are of requests whose handler ran.
 
-use std::{collections::BTreeMap, fmt, net::Ipv4Addr};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::Ipv4Addr,
+};
 
 use zt_core::{clock::Timestamp, decision::Code, state::Event};
 
@@ -71,6 +75,12 @@ impl RolledUp {
                 lost: Lost::default(),
             })
             .collect()
+    }
+
+    /// The refusals that it counts.
+    #[cfg(test)]
+    pub(crate) fn refusals(&self) -> &[Refusals] {
+        &self.refusals
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
@@ -172,5 +182,96 @@ impl Chain {
                 None => Ok(()),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// The longest there is.
+    fn widest(index: u16) -> Refusals {
+        let longest = Code::ALL.iter().max_by_key(|code| code.as_str().len());
+        Refusals {
+            source: Source::V6([0xffff, 0xffff, 0xffff, index]),
+            code: longest.copied(),
+            decisions: 1 << 53,
+            outcomes: 1 << 53,
+            from: Timestamp::from_micros(u64::MAX),
+            to: Timestamp::from_micros(u64::MAX),
+        }
+    }
+
+    fn written(rolled: &RolledUp) -> Value {
+        let origin = "log/".repeat(64).into();
+        let mut chain = Chain::new(origin, 0, Hash::from_bytes([0; 32]), None);
+        let mut out = Vec::new();
+        let at = Timestamp::from_secs(1);
+        chain.append_rolled_up(&mut out, at, rolled).unwrap();
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn a_record_holds_the_widest_sources_sealed() {
+        let pieces = RolledUp::pieces((0..=u16::MAX).map(widest).collect());
+        assert_eq!(pieces.len(), 256);
+        let [piece, ..] = &pieces[..] else {
+            panic!("pieces")
+        };
+        let record = written(piece);
+        assert_eq!(record["sources"].as_array().unwrap().len(), ROWS);
+        let sealed = record["sources"].to_string().len() * 4 / 3;
+        // Nonce, tag, pseudonym, brackets; and every code in the clear.
+        let clear = written(&RolledUp::default()).to_string().len();
+        let codes: usize = Code::ALL.iter().map(|code| code.as_str().len() + 20).sum();
+        let whole = sealed + clear + codes + 200;
+        assert!(whole <= crate::record::MAX_RECORD, "{whole}");
+    }
+
+    #[test]
+    fn days_have_records_of_their_own_since_they_are_forgotten_apart() {
+        let on = |secs: u64, host| Refusals {
+            source: Source::V4(Ipv4Addr::new(192, 0, 2, host)),
+            code: None,
+            decisions: 1,
+            outcomes: 0,
+            from: Timestamp::from_secs(secs),
+            to: Timestamp::from_secs(secs + 9),
+        };
+        let day = 86_400;
+        let pieces = RolledUp::pieces(vec![on(day, 1), on(day - 1, 2), on(day - 2, 3)]);
+        let spans: Vec<_> = pieces.iter().map(RolledUp::span).collect();
+        let span = |from, to| Some((Timestamp::from_secs(from), Timestamp::from_secs(to)));
+        assert_eq!(spans, [span(day - 2, day + 8), span(day, day + 9)]);
+        assert!(RolledUp::pieces(Vec::new()).is_empty());
+    }
+
+    #[test]
+    fn sources_are_printed_as_networks() {
+        let record = written(&RolledUp {
+            refusals: [
+                Source::V4(Ipv4Addr::new(192, 0, 2, 7)),
+                Source::V6([0x2001, 0xdb8, 0, 1]),
+                Source::Unknown,
+                Source::Others,
+            ]
+            .map(|source| Refusals {
+                source,
+                code: Some(Code::RateLimited),
+                ..widest(0)
+            })
+            .to_vec(),
+            lost: Lost::default(),
+        });
+        let sources = record["sources"].as_array().unwrap();
+        let sources: Vec<_> = sources.iter().map(|one| &one["source"]).collect();
+        assert_eq!(
+            sources,
+            ["192.0.2.7", "2001:db8:0:1::/64", "unknown", "others"]
+        );
     }
 }

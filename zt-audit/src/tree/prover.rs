@@ -19,8 +19,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Prover {
     checkpoint: SignedCheckpoint,
-    stored: Stored,
-    records: Records,
+    pub(crate) stored: Stored,
+    pub(crate) records: Records,
 }
 
 impl Prover {
@@ -168,10 +168,10 @@ impl Prover {
 
 /// Hashes of subtrees from the records themselves: one pass over them for each proof.
 #[derive(Debug)]
-struct Records {
-    storage: Arc<dyn Storage>,
+pub(crate) struct Records {
+    pub(crate) storage: Arc<dyn Storage>,
     /// The tree over the records that are gone.
-    pruned: Frontier,
+    pub(crate) pruned: Frontier,
 }
 
 impl Hashes for Records {

@@ -64,3 +64,79 @@ impl KeyChange {
 pub(crate) fn endorsed_text(origin: &str, vkey: &str, index: u64) -> String {
     format!("zt-audit key\n{origin}\n{vkey}\n{index}\n")
 }
+
+/// The keys of a log, in order.
+#[derive(Debug, Default)]
+pub(super) struct KeyHistory {
+    changes: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    index: u64,
+    vkey: String,
+    /// The key before it, which endorsed it.
+    endorser: Option<VerifierKey>,
+}
+
+/// A change of the key that nobody endorsed.
+#[derive(Debug)]
+pub(super) struct NotEndorsed;
+
+impl KeyHistory {
+    /// Takes the next change in the log named `origin`.
+    pub(super) fn push(&mut self, change: KeyChange, origin: &str) -> Result<(), NotEndorsed> {
+        let endorser = change.endorser(origin);
+        let last = self.changes.last().map(|entry| &entry.vkey);
+        let fits = match (&endorser, last) {
+            (None, None) => change.is_first(),
+            // Older changes may have been pruned.
+            (Some(_), None) => true,
+            (Some(endorser), Some(last)) => endorser.to_string() == *last,
+            (None, Some(_)) => false,
+        };
+        if !fits
+            || self.changes.len() >= MAX_CHANGES
+            || change.key().is_none_or(|key| key.name() != origin)
+        {
+            return Err(NotEndorsed);
+        }
+        self.changes.push(Entry {
+            index: change.index,
+            vkey: change.vkey,
+            endorser,
+        });
+        Ok(())
+    }
+
+    /// The key that signs a log of `size` records: `None` where no record names it, `Some(None)`
+    /// where that one is neither among `trusted` nor endorsed, step by step, by one of them.
+    pub(super) fn in_force(
+        &self,
+        size: u64,
+        trusted: &[VerifierKey],
+    ) -> Option<Option<VerifierKey>> {
+        let mut found = None;
+        for entry in self.changes.iter().filter(|entry| entry.index < size) {
+            let known = trusted.iter().any(|key| key.to_string() == entry.vkey);
+            let before = match &found {
+                Some(before) => Option::is_some(before),
+                // The change before was pruned.
+                None => entry
+                    .endorser
+                    .as_ref()
+                    .is_some_and(|endorser| trusted.contains(endorser)),
+            };
+            let endorsed = entry.endorser.is_some() && before;
+            found = Some(
+                (known || endorsed)
+                    .then(|| VerifierKey::parse(&entry.vkey).ok())
+                    .flatten(),
+            );
+        }
+        found
+    }
+}
+
+/// A log whose key changes more often is none of ours.
+const MAX_CHANGES: usize = 4096;

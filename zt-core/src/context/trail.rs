@@ -241,6 +241,26 @@ impl Trail {
         !self.decided.swap(true, Ordering::AcqRel)
     }
 
+    /// Bytes of what came with the request and is kept of it, roughly: what a record that waits
+    /// keeps in memory. A caller that others share is counted whole.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let target = self.uri.path_and_query();
+        let target = target.map_or(0, |target| target.as_str().len());
+        let agent = self.user_agent.as_ref().map_or(0, HeaderValue::len);
+        let caller = {
+            let principal = self.principal.lock();
+            let principal = principal.unwrap_or_else(PoisonError::into_inner);
+            principal.as_ref().map(|caller| caller.size())
+        };
+        let caller = caller.or_else(|| Some(self.permit()?.principal()?.size()));
+        self.claimed
+            .size()
+            .saturating_add(target)
+            .saturating_add(agent)
+            .saturating_add(caller.unwrap_or(0))
+    }
+
     /// Notes that the request's decision has no record of its own and is only counted. For
     /// recorders, so that they tell the outcome alike.
     pub fn roll_up(&self) {

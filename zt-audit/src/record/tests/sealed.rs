@@ -405,6 +405,7 @@ fn who_is_erased_is_gone_from_records_whose_bytes_stay() {
     assert_eq!(forgotten.keys, 1);
     let mut line = Vec::new();
     let erased = Erased {
+        action: "done",
         pseudonyms: &forgotten.pseudonyms,
         keys: forgotten.keys,
         author: Some("root"),

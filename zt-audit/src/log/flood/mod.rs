@@ -34,6 +34,9 @@
 //! has waited for either. Whoever has many addresses, or many /64s, has as many refusals recorded in
 //! full; the bound is 6. times 2., and then the queue's own.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::HashMap,
     net::IpAddr,
