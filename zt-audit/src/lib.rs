@@ -56,11 +56,15 @@ pub mod seal;
 pub mod storage;
 #[cfg(test)]
 mod testing;
+pub mod tree;
 pub mod verify;
 
 pub use self::{
     first_form::{BadRecord, Finding, Reason, Report, verify},
-    log::{AuditLog, Health, OpenError, Options, Sink},
+    log::{
+        AuditLog, EraseError, Erased, Health, OpenError, Options, PruneError, Pruned, RotateError,
+        SignError,
+    },
     record::{OpenRecordError, open_record},
     record_audit::{CommitAuditLayer, RecordAuditLayer},
 };

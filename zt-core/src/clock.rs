@@ -136,6 +136,24 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     fn sleep(&self, span: Duration) -> Sleep;
 }
 
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Result<Timestamp, ClockError> {
+        (**self).now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        (**self).monotonic()
+    }
+
+    fn read(&self) -> (Result<Timestamp, ClockError>, Duration) {
+        (**self).read()
+    }
+
+    fn sleep(&self, span: Duration) -> Sleep {
+        (**self).sleep(span)
+    }
+}
+
 /// The machine's clock.
 ///
 /// It answers [`ClockError::Unset`] before 2024 (a machine that booted without its time) and

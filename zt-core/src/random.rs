@@ -17,6 +17,12 @@ pub trait Entropy: fmt::Debug + Send + Sync + 'static {
     fn fill(&self, out: &mut [u8]) -> Result<(), EntropyError>;
 }
 
+impl<E: Entropy + ?Sized> Entropy for std::sync::Arc<E> {
+    fn fill(&self, out: &mut [u8]) -> Result<(), EntropyError> {
+        (**self).fill(out)
+    }
+}
+
 /// `N` bytes from `entropy`.
 ///
 /// # Errors

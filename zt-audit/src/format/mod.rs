@@ -45,8 +45,8 @@
 //!    that order, without spaces, and ends with `}`;
 //! 2. has whole numbers without a sign or leading zeros that fit 64 bits;
 //! 3. has a kind of 1 to 32 lower-case letters and hyphens;
-//! 4. has an origin of 1 to 255 bytes of UTF-8 without a quotation mark, a backslash, a space, a `+` or a
-//!    control character, so that it stands unescaped and can be a key's name (C2SP signed-note);
+//! 4. has an origin of 1 to 255 printable ASCII characters without a space, a quotation mark, a
+//!    backslash or a `+`, so that it stands unescaped and can be a key's name (C2SP signed-note);
 //! 5. has 64 lower-case hexadecimal digits in `prev`.
 //!
 //! What follows `prev` is not looked at here: that a record is one JSON object without duplicate keys
@@ -148,12 +148,19 @@ pub(crate) fn write_commit(out: &mut Vec<u8>, size: u64, root: &Hash) {
     out.extend_from_slice(b"\"}\n");
 }
 
+/// Whether `name` can be the origin of a log: it is read in records as it stands, and names its keys.
+pub(crate) fn is_origin(name: &str) -> bool {
+    crate::note::is_name(name) && name.len() <= MAX_ORIGIN && name.bytes().all(is_origin_byte)
+}
+
+const fn is_origin_byte(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b'+')
+}
+
 /// What follows `{"commit":`.
 fn commit(rest: &[u8]) -> Option<Line<'_>> {
     let (size, rest) = number(rest)?;
-    let digits = rest
-        .strip_prefix(b",\"root\":\"")?
-        .strip_suffix(b"\"}")?;
+    let digits = rest.strip_prefix(b",\"root\":\"")?.strip_suffix(b"\"}")?;
     let root = Hash::from_hex(digits)?;
     Some(Line::Commit { size, root })
 }
@@ -168,7 +175,7 @@ fn head(rest: &[u8]) -> Option<Head<'_>> {
     let (origin, rest) = word(
         rest.strip_prefix(b",\"origin\":\"")?,
         MAX_ORIGIN,
-        |byte| byte > b' ' && !matches!(byte, b'\\' | b'+' | 0x7f),
+        is_origin_byte,
     )?;
     let (prev, rest) = rest.strip_prefix(b",\"prev\":\"")?.split_at_checked(64)?;
     let prev = Hash::from_hex(prev)?;

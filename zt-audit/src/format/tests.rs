@@ -20,10 +20,7 @@ fn reads_what_a_writer_writes() {
     );
     assert_eq!(head.prev.as_bytes()[31], 0xff);
     let bare = RECORD.replace(r#","a":[1,{"b":"c"}]"#, "");
-    assert!(matches!(
-        Line::read(bare.as_bytes()),
-        Ok(Line::Record(_))
-    ));
+    assert!(matches!(Line::read(bare.as_bytes()), Ok(Line::Record(_))));
 }
 
 #[test]
@@ -37,7 +34,10 @@ fn refuses_every_other_spelling_of_a_record() {
         (r#""idx":7"#, r#""idx":-7"#),
         (r#""idx":7"#, r#""idx":"#),
         (r#""idx":7"#, r#""idx":18446744073709551616"#),
-        (r#""idx":7,"ts":1893456000000000"#, r#""ts":1893456000000000,"idx":7"#),
+        (
+            r#""idx":7,"ts":1893456000000000"#,
+            r#""ts":1893456000000000,"idx":7"#,
+        ),
         ("rolled-up", "Rolled-up"),
         ("rolled-up", ""),
         ("rolled-up", "a-kind-that-is-longer-than-any-kind-is"),
@@ -46,6 +46,7 @@ fn refuses_every_other_spelling_of_a_record() {
         ("shop/1", r"shop\u002f1"),
         ("shop/1", ""),
         ("shop/1", "shop\u{7f}1"),
+        ("shop/1", "sh\u{f6}p"),
         ("00ff", "00FF"),
         ("00ff", "0ff"),
         (r#"ff","a""#, r#"ff" ,"a""#),
@@ -98,7 +99,27 @@ fn reads_its_own_commit_lines_and_no_others() {
         text[..text.len() - 1].to_owned(),
         String::new(),
     ] {
-        assert_eq!(Line::read(other.as_bytes()), Err(Malformed::Form), "{other}");
+        assert_eq!(
+            Line::read(other.as_bytes()),
+            Err(Malformed::Form),
+            "{other}"
+        );
+    }
+}
+
+#[test]
+fn an_origin_is_a_name_that_stands_unescaped() {
+    assert!(super::is_origin("zt-audit/0123456789abcdef"));
+    for other in [
+        "",
+        "a b",
+        "a+b",
+        "a\"b",
+        r"a\b",
+        "sh\u{f6}p",
+        "cosignature/v1",
+    ] {
+        assert!(!super::is_origin(other), "{other}");
     }
 }
 

@@ -1,13 +1,90 @@
-//! The log: an append-only file with one writer.
+//! The log: a folder of append-only segments with one writer.
+//!
+//! # What a record can rely on
+//!
+//! 1. **Durable before acknowledged.** A batch is what waits, at most 1,024 records or 1 MiB, and one
+//!    commit line with the root of the tree over everything so far. It is written by one positioned
+//!    write and made durable by one `fdatasync`; only then whoever waits is woken. There is no
+//!    timer: the next batch gathers while this one is flushed.
+//! 2. **A flush changes no length.** Segments are zeroed ahead, first 256 KiB, then as much as the
+//!    log has grown, at most 8 MiB. When a log is closed the zeros are cut off.
+//! 3. **Segments** end at a multiple of 256 records once they have `segment_bytes`; the full one is cut
+//!    and flushed before the next is begun.
+//! 4. **Two threads.** The writer does what somebody waits for, and nothing else. The keeper zeroes
+//!    ahead, writes the hashes of `tree/` and signs. The hook for checkpoints has a third, outside of
+//!    all locks.
+//! 5. **Checkpoints** are signed only over what is durable: each second while there is news, each
+//!    minute while there is none, when a segment is full, when the log is opened and closed, and by
+//!    [`AuditLog::sign`].
+//!
+//! # Acknowledgement
+//!
+//! 6. `Sync` resolves when the record is durable. It wakes the writer at once.
+//! 7. `Batched` resolves at once while the oldest record that is not durable is younger than
+//!    `batch_delay`, and otherwise as `Sync`. `Async` resolves at once.
+//! 8. What nobody waits for wakes nobody: the writer looks by itself four times a `batch_delay` while
+//!    there was traffic in the last 64 of them, and then sleeps until somebody hands it something. So
+//!    handing over costs no system call, at saturation and at a thousand records a second.
+//!
+//! # When something fails
+//!
+//! 9. **A write or flush that failed** is never tried again on the same file, not even to close it
+//!    well: what it left behind cannot be known. The batch is still in memory. It is written into a
+//!    new segment, which begins at the first record that is not durable and whose first record is
+//!    `recovered`, with the file and the reason. Nobody who waits notices more than the delay. A
+//!    file without any durable record is removed to make place for the new one of its name.
+//! 10. **Where that fails too**, everything that waits and everything that comes is refused
+//!     (`Unavailable`), counted by kind, and the disk is tried again after 50 ms, then less and less
+//!     often, at least every five seconds. When it is well a `gap` record says how many events of which
+//!     kind have no record; it is durable before anything else is taken.
+//! 11. **A full disk** is noticed when zeros are to be written, by a handle of their own. 16 KiB of
+//!     zeros are never used but for the `gap` record (`no-space`) that is written then. On file
+//!     systems that copy on write that room is not certain. It is then as in 10.
+//! 12. **A live file that is not the one of its name** (deleted, replaced, with a second link), or that
+//!     somebody else cut or extended, ends the log until it is opened again: what was acknowledged may
+//!     be gone, and going on would hide it. Three calls a batch look. What somebody writes over in
+//!     place is found by [`verify`](crate::verify()), not here.
+//! 13. **A personal field that cannot be sealed** refuses the batch, as in 10 (`sealing`): it is not
+//!     written in clear instead.
+//! 14. **A signature that cannot be made** (no time, no room for the file) refuses nothing. The log's
+//!     health says so, and it is tried again each second.
+//!
+//! # Keys
+//!
+//! 15. The key that signs is given by the application or lies in `<keys>/signing.key`, which is made
+//!     with the log. The keys' folder is never within the log's.
+//! 16. Record 0 is `started`, record 1 is `key` (`first`). Another key comes into force by
+//!     [`AuditLog::rotate_key`] only: a `key` record with an endorsement by the one before. A key that is
+//!     not in force does not open the log.
+//!
+//! # What it does not do
+//!
+//! Nothing here defends against code in the process, which can write what it likes from now on; what
+//! a checkpoint elsewhere covers it cannot change.
 
+mod acts;
+mod batch;
+mod core;
 mod error;
-mod open;
+mod flood;
+mod ground;
+mod hashes;
+mod health;
+mod hook;
+mod keeper;
+mod keys;
+mod news;
 mod options;
+mod order;
+mod outage;
 mod queue;
+mod segment;
 mod shared;
-mod sink;
+mod signer;
+mod start;
 #[cfg(test)]
 mod tests;
+mod waiters;
 mod writer;
 
 use std::{
@@ -19,33 +96,35 @@ use std::{
 
 use zt_core::state::{Durable, Event, Events, RecordError, Recorder};
 
-pub use self::{error::OpenError, options::Options, sink::Sink};
-use self::{
-    open::Torn,
-    shared::Shared,
-    sink::commit,
-    writer::{Writer, now, sealing},
+pub use self::{
+    acts::{Erased, Pruned},
+    error::{EraseError, OpenError, PruneError, RotateError, SignError},
+    health::Health,
+    options::Options,
 };
-use crate::record::{Chain, Recovered};
+use self::{core::Core, keys::Keys, start::Secrets};
+use crate::{
+    note::{SignedCheckpoint, SigningKey, VerifierKey},
+    seal::Vault,
+    storage::Storage,
+};
 
-/// An append-only log of everything that was decided and done, hash-chained and durable.
+/// An append-only log of everything that was decided and done: hashed into a tree, signed, durable.
 ///
 /// [`record`](Recorder::record) hands an event to a thread of the log's own and comes back at
-/// once. That thread takes what waits (at most 1,024 events or 1 MiB), writes it with one call,
-/// flushes it with one `fdatasync`, and wakes whoever waits; the next batch gathers meanwhile.
+/// once. That thread takes what waits, writes it with one call, flushes it with one `fdatasync`, and
+/// wakes whoever waits; the next batch gathers meanwhile.
 ///
 /// # When it refuses
 ///
 /// * **Full.** The queue is bounded by count and by bytes ([`Options`]). Permits have room of their
 ///   own, so that a flood of denials cannot take it. Denials and outcomes of requests whose
-///   handler did not run, beyond their own room, are counted by code; the counts are exact and
-///   stand in the next `rolled-up` record. An outcome of a request whose handler did run, and that
-///   has no place, is a loss: it is counted too, and until that count is durable no further permit
-///   is taken.
-/// * **Unavailable.** A write or a flush that failed is never tried again on the same file: what
-///   it left behind cannot be known. Everything that waits and everything that comes is refused
-///   until the application opens another log. Open a new file then; the old one may show records
-///   that the disk does not have.
+///   handler did not run, beyond their own room, are counted; the counts are exact and stand in the
+///   next `rolled-up` record. An outcome of a request whose handler did run, and that has no place,
+///   is a loss: it is counted too, and until that count is durable no further permit is taken.
+/// * **Unavailable.** The disk is full or fails, also with a new file; everything is refused until
+///   it is well again, and a `gap` record then says how much. Where the live file was deleted,
+///   exchanged, linked or cut, it stays so until the log is opened again.
 /// * **Closed.** See [`close`](Self::close).
 ///
 /// Clones share the log; when the last one is dropped, it is closed.
@@ -55,12 +134,16 @@ use crate::record::{Chain, Recovered};
 /// # std::fs::create_dir_all(&folder)?;
 /// use zt_audit::{AuditLog, Options};
 ///
-/// let log = AuditLog::open(folder.join("audit.jsonl"), Options::default())?;
+/// let log = AuditLog::open(folder.join("audit"), Options::default())?;
 /// assert!(log.health().is_writable());
+/// let key = log.verifier_key();
+/// let signed = log.sign()?;
+/// assert!(signed.verify(&key)?.is_some());
 /// log.close()?;
 ///
-/// let report = zt_audit::verify(std::fs::File::open(folder.join("audit.jsonl"))?)?;
-/// assert_eq!((report.is_intact(), report.records), (true, 1));
+/// // The key that signs lies beside the log, and nothing goes on without it.
+/// std::fs::remove_file(folder.join("audit.keys/signing.key"))?;
+/// assert!(AuditLog::open(folder.join("audit"), Options::default()).is_err());
 /// # std::fs::remove_dir_all(&folder)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -68,156 +151,141 @@ use crate::record::{Chain, Recovered};
 pub struct AuditLog(Arc<Handle>);
 
 struct Handle {
-    shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-    writer: ThreadId,
+    core: Arc<Core>,
+    keys: Option<Keys>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    ids: [ThreadId; 2],
+    /// One administrative act at a time.
+    acts: Mutex<()>,
 }
 
 impl AuditLog {
-    /// Creates the file at `path`, readable and writable for its owner alone, or continues it.
+    /// Begins the log in `folder`, readable and writable for its owner alone, or continues it.
     ///
-    /// A file that is there is read to its end and must be as it was written. Half a record at its
-    /// end was never durable: it is moved to `<path>.torn`, and a `recovered` record says so. Each
-    /// opening writes a `started` record.
-    ///
-    /// # Errors
-    ///
-    /// When the file is damaged ([`OpenError::Damaged`] names the first bad record), when somebody
-    /// else has it open, when it cannot be read or written, or when `options` are out of bounds.
-    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
-        options.bounds()?;
-        let path = path.as_ref();
-        let opened = open::open(path)?;
-        let log = Self::start(Box::new(opened.sink), opened.chain, opened.torn, &options);
-        log.map_err(|error| match error {
-            OpenError::Sink(source) => OpenError::File {
-                action: "write",
-                path: path.to_owned(),
-                source,
-            },
-            other => other,
-        })
-    }
-
-    /// A new log into `sink`.
+    /// A log that is there must be as it was written. What was never acknowledged at its end is moved
+    /// to `torn/`, and a `recovered` record says so. Each opening writes a `started` record.
     ///
     /// # Errors
     ///
-    /// When `sink` does not take the first record, or when `options` are out of bounds.
-    pub fn with_sink(sink: impl Sink, options: Options) -> Result<Self, OpenError> {
-        Self::start(
-            Box::new(sink),
-            Chain::new(
-                "log".into(),
-                0,
-                crate::merkle::Hash::from_bytes([0; 32]),
-                None,
-            ),
-            None,
-            &options,
-        )
+    /// When the log is damaged ([`OpenError::Damaged`] names the first bad record), when somebody
+    /// else has it open, when it cannot be read or written, when a key is missing or is not in
+    /// force, or when `options` are out of bounds.
+    pub fn open(folder: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
+        start::folder(folder.as_ref(), options)
     }
 
-    fn start(
-        mut sink: Box<dyn Sink>,
-        mut chain: Chain,
-        torn: Option<Torn>,
-        options: &Options,
+    /// The log in `storage`, signed by `key` and sealed in `vault`; without a vault personal fields
+    /// stand in clear.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn with_storage(
+        storage: Arc<dyn Storage>,
+        key: SigningKey,
+        vault: Option<Vault>,
+        options: Options,
     ) -> Result<Self, OpenError> {
-        let (records, bytes) = options.bounds()?;
-        let clock = options.own_clock();
-        let mut first = Vec::with_capacity(512);
-        if let Some(torn) = torn {
-            let file = torn.file.to_string_lossy();
-            let at = now(&*clock);
-            let found = Recovered {
-                cause: "torn",
-                file: &file,
-                bytes: torn.bytes,
-                records: 0,
-                sha256: Some(&torn.sha256),
-            };
-            chain
-                .append_recovered(&mut first, at, found)
-                .map_err(sealing)
-                .map_err(OpenError::Sink)?;
-        }
-        chain
-            .append_started(&mut first, now(&*clock))
-            .map_err(sealing)
-            .map_err(OpenError::Sink)?;
-        commit(&mut *sink, &first).map_err(OpenError::Sink)?;
-
-        let shared = Arc::new(Shared::new(records, bytes));
-        let writer = Writer::new(Arc::clone(&shared), sink, chain, clock);
-        let thread = thread::Builder::new()
-            .name("zt-audit".to_owned())
-            .spawn(|| writer.run())
-            .map_err(OpenError::Thread)?;
-        Ok(Self(Arc::new(Handle {
-            shared,
-            writer: thread.thread().id(),
-            thread: Mutex::new(Some(thread)),
-        })))
+        let secrets = Secrets::Given(Arc::new(key), vault);
+        start::start(storage, Path::new("storage"), secrets, options)
     }
 
     /// How the log is doing.
     #[must_use]
     pub fn health(&self) -> Health {
-        let shared = &self.0.shared;
-        let failure = shared.failure();
-        let queue = shared.queue();
-        Health {
-            refuses: failure
-                .or_else(|| queue.end.clone())
-                .or((queue.untold() > 0).then_some(RecordError::Full)),
-            waiting: queue.waiting(shared.durable()),
-            durable: shared.durable(),
-            refused: queue.counts.refused,
-            rolled_up: queue.counts.rolled_up,
-            lost: queue.counts.lost,
-        }
+        Health::of(&self.0.core)
     }
 
-    /// Takes no more events, makes durable what waits, and lets the file go. Blocks until then, as
-    /// long as the disk takes; dropping the last handle does the same.
+    /// Its name.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.0.core.origin
+    }
+
+    /// What verifies the signatures that it makes now.
+    #[must_use]
+    pub fn verifier_key(&self) -> VerifierKey {
+        self.0.core.signer.verifier()
+    }
+
+    /// The last checkpoint since the log was opened.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<SignedCheckpoint> {
+        self.0.core.signer.last()
+    }
+
+    /// Signs everything that is durable now.
+    ///
+    /// # Errors
+    ///
+    /// When the time cannot be trusted, or the checkpoint cannot be made durable.
+    pub fn sign(&self) -> Result<SignedCheckpoint, SignError> {
+        self.0.core.signer.sign()
+    }
+
+    /// Takes no more events, makes durable what waits, signs it, and lets the log go. Blocks until
+    /// then, as long as the disk takes; dropping the last handle does the same.
     ///
     /// # Errors
     ///
     /// When the log could not write: something that was handed to it may not be durable.
     pub fn close(&self) -> Result<(), RecordError> {
         self.0.close();
-        self.0.shared.failure().map_or(Ok(()), Err)
+        match self.0.core.shared.broken() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
     }
 }
 
 impl Recorder for AuditLog {
     fn record(&self, event: Event) -> Durable {
-        self.0.shared.record(event)
+        self.0.core.shared.record(event)
     }
 
     fn subscribe(&self, capacity: usize) -> Events {
-        self.0.shared.fanout.subscribe(capacity)
+        self.0.core.shared.fanout.subscribe(capacity)
     }
 }
 
 impl fmt::Debug for AuditLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AuditLog").field(&self.health()).finish()
+        f.debug_struct("AuditLog")
+            .field("origin", &self.origin())
+            .field("health", &self.health())
+            .finish_non_exhaustive()
     }
 }
 
 impl Handle {
+    fn new(
+        core: Arc<Core>,
+        keys: Option<Keys>,
+        writer: JoinHandle<()>,
+        keeper: JoinHandle<()>,
+    ) -> Self {
+        Self {
+            core,
+            keys,
+            ids: [writer.thread().id(), keeper.thread().id()],
+            threads: Mutex::new(vec![writer, keeper]),
+            acts: Mutex::default(),
+        }
+    }
+
     fn close(&self) {
-        self.shared.close();
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        // What the writer wakes or drops may hold the last handle; it cannot wait for itself.
-        if let Some(thread) = thread.filter(|_| thread::current().id() != self.writer) {
-            // A writer that panicked has said so in `failure`.
+        self.core.shared.close();
+        let threads = {
+            let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *threads)
+        };
+        // What they wake or drop may hold the last handle; a thread cannot wait for itself, and the
+        // writer not for the keeper, which waits for it.
+        if self.ids.contains(&thread::current().id()) {
+            return;
+        }
+        for thread in threads {
+            // One that panicked has said so in the log's health.
             let _ = thread.join();
         }
     }
@@ -226,33 +294,5 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-/// How a log is doing; see [`AuditLog::health`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Health {
-    /// Why permits are refused right now, where they are: the log cannot write or was closed, or
-    /// an outcome was lost and no durable record says so yet.
-    pub refuses: Option<RecordError>,
-    /// Events that were taken and are not durable.
-    pub waiting: u64,
-    /// Events that are durable since the log was opened.
-    pub durable: u64,
-    /// Permits and administrative events that were refused.
-    pub refused: u64,
-    /// Denials and outcomes of requests whose handler did not run that had no place. They are told
-    /// as counts in `rolled-up` records, those excepted that came after the log refused for good.
-    pub rolled_up: u64,
-    /// Outcomes of requests whose handler ran that had no place: each is a hole in the evidence.
-    pub lost: u64,
-}
-
-impl Health {
-    /// Whether a permit would be taken.
-    #[must_use]
-    pub const fn is_writable(&self) -> bool {
-        self.refuses.is_none()
     }
 }

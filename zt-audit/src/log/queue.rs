@@ -59,9 +59,9 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(event: Event) -> Self {
+    pub(super) fn new(event: Event, lane: Lane) -> Self {
         Self {
-            lane: Lane::of(&event),
+            lane,
             weight: weight(&event),
             event,
         }
@@ -90,13 +90,8 @@ fn weight(event: &Event) -> usize {
 }
 
 fn of_trail(trail: &Trail) -> usize {
-    let target = trail
-        .uri()
-        .path_and_query()
-        .map_or(0, |target| target.as_str().len());
-    let agent = trail.user_agent().map_or(0, |agent| agent.len());
-    // The trail itself, its permit or denial, and its principal come to about as much again.
-    trail.claimed().size().saturating_add(512 + target + agent)
+    // The trail itself, and its permit or denial, come to about as much again.
+    trail.size().saturating_add(512)
 }
 
 /// The room of one lane.
@@ -182,8 +177,8 @@ pub(super) struct Queue {
     pub(super) sleeping: bool,
     /// No more is taken: it was closed, or cannot write.
     pub(super) end: Option<RecordError>,
-    /// What had no place since the writer last asked.
-    pub(super) rolled: RolledUp,
+    /// What was lost since the writer last asked.
+    pub(super) lost: RolledUp,
     pub(super) counts: Counts,
     rooms: Rooms,
     next: u64,
@@ -195,6 +190,7 @@ pub(super) struct Queue {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counts {
     pub(super) refused: u64,
+    /// Refusals that came when nothing was written any more.
     pub(super) rolled_up: u64,
     pub(super) lost: u64,
 }
@@ -205,7 +201,7 @@ impl Queue {
             entries: VecDeque::with_capacity(1024),
             sleeping: false,
             end: None,
-            rolled: RolledUp::default(),
+            lost: RolledUp::default(),
             counts: Counts::default(),
             rooms: Rooms::shares(records, bytes),
             next: 0,
@@ -213,7 +209,8 @@ impl Queue {
         }
     }
 
-    /// A ticket for `entry`, or why it has no place. Tickets count from 0 in the order in which
+    /// A ticket for `entry`, or why it has no place: [`RecordError::Full`] only while the log goes
+    /// on. Tickets count from 0 in the order in which
     /// records are written.
     pub(super) fn admit(&mut self, entry: &Entry) -> Result<u64, RecordError> {
         let refusal = match &self.end {
@@ -227,19 +224,15 @@ impl Queue {
             }
             None => RecordError::Full,
         };
-        let counted = match entry.lane {
-            Lane::Permit | Lane::Other => &mut self.counts.refused,
-            Lane::Denial => &mut self.counts.rolled_up,
-            Lane::Outcome => &mut self.counts.lost,
-        };
-        *counted += 1;
-        if self.end.is_none() {
-            match entry.lane {
-                Lane::Permit | Lane::Other => {}
-                Lane::Denial => self.rolled.roll(&entry.event),
-                Lane::Outcome => {
+        match entry.lane {
+            Lane::Permit | Lane::Other => self.counts.refused += 1,
+            // Counted by source and reason instead, where that is still written.
+            Lane::Denial => self.counts.rolled_up += u64::from(self.end.is_some()),
+            Lane::Outcome => {
+                self.counts.lost += 1;
+                if self.end.is_none() {
                     self.untold += 1;
-                    self.rolled.lose(&entry.event);
+                    self.lost.lose(&entry.event);
                 }
             }
         }

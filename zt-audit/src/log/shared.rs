@@ -1,166 +1,408 @@
 //! What a log's handles, its writer and everything that waits share.
 
 use std::{
-    collections::BTreeMap,
-    io,
+    collections::VecDeque,
+    ops::ControlFlow,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicU8, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
+    time::Duration,
 };
 
-use zt_core::state::{Durable, DurableProgress, Event, Fanout, RecordError};
+use zt_core::{
+    clock::Clock,
+    state::{Acknowledgement, Durable, DurableProgress, Event, Fanout, RecordError},
+};
 
-use super::queue::{Entry, Queue, Rooms};
+use super::{
+    flood::{Admission, Flood, Rules},
+    order::Order,
+    outage::Refused,
+    queue::{Entry, Lane, Queue, Rooms},
+    waiters::Waiters,
+};
+use crate::record::RolledUp;
 
 pub(super) struct Shared {
-    queue: Mutex<Queue>,
+    state: Mutex<State>,
     work: Condvar,
-    /// How many events are durable: those with a lower ticket.
+    /// A copy of [`State::rest`], for whoever waits.
+    resting: AtomicU8,
+    /// How many events are decided: durable, or known never to be. Those with a lower ticket.
+    settled: AtomicU64,
     durable: AtomicU64,
-    waiters: Mutex<Waiters>,
+    waiters: Waiters,
     pub(super) fanout: Fanout,
+    pub(super) flood: Flood,
+    clock: Arc<dyn Clock>,
+    batch_delay: Duration,
+    /// So many entries wake a writer that dozes.
+    heap: usize,
 }
 
-/// Tasks that wait for a record, by ticket. One that nobody waits for any more stays until its
-/// record is durable; so there are never more than records in the queue.
-#[derive(Default)]
-struct Waiters {
-    tasks: BTreeMap<u64, Waker>,
-    failed: Option<RecordError>,
+pub(super) struct State {
+    pub(super) queue: Queue,
+    /// Records of the log's own that somebody waits for.
+    pub(super) orders: VecDeque<Order>,
+    rest: Rest,
+    /// When the oldest event in the queue was taken.
+    queued_since: Option<Duration>,
+    /// The same of those that the writer has and that are not durable.
+    flushing_since: Option<Duration>,
+    /// What was refused since the log cannot write.
+    pub(super) outage: Option<Refused>,
+    /// What ends the log for good; a log that was closed still writes what it took.
+    ended: Option<RecordError>,
 }
+
+/// How the writer waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Rest {
+    /// It does not.
+    Awake = 0,
+    /// It looks again by itself soon; only what somebody waits for wakes it.
+    Dozing = 1,
+    /// It has to be woken.
+    Asleep = 2,
+}
+
+/// Of `batch_delay`: how often the writer looks by itself.
+const LOOKS: u32 = 4;
+/// How long it goes on looking while nothing comes: so many times.
+const PATIENCE: u32 = 256;
 
 impl Shared {
-    pub(super) fn new(records: usize, bytes: usize) -> Self {
+    pub(super) fn new(
+        records: usize,
+        bytes: usize,
+        clock: Arc<dyn Clock>,
+        batch_delay: Duration,
+        flood: Rules,
+    ) -> Self {
         Self {
-            queue: Mutex::new(Queue::new(records, bytes)),
+            state: Mutex::new(State {
+                queue: Queue::new(records, bytes),
+                orders: VecDeque::new(),
+                rest: Rest::Awake,
+                queued_since: None,
+                flushing_since: None,
+                outage: None,
+                ended: None,
+            }),
             work: Condvar::new(),
+            resting: AtomicU8::new(Rest::Awake as u8),
+            settled: AtomicU64::new(0),
             durable: AtomicU64::new(0),
-            waiters: Mutex::default(),
+            waiters: Waiters::default(),
             fanout: Fanout::default(),
+            flood: Flood::new(flood),
+            clock,
+            batch_delay,
+            heap: (records / 8).min(1024),
         }
     }
 
     pub(super) fn record(self: &Arc<Self>, event: Event) -> Durable {
-        let entry = Entry::new(event);
-        let mut queue = self.queue();
-        let (ticket, refused) = match queue.admit(&entry) {
-            Ok(ticket) => {
-                queue.entries.push_back(entry);
-                (Ok(ticket), None)
+        let how = acknowledgement(&event);
+        let lane = Lane::of(&event);
+        if lane == Lane::Denial && self.flood.admit(&event) == Admission::Counted {
+            if self.flood.is_due() {
+                self.wake(self.state(), true);
             }
-            // The last handle on a request's facts; it is let go outside of the lock.
-            Err(error) => (Err(error), Some(entry)),
+            return Durable::done(Err(RecordError::Full));
+        }
+        let entry = Entry::new(event, lane);
+        let now = self.clock.monotonic();
+        let mut state = self.state();
+        let (result, refused) = match state.queue.admit(&entry) {
+            Ok(ticket) => {
+                state.queue.entries.push_back(entry);
+                let oldest = *state.queued_since.get_or_insert(now);
+                let oldest = state.flushing_since.unwrap_or(oldest);
+                let behind = now.saturating_sub(oldest) > self.batch_delay;
+                (Ok((ticket, behind)), None)
+            }
+            Err(error) => {
+                if let Some(outage) = &mut state.outage {
+                    outage.count(&entry.event);
+                }
+                // The last handle on a request's facts; it is let go outside of the lock.
+                (Err(error), Some(entry))
+            }
         };
-        self.wake(queue);
+        let heaped = state.queue.entries.len() >= self.heap;
+        self.wake(
+            state,
+            how == Some(Acknowledgement::Sync) && result.is_ok() || heaped,
+        );
+        if let (Err(RecordError::Full), Lane::Denial, Some(entry)) = (&result, lane, &refused) {
+            self.flood.count(&entry.event);
+        }
         drop(refused);
-        match ticket {
-            Ok(ticket) => Durable::waiting(Arc::clone(self) as Arc<dyn DurableProgress>, ticket),
-            Err(error) => Durable::done(Err(error)),
+        match (result, how) {
+            (Err(error), _) => Durable::done(Err(error)),
+            (Ok(_), Some(Acknowledgement::Async))
+            | (Ok((_, false)), Some(Acknowledgement::Batched)) => Durable::done(Ok(())),
+            (Ok((ticket, _)), _) => {
+                Durable::waiting(Arc::clone(self) as Arc<dyn DurableProgress>, ticket)
+            }
+        }
+    }
+
+    /// Has the writer write a record of the log's own.
+    pub(super) fn order(&self, order: Order) {
+        let mut state = self.state();
+        let refusal = state.ended.clone().or_else(|| state.queue.end.clone());
+        match refusal {
+            Some(refusal) => {
+                drop(state);
+                order.done(Err(refusal));
+            }
+            None => {
+                state.orders.push_back(order);
+                self.wake(state, true);
+            }
         }
     }
 
     /// No more is taken; the writer writes what waits and ends.
     pub(super) fn close(&self) {
-        let mut queue = self.queue();
-        queue.end.get_or_insert(RecordError::Closed);
-        self.wake(queue);
+        let mut state = self.state();
+        if state.ended.is_none() {
+            state.queue.end = Some(RecordError::Closed);
+            state.ended = Some(RecordError::Closed);
+        }
+        drop(state);
+        self.work.notify_one();
     }
 
-    /// Why nothing more can be written, where that is so.
-    pub(super) fn failure(&self) -> Option<RecordError> {
-        self.waiters().failed.clone()
+    /// Why something that was handed over may not be durable, where that is so.
+    pub(super) fn broken(&self) -> Option<RecordError> {
+        let state = self.state();
+        let ended = state.ended.clone().filter(|end| *end != RecordError::Closed);
+        ended.or_else(|| {
+            let told = |outage: &Refused| !outage.is_empty();
+            state.outage.as_ref().filter(|outage| told(outage)).map(|_| {
+                RecordError::Unavailable("records are missing, and no record says so".into())
+            })
+        })
     }
 
     pub(super) fn durable(&self) -> u64 {
         self.durable.load(Ordering::Acquire)
     }
 
-    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn settled(&self) -> u64 {
+        self.settled.load(Ordering::Acquire)
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// For the writer: waits while there is nothing to do; `None` when there never will be.
-    pub(super) fn wait(&self) -> Option<MutexGuard<'_, Queue>> {
-        let mut queue = self.queue();
-        while queue.entries.is_empty() && queue.rolled.is_empty() {
-            if queue.end.is_some() {
+    pub(super) fn wait(&self) -> Option<MutexGuard<'_, State>> {
+        let mut state = self.state();
+        let mut looks = 0;
+        loop {
+            if state.has_work() || self.flood.is_due() {
+                self.rest(&mut state, Rest::Awake);
+                return Some(state);
+            }
+            if state.ended.is_some() {
                 return None;
             }
-            queue.sleeping = true;
-            queue = self
-                .work
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
-            queue.sleeping = false;
+            if looks < PATIENCE {
+                looks += 1;
+                self.rest(&mut state, Rest::Dozing);
+                let doze = self.batch_delay / LOOKS;
+                let waited = self.work.wait_timeout(state, doze);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            } else {
+                self.rest(&mut state, Rest::Asleep);
+                let waited = self.work.wait(state);
+                state = waited.unwrap_or_else(PoisonError::into_inner);
+            }
         }
-        Some(queue)
+    }
+
+    /// For the writer: what has no record of its own and is to be told now.
+    pub(super) fn take_rolled_up(&self, state: &mut State, all: &mut VecDeque<RolledUp>) {
+        if self.flood.is_due() {
+            all.extend(self.flood.take());
+        }
+        if !state.queue.lost.is_empty() {
+            all.push_back(std::mem::take(&mut state.queue.lost));
+        }
+    }
+
+    /// Has what was counted of refusals written, where its time has come.
+    pub(super) fn sweep(&self, now: Duration) {
+        if self.flood.sweep(now) {
+            self.wake(self.state(), true);
+        }
+    }
+
+    /// For a writer that cannot write: waits so long, or until the log is closed.
+    pub(super) fn pause(&self, span: Duration) -> ControlFlow<()> {
+        let open = |state: &mut State| state.ended.is_none();
+        let waited = self.work.wait_timeout_while(self.state(), span, open);
+        match waited.unwrap_or_else(PoisonError::into_inner).0.ended {
+            Some(_) => ControlFlow::Break(()),
+            None => ControlFlow::Continue(()),
+        }
     }
 
     /// For the writer: `count` events with `used` room are durable, and so is the count of `told`
     /// losses.
-    pub(super) fn advance(&self, count: u64, used: &Rooms, told: u64) {
-        let durable = self.durable.fetch_add(count, Ordering::Release) + count;
-        let due = {
-            let mut waiters = self.waiters();
-            let later = waiters.tasks.split_off(&durable);
-            std::mem::replace(&mut waiters.tasks, later)
-        };
-        due.into_values().for_each(Waker::wake);
-        self.queue().release(used, told);
+    pub(super) fn advance(&self, count: u64, used: &Rooms, told: u64, rest_of_it: bool) {
+        self.durable.fetch_add(count, Ordering::Release);
+        let settled = self.settled.fetch_add(count, Ordering::Release) + count;
+        self.waiters.wake(settled);
+        let mut state = self.state();
+        state.queue.release(used, told);
+        if !rest_of_it {
+            state.flushing_since = None;
+        }
     }
 
-    /// For the writer: nothing that is not durable ever will be.
-    pub(super) fn fail(&self, action: &str, error: &io::Error) {
-        let failure = RecordError::Unavailable(format!("{action}: {error}").into());
-        tracing::error!(%failure, "the audit log refuses from now on");
-        let due = {
-            let mut waiters = self.waiters();
-            waiters.failed = Some(failure.clone());
-            std::mem::take(&mut waiters.tasks)
+    /// For the writer: it cannot write, `why` says why. What it has (`taken`) and what waits never
+    /// becomes durable; from now on everything is refused and counted.
+    /// What is `untold` of an earlier time is told with it.
+    pub(super) fn suspend(
+        &self,
+        why: &RecordError,
+        mut taken: Vec<Entry>,
+        untold: Option<Refused>,
+    ) {
+        let orders = {
+            let mut state = self.state();
+            if state.ended.is_none() {
+                state.queue.end = Some(why.clone());
+            }
+            taken.extend(std::mem::take(&mut state.queue.entries));
+            state.queued_since = None;
+            state.flushing_since = None;
+            let mut used = Rooms::NONE;
+            let outage = state.outage.get_or_insert_default();
+            if let Some(untold) = untold {
+                outage.add(&untold);
+            }
+            for entry in &taken {
+                outage.count(&entry.event);
+                outage.broken(acknowledgement(&entry.event));
+                used.add(entry);
+            }
+            state.queue.release(&used, 0);
+            std::mem::take(&mut state.orders)
         };
-        let dropped = {
-            let mut queue = self.queue();
-            queue.end = Some(failure);
-            std::mem::take(&mut queue.entries)
-        };
-        due.into_values().for_each(Waker::wake);
-        drop(dropped);
+        let count = taken.len() as u64;
+        let from = self.settled.load(Ordering::Acquire);
+        self.waiters.fail(from..from.saturating_add(count), why);
+        let settled = self.settled.fetch_add(count, Ordering::Release) + count;
+        self.waiters.wake(settled);
+        for order in orders {
+            order.done(Err(why.clone()));
+        }
+        drop(taken);
     }
 
-    /// Wakes the writer where it sleeps. While it writes, handing over an event costs no system
-    /// call.
-    fn wake(&self, mut queue: MutexGuard<'_, Queue>) {
-        let sleeping = std::mem::take(&mut queue.sleeping);
-        drop(queue);
-        if sleeping {
+    /// For the writer: what was refused so far, to be told.
+    pub(super) fn refused(&self) -> Refused {
+        self.state().outage.clone().unwrap_or_default()
+    }
+
+    /// For the writer: it can write again, and `told` stands in a durable record; what was refused
+    /// since then is answered, to be told next.
+    pub(super) fn resume(&self, told: &Refused) -> Refused {
+        let mut state = self.state();
+        state.queue.end = state.ended.clone();
+        let all = state.outage.take().unwrap_or_default();
+        all.without(told)
+    }
+
+    /// For the writer: `told` stands in a durable record, and the log still cannot write.
+    pub(super) fn told(&self, told: &Refused) {
+        let mut state = self.state();
+        if let Some(outage) = &mut state.outage {
+            *outage = outage.without(told);
+        }
+    }
+
+    /// For the writer: nothing is ever written again.
+    pub(super) fn end(&self, why: &RecordError) {
+        let orders = {
+            let mut state = self.state();
+            state.ended = Some(why.clone());
+            state.queue.end = Some(why.clone());
+            std::mem::take(&mut state.orders)
+        };
+        // Nobody will ask for them any more.
+        drop(self.flood.end());
+        self.suspend(why, Vec::new(), None);
+        self.waiters.end(why);
+        for order in orders {
+            order.done(Err(why.clone()));
+        }
+    }
+
+    /// Wakes the writer where it sleeps, or where it dozes and this is `urgent`. While it writes,
+    /// handing over an event costs no system call.
+    fn wake(&self, mut state: MutexGuard<'_, State>, urgent: bool) {
+        let wake = match state.rest {
+            Rest::Awake => false,
+            Rest::Dozing => urgent,
+            Rest::Asleep => true,
+        };
+        if wake {
+            self.rest(&mut state, Rest::Awake);
+        }
+        drop(state);
+        if wake {
             self.work.notify_one();
         }
     }
 
-    fn waiters(&self) -> MutexGuard<'_, Waiters> {
-        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    fn rest(&self, state: &mut State, rest: Rest) {
+        state.rest = rest;
+        self.resting.store(rest as u8, Ordering::Relaxed);
+    }
+}
+
+impl State {
+    /// Gives the writer all events that wait.
+    pub(super) fn take(&mut self, taken: &mut VecDeque<Entry>) {
+        std::mem::swap(&mut self.queue.entries, taken);
+        self.flushing_since = self.queued_since.take();
+    }
+
+    fn has_work(&self) -> bool {
+        !self.queue.entries.is_empty() || !self.queue.lost.is_empty() || !self.orders.is_empty()
     }
 }
 
 impl DurableProgress for Shared {
     fn poll_durable(&self, ticket: u64, task: &mut Context<'_>) -> Poll<Result<(), RecordError>> {
-        if ticket < self.durable() {
-            return Poll::Ready(Ok(()));
+        let settled = || self.settled();
+        let polled = self.waiters.poll(ticket, settled, task.waker());
+        // Whoever waits does not wait for the writer to look by itself.
+        if polled.is_pending() && self.resting.load(Ordering::Relaxed) != Rest::Awake as u8 {
+            self.wake(self.state(), true);
         }
-        let mut waiters = self.waiters();
-        // Again, since the writer looks for waiters after it has counted.
-        if ticket < self.durable() {
-            return Poll::Ready(Ok(()));
+        polled
+    }
+}
+
+/// What an effect waits for; `None` where nothing has to wait.
+fn acknowledgement(event: &Event) -> Option<Acknowledgement> {
+    match event {
+        Event::Decision(event) => event.acknowledge,
+        Event::Admin(_) | Event::Grant(_) | Event::Sanction(_) | Event::Config(_) => {
+            Some(Acknowledgement::Sync)
         }
-        if let Some(failure) = &waiters.failed {
-            return Poll::Ready(Err(failure.clone()));
-        }
-        // Whoever cannot be woken only wants to know how things stand.
-        if !task.waker().will_wake(Waker::noop()) {
-            waiters.tasks.insert(ticket, task.waker().clone());
-        }
-        Poll::Pending
+        _ => None,
     }
 }

@@ -43,6 +43,7 @@ use std::{fmt, io};
 
 use sha2::{Digest as _, Sha256};
 
+pub(crate) use self::tree::subtrees;
 pub use self::{
     proof::{ProofError, consistency_proof, inclusion_proof, verify_consistency, verify_inclusion},
     tree::{Frontier, root},

@@ -95,7 +95,7 @@ pub(super) fn range(begin: u64, end: u64, hashes: &(impl Hashes + ?Sized)) -> io
 
 /// The complete subtrees, level and index, that the leaves `begin..end` are made of, from the
 /// largest to the smallest: one for each bit that is set in their number.
-fn subtrees(begin: u64, end: u64) -> impl Iterator<Item = (u8, u64)> {
+pub(crate) fn subtrees(begin: u64, end: u64) -> impl Iterator<Item = (u8, u64)> {
     let count = end.saturating_sub(begin);
     (0..64_u8)
         .rev()

@@ -78,14 +78,16 @@ impl<'f> Lines<'f> {
     }
 
     fn rest(&self) -> &[u8] {
-        self.buffer
-            .get(self.begin..self.filled)
-            .unwrap_or_default()
+        self.buffer.get(self.begin..self.filled).unwrap_or_default()
     }
 
     fn fill(&mut self) -> io::Result<()> {
         // Little is asked for at first: a follower looks often, and mostly finds nothing.
-        let size = if self.buffer.is_empty() { FIRST } else { BUFFER };
+        let size = if self.buffer.is_empty() {
+            FIRST
+        } else {
+            BUFFER
+        };
         self.buffer.resize(size, 0);
         self.buffer.copy_within(self.begin..self.filled, 0);
         self.filled -= self.begin;

@@ -24,14 +24,14 @@ mod reader;
 mod scan;
 mod segments;
 #[cfg(test)]
-mod tests;
-#[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub use self::reader::{Entry, LogReader, ReadError};
 pub(crate) use self::{
-    lines::small,
+    lines::{Lines, Raw, chunks, first_set, last_set, small},
     scan::{Look, Part, Rest, Scanned, Seen, State, Stop, scan},
     segments::{PrunedFile, Segments},
     tree::TreeFiles,

@@ -1,8 +1,6 @@
 use std::{collections::VecDeque, io, ops::ControlFlow, path::Path, sync::Arc};
 
-use super::{
-    Look, Part, PrunedFile, Scanned, Seen, Segments, State, Stop, TreeFiles, scan, small,
-};
+use super::{Look, Part, PrunedFile, Scanned, Seen, Segments, State, Stop, TreeFiles, scan, small};
 use crate::{
     format::name,
     merkle::{Frontier, Hash},

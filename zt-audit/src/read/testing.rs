@@ -6,10 +6,15 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use zt_core::{clock::Timestamp, random::OsEntropy};
+
 use crate::{
     format::{name, write_commit},
     merkle::{Frontier, Hash, leaf_hash},
+    note::{Checkpoint, SignedCheckpoint, SigningKey},
     storage::{Place, Storage, StorageFile},
+    verify::endorsed_text,
 };
 
 type Bytes = Arc<Mutex<Vec<u8>>>;
@@ -155,10 +160,16 @@ pub(crate) struct TestLog {
     pub(crate) last: Hash,
     pub(crate) micros: u64,
     pub(crate) segment: u64,
+    pub(crate) key: Arc<SigningKey>,
     leaves: Vec<Hash>,
 }
 
 pub(crate) const ORIGIN: &str = "test/log";
+
+/// A new key for the log.
+pub(crate) fn key() -> SigningKey {
+    SigningKey::generate(ORIGIN, &OsEntropy).unwrap()
+}
 
 impl TestLog {
     /// A log without a record.
@@ -170,6 +181,7 @@ impl TestLog {
             last: Hash::from_bytes([0; 32]),
             micros: 1_893_456_000_000_000,
             segment: 0,
+            key: Arc::new(key()),
             leaves: Vec::new(),
         };
         log.disk.edit(&log.file(), |_| ());
@@ -221,6 +233,47 @@ impl TestLog {
         self
     }
 
+    /// The beginning of a log: that it was started, and its key.
+    pub(crate) fn begun() -> Self {
+        let mut log = Self::new();
+        let vkey = log.key.verifier();
+        log.record("started", "")
+            .record("key", &format!(r#","action":"first","vkey":"{vkey}""#))
+            .commit();
+        log
+    }
+
+    /// A `key` record by which the key in force endorses `next`, which signs from then on.
+    pub(crate) fn rotate(&mut self, next: SigningKey) -> &mut Self {
+        let (by, vkey) = (self.key.verifier(), next.verifier());
+        let text = endorsed_text(&self.origin, &vkey.to_string(), self.tree.size());
+        let signature = BASE64_STANDARD.encode(self.key.sign(text.as_bytes()));
+        let fields = format!(
+            r#","action":"rotated","vkey":"{vkey}","endorsed_by":"{by}","endorsement":"{signature}""#
+        );
+        self.key = Arc::new(next);
+        self.record("key", &fields).commit()
+    }
+
+    /// Signs what there is.
+    pub(crate) fn sign(&mut self) -> SignedCheckpoint {
+        let signed = self.signed();
+        self.disk
+            .replace(name::CHECKPOINT, signed.encode().as_bytes())
+            .unwrap();
+        signed
+    }
+
+    /// A checkpoint that is not in the log's folder.
+    pub(crate) fn signed(&self) -> SignedCheckpoint {
+        let checkpoint = Checkpoint {
+            origin: self.origin.clone(),
+            size: self.tree.size(),
+            root: self.tree.root(),
+        };
+        SignedCheckpoint::sign(checkpoint, &self.key, Timestamp::from_micros(self.micros))
+    }
+
     /// NULs that are written ahead.
     pub(crate) fn ahead(&mut self, count: usize) -> &mut Self {
         self.disk.edit(&self.file(), |bytes| {
@@ -243,9 +296,7 @@ impl TestLog {
                     *tree.root().as_bytes()
                 })
                 .collect();
-            self.disk
-                .replace(&format!("tree/{level}"), &bytes)
-                .unwrap();
+            self.disk.replace(&format!("tree/{level}"), &bytes).unwrap();
         }
         self
     }

@@ -29,8 +29,9 @@
 //! | `sanction` | `action target before expires`, `name` of keys and workloads | `name issuer reason`; `author` | the name; the author |
 //! | `config` | `part action version detail` | | |
 //! | `alert` | `detector score` | `subject evidence` | the subject |
-//! | `started recovered gap rolled-up key` | everything | | |
-//! | `erased` | `pseudonyms keys` | `author reason` | the author, or the day |
+//! | `started recovered gap key` | everything | | |
+//! | `rolled-up` | `from to denied undecided outcomes lost_decisions lost_outcomes` | `sources` | the day |
+//! | `erased` | `action pseudonyms keys` | `author reason` | the author, or the day |
 //! | `prune` | `before root` | `author` | the author |
 //!
 //! What a request cost stands in the `budget` records with its `request_id`: at the time of the
@@ -55,7 +56,7 @@ pub use self::open::{OpenRecordError, open as open_record};
 pub(crate) use self::{
     event::time_of,
     own::{Erased, Gap, Key, Prune, Recovered},
-    rolled::RolledUp,
+    rolled::{Refusals, RolledUp, Source},
 };
 pub(crate) use crate::format::MAX_RECORD;
 use crate::{

@@ -13,6 +13,8 @@ use crate::{
 const TEXT: usize = 1024;
 /// Most pseudonyms of one person.
 const PSEUDONYMS: usize = 16;
+/// Most kinds of events that are counted.
+const KINDS: usize = 32;
 
 /// With which key checkpoints are signed from here on.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +39,8 @@ pub(crate) struct Recovered<'a> {
     pub(crate) records: u64,
     /// Of those bytes.
     pub(crate) sha256: Option<&'a Hash>,
+    /// What the system said of a segment that was given up.
+    pub(crate) why: Option<&'a str>,
 }
 
 /// A time of which records are missing.
@@ -46,15 +50,19 @@ pub(crate) struct Gap<'a> {
     pub(crate) from: Timestamp,
     /// Until when.
     pub(crate) to: Timestamp,
-    /// How many events have no record, where that is known.
-    pub(crate) events: Option<u64>,
-    /// Why.
-    pub(crate) reason: &'a str,
+    /// Why: `no-space`, `write-error`, `sealing`.
+    pub(crate) reason: &'static str,
+    /// How many events have no record, by kind; decisions by what was decided.
+    pub(crate) refused: &'a [(&'static str, u64)],
+    /// Of them, how many had been taken before, so that their effects may have happened.
+    pub(crate) taken: u64,
 }
 
-/// That the keys of a person were destroyed.
+/// That the keys of a person are to be destroyed, or were.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Erased<'a> {
+    /// `begun`, `done`.
+    pub(crate) action: &'static str,
     /// Under which names the person stands in records.
     pub(crate) pseudonyms: &'a [Pseudonym],
     /// How many keys there were.
@@ -132,6 +140,7 @@ impl Chain {
             if let Some(hash) = found.sha256 {
                 clear.hex("sha256", hash.as_bytes());
             }
+            clear.maybe("why", found.why, TEXT);
             Ok(())
         })
     }
@@ -147,10 +156,9 @@ impl Chain {
             let mut clear = record.clear();
             clear.time("from", Some(gap.from));
             clear.time("to", Some(gap.to));
-            if let Some(events) = gap.events {
-                clear.number("events", events);
-            }
-            clear.text("reason", gap.reason, TEXT);
+            clear.word("reason", gap.reason);
+            clear.numbers("refused", gap.refused.iter().copied(), KINDS);
+            clear.number("taken", gap.taken);
             Ok(())
         })
     }
@@ -164,6 +172,7 @@ impl Chain {
     ) -> Result<Hash, VaultError> {
         self.append(out, "erased", at, |record| {
             let mut clear = record.clear();
+            clear.word("action", erased.action);
             let digits: Vec<String> = erased.pseudonyms.iter().map(ToString::to_string).collect();
             let digits = digits.iter().map(String::as_str);
             clear.list("pseudonyms", digits, PSEUDONYMS, 32);

@@ -1,4 +1,7 @@
-use std::fmt;
+use std::{
+    fmt,
+    hash::{BuildHasherDefault, Hasher},
+};
 
 use zt_core::clock::Timestamp;
 
@@ -6,7 +9,8 @@ use zt_core::clock::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DataSubject<'a> {
-    /// A principal, by issuer and subject.
+    /// A principal, by issuer and subject. Without an issuer it is the same as
+    /// [`Named`](Self::Named).
     Principal {
         /// Who vouches for the name.
         issuer: Option<&'a str>,
@@ -38,20 +42,54 @@ impl Pseudonym {
 
     /// Of 32 lower-case hexadecimal digits.
     #[must_use]
-    pub fn from_hex(_digits: &[u8]) -> Option<Self> {
-        todo!()
+    pub fn from_hex(digits: &[u8]) -> Option<Self> {
+        let nibble = |digit: u8| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        };
+        let mut bytes = [0; 16];
+        let (pairs, rest) = digits.as_chunks::<2>();
+        if pairs.len() != bytes.len() || !rest.is_empty() {
+            return None;
+        }
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            *byte = nibble(*high)? << 4 | nibble(*low)?;
+        }
+        Some(Self(bytes))
     }
 }
 
 /// In lower-case hexadecimal digits.
 impl fmt::Display for Pseudonym {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        todo!()
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
     }
 }
 
 impl fmt::Debug for Pseudonym {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// Takes a pseudonym's own bytes: they are a keyed hash, which nobody outside can choose.
+#[derive(Default)]
+pub(super) struct OwnBytes(u64);
+
+/// Builds the hasher of maps by pseudonym.
+pub(super) type ByOwnBytes = BuildHasherDefault<OwnBytes>;
+
+impl Hasher for OwnBytes {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk::<8>() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    fn write_usize(&mut self, _length: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }

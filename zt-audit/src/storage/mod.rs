@@ -5,6 +5,8 @@
 //! file may answer "good" for pages that were thrown away.
 
 mod folder;
+#[cfg(any(test, feature = "test-util"))]
+pub mod simulated;
 #[cfg(test)]
 mod tests;
 

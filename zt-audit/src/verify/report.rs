@@ -1,3 +1,5 @@
+use std::fmt;
+
 use zt_core::clock::Timestamp;
 
 use crate::{merkle::Hash, note::VerifierKey};
@@ -22,6 +24,61 @@ pub struct Report {
     pub signed: Option<Signed>,
     /// The verdict.
     pub finding: Finding,
+}
+
+impl Report {
+    /// What a program that checked ends with: 0 where the log is sound, 1 where it was tampered with, 2
+    /// where it is not signed to its end or has a torn one.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self.finding {
+            Finding::Sound => 0,
+            Finding::Tampered(_) => 1,
+            Finding::Unsigned { .. } | Finding::Torn { .. } => 2,
+        }
+    }
+
+    /// Whether every record is as it was written and covered by a good signature.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.finding == Finding::Sound
+    }
+}
+
+/// One line, in plain ASCII but for the origin's; only a sound log's says so.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let origin = self.origin.escape_default();
+        match &self.finding {
+            Finding::Tampered(bad) => return write!(f, "tampered: {bad}"),
+            Finding::Torn {
+                file,
+                offset,
+                bytes,
+            } => write!(
+                f,
+                "torn: {bytes} bytes from byte {offset} of `{file}` on belong to no batch; before them"
+            )?,
+            Finding::Unsigned { from, why } => {
+                write!(f, "unsigned from record {from} on: {why};")?;
+            }
+            Finding::Sound => f.write_str("sound:")?,
+        }
+        let (first, next) = (self.first, self.records);
+        write!(f, " records {first} to {} of `{origin}`", next.max(1) - 1)?;
+        write!(f, ", root {}", self.root)?;
+        match &self.signed {
+            None => f.write_str(", no signature verified"),
+            Some(signed) => {
+                write!(f, ", signed up to {} by {}", signed.size, signed.key)?;
+                let at = signed
+                    .at
+                    .and_then(|at| i64::try_from(at.as_secs()).ok())
+                    .and_then(|at| jiff::Timestamp::from_second(at).ok());
+                at.map_or(Ok(()), |at| write!(f, " at {at}"))
+            }
+        }
+    }
 }
 
 /// A checkpoint whose signature was verified and whose root is that of the records.
@@ -64,16 +121,20 @@ pub enum Finding {
 }
 
 /// Why no signature covers the end of a log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unsigned {
     /// No key was given to believe.
+    #[error("no key was given to verify with")]
     NoKey,
     /// There is no checkpoint.
+    #[error("there is no checkpoint")]
     NoCheckpoint,
     /// The checkpoint covers less; the rest was not signed yet.
+    #[error("the checkpoint covers the records before it")]
     Newer,
-    /// The checkpoint is older than was asked for.
+    /// The checkpoint is older than was asked for, or does not say when it was made.
+    #[error("the checkpoint is older than was asked for")]
     Stale,
 }
 
@@ -135,8 +196,8 @@ pub enum Reason {
     /// A segment begins within the one before it.
     #[error("the next segment begins within this one, and not after a commit line")]
     Overlap,
-    /// A segment was left before its end, and the next does not say so.
-    #[error("more follows in its segment, and the next does not say that it was given up")]
+    /// The segment before was left before its end, and this record does not say so.
+    #[error("the segment before it has more, and it does not say that that one was given up")]
     Trailing,
     /// There is no record at all.
     #[error("there is no record")]

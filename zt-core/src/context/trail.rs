@@ -58,6 +58,7 @@ pub struct Trail {
     /// The run, and in the upper half how many gates it has passed at most.
     pub(super) handler: AtomicU16,
     pub(super) decided: AtomicBool,
+    pub(super) rolled_up: AtomicBool,
     pub(super) body_exceeded: AtomicBool,
     pub(super) body_streams: AtomicBool,
     pub(super) body_refused: OnceLock<Denial>,
@@ -102,6 +103,7 @@ impl Trail {
             stages: AtomicU16::new(0),
             handler: AtomicU16::new(0),
             decided: AtomicBool::new(false),
+            rolled_up: AtomicBool::new(false),
             body_exceeded: AtomicBool::new(false),
             body_streams: AtomicBool::new(false),
             body_refused: OnceLock::new(),
@@ -237,6 +239,38 @@ impl Trail {
     #[must_use]
     pub fn take_decision(&self) -> bool {
         !self.decided.swap(true, Ordering::AcqRel)
+    }
+
+    /// Bytes of what came with the request and is kept of it, roughly: what a record that waits
+    /// keeps in memory. A caller that others share is counted whole.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let target = self.uri.path_and_query();
+        let target = target.map_or(0, |target| target.as_str().len());
+        let agent = self.user_agent.as_ref().map_or(0, HeaderValue::len);
+        let caller = {
+            let principal = self.principal.lock();
+            let principal = principal.unwrap_or_else(PoisonError::into_inner);
+            principal.as_ref().map(|caller| caller.size())
+        };
+        let caller = caller.or_else(|| Some(self.permit()?.principal()?.size()));
+        self.claimed
+            .size()
+            .saturating_add(target)
+            .saturating_add(agent)
+            .saturating_add(caller.unwrap_or(0))
+    }
+
+    /// Notes that the request's decision has no record of its own and is only counted. For
+    /// recorders, so that they tell the outcome alike.
+    pub fn roll_up(&self) {
+        self.rolled_up.store(true, Ordering::Release);
+    }
+
+    /// Whether the request's decision is only counted.
+    #[must_use]
+    pub fn is_rolled_up(&self) -> bool {
+        self.rolled_up.load(Ordering::Acquire)
     }
 
     /// Whether the request's body was longer than its limit.

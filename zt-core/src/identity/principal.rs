@@ -103,9 +103,29 @@ struct Inner {
     binding: Option<Binding>,
     claims: Option<Arc<str>>,
     further: Vec<Principal>,
+    /// Of all texts.
+    size: usize,
 }
 
 impl Inner {
+    fn measured(mut self) -> Self {
+        let one = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len());
+        let many = |texts: &BTreeSet<Arc<str>>| texts.iter().map(|text| text.len()).sum::<usize>();
+        self.size = self.subject.len()
+            + [&self.issuer, &self.tenant, &self.session, &self.token]
+                .map(one)
+                .iter()
+                .sum::<usize>()
+            + [&self.key, &self.context_class, &self.claims]
+                .map(one)
+                .iter()
+                .sum::<usize>()
+            + many(&self.scopes)
+            + many(&self.roles)
+            + self.further.iter().map(Principal::size).sum::<usize>();
+        self
+    }
+
     fn methods(&self) -> impl Iterator<Item = AuthMethod> {
         iter::once(self.method).chain(self.further_methods.iter().copied())
     }
@@ -145,6 +165,7 @@ impl Principal {
             binding: None,
             claims: None,
             further: Vec::new(),
+            size: 0,
         }))
     }
 
@@ -175,10 +196,10 @@ impl Principal {
         if !other.is_anonymous() {
             let mut proof = (*other.0).clone();
             let nested = std::mem::take(&mut proof.further);
-            inner.further.push(Self(Arc::new(proof)));
+            inner.further.push(Self(Arc::new(proof.measured())));
             inner.further.extend(nested);
         }
-        Self(Arc::new(inner))
+        Self(Arc::new(inner.measured()))
     }
 
     /// What further credentials of the same request proved: their subjects, sessions, tokens and
@@ -304,6 +325,12 @@ impl Principal {
         self.0.claims.is_some()
     }
 
+    /// Bytes of its names, rights and claims, roughly: what keeping it costs.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.0.size
+    }
+
     /// The credential's claims as `T`, parsed now.
     ///
     /// # Errors
@@ -345,7 +372,7 @@ impl Assertion {
     /// The principal as asserted so far.
     #[must_use]
     pub fn finish(self) -> Principal {
-        Principal(Arc::new(*self.0))
+        Principal(Arc::new(self.0.measured()))
     }
 
     /// Who vouches.
@@ -446,6 +473,25 @@ mod tests {
         assert!(!format!("{principal:?}").contains("123"));
         assert!(principal.has_claims() && !Principal::anonymous().has_claims());
         assert!(Principal::anonymous().claims::<Claims>().is_err());
+    }
+
+    #[test]
+    fn what_it_keeps_is_counted() {
+        let token = |claims: usize| {
+            Principal::assertion(PrincipalKind::User, "ada", AuthMethod::Jwt)
+                .claims("x".repeat(claims))
+                .scopes(["b", "a"])
+                .finish()
+        };
+        assert_eq!(token(0).size(), 5);
+        assert_eq!(token(8000).size(), 8005);
+        let both = token(100).strengthened_by(&token(8000));
+        assert_eq!(both.size(), 105 + 8005);
+        let more = both.and_also(AuthMethod::Signature).key("key-1").finish();
+        assert_eq!(more.size(), both.size() + 5);
+        // Of a third, what the second brought is not counted twice.
+        let all = token(0).strengthened_by(&more);
+        assert_eq!(all.size(), 5 + more.size());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use std::{borrow::Cow, sync::Arc};
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use zt_core::{clock::Timestamp, state::BudgetPart};
 
 use super::{LedgerError, Noted};
@@ -26,12 +26,18 @@ struct Members<'a> {
     budgets: Option<Vec<Part>>,
     #[serde(borrow, default)]
     nanos: Option<Cow<'a, str>>,
+    /// What of it is sealed, and what was when its key was destroyed.
+    #[serde(default)]
+    sealed: Option<IgnoredAny>,
+    #[serde(default)]
+    erased: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
 struct Part {
     limit: Arc<str>,
-    subject: Arc<str>,
+    #[serde(default)]
+    subject: Option<Arc<str>>,
     start: Option<u64>,
     end: Option<u64>,
 }
@@ -48,6 +54,8 @@ pub(super) enum Line<'a> {
     Budget(Parsed<'a>),
     /// About so many events of requests that have no record.
     Lost(u64),
+    /// About the budgets of somebody who was erased.
+    Erased,
     /// About something else.
     Other,
 }
@@ -76,7 +84,8 @@ impl Parsed<'_> {
 /// Reads a record.
 pub(super) fn parse(line: &[u8]) -> Result<Line<'_>, LedgerError> {
     let head: Head<'_> = serde_json::from_slice(line)?;
-    if head.v != 1 {
+    // The same members in both; in the second the names are sealed.
+    if !matches!(head.v, 1 | 2) {
         return Err(LedgerError::Version(head.v));
     }
     match &*head.kind {
@@ -88,6 +97,12 @@ pub(super) fn parse(line: &[u8]) -> Result<Line<'_>, LedgerError> {
         _ => return Ok(Line::Other),
     }
     let line: Members<'_> = serde_json::from_slice(line)?;
+    // Of an author alone nothing is needed here.
+    match (&line.root, &line.erased, &line.sealed) {
+        (None, Some(_), _) => return Ok(Line::Erased),
+        (None, None, Some(_)) => return Err(LedgerError::Sealed),
+        _ => {}
+    }
     let action = line.action.unwrap_or_default();
     let missing = |field| LedgerError::Missing {
         action: action.to_string(),
@@ -105,7 +120,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Line<'_>, LedgerError> {
             .budgets
             .ok_or_else(|| missing("budgets"))?
             .into_iter()
-            .map(|part| part.checked().ok_or_else(|| missing("window")))
+            .map(|part| part.checked().map_err(missing))
             .collect::<Result<_, _>>()?,
         nanos: nanos.ok_or_else(|| missing("nanos"))?,
         action,
@@ -114,17 +129,17 @@ pub(super) fn parse(line: &[u8]) -> Result<Line<'_>, LedgerError> {
 
 impl Part {
     /// With both ends of its window or, as limits have that are no budgets, none.
-    fn checked(self) -> Option<BudgetPart> {
+    fn checked(self) -> Result<BudgetPart, &'static str> {
         let window = match (self.start, self.end) {
             (None, None) => None,
             (Some(start), Some(end)) if start < end => {
                 Some((Timestamp::from_micros(start), never(end)))
             }
-            _ => return None,
+            _ => return Err("window"),
         };
-        Some(BudgetPart {
+        Ok(BudgetPart {
             limit: self.limit,
-            subject: self.subject,
+            subject: self.subject.ok_or("subject")?,
             window,
         })
     }

@@ -16,6 +16,10 @@
 //! To fill a store, look up each entry's limit by its name
 //! ([`Policy::limit`](super::Policy::limit)); one that no policy has any more has nothing to count.
 //!
+//! The lines of a log whose personal fields are sealed have to be opened first
+//! (`zt_audit::open_record`). Budgets of somebody who was erased are in no sum any more;
+//! [`Ledger::erased`] says how many records that were.
+//!
 //! It does not verify a log: give it lines of one that was. Events that a log could not write are
 //! missing here too; what they would have settled is open, and [`Ledger::lost`] says that the log
 //! admits to some. Of what was charged by hand
@@ -89,6 +93,7 @@ pub struct Ledger {
     holds: HashMap<u128, Pending>,
     settled: HashSet<u128>,
     lost: u64,
+    erased: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -137,6 +142,9 @@ pub enum LedgerError {
     /// It is of a version that is not known.
     #[error("records of version {0} are not known")]
     Version(u64),
+    /// Whom it is about is sealed.
+    #[error("whom the record is about is sealed: open it with the vault of its log first")]
+    Sealed,
     /// Something happened that is not known.
     #[error("it is not known what `{0}` does to a budget")]
     Action(String),
@@ -179,8 +187,18 @@ impl Ledger {
                 self.lost = self.lost.saturating_add(count);
                 Ok(false)
             }
+            Line::Erased => {
+                self.erased = self.erased.saturating_add(1);
+                Ok(false)
+            }
             Line::Other => Ok(false),
         }
+    }
+
+    /// How many records were about the budgets of somebody who was erased. Nobody knows which.
+    #[must_use]
+    pub const fn erased(&self) -> u64 {
+        self.erased
     }
 
     /// How many events of requests the log says it could not write; budget events may be among

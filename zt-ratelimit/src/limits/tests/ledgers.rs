@@ -61,11 +61,45 @@ fn refuses_what_it_does_not_understand() {
         r#"{"v":1,"kind":"budget","action":"settled","root":"a","budgets":[],"nanos":"5"}"#,
         r#"{"v":1,"kind":"budget","action":"settled","budgets":[],"nanos":"5","hold":"1"}"#,
         r#"{"v":1,"kind":"budget","action":"settled","root":"a","nanos":"5","hold":"1"}"#,
-        r#"{"v":2,"kind":"budget","action":"settled","root":"a","budgets":[],"nanos":"5","hold":"1"}"#,
+        r#"{"v":3,"kind":"budget","action":"settled","root":"a","budgets":[],"nanos":"5","hold":"1"}"#,
+        r#"{"v":2,"kind":"budget","action":"settled","root":"a","budgets":[{"limit":"b","start":1,"end":2}],"nanos":"5","hold":"1"}"#,
     ] {
         assert!(ledger.add_line(line.as_bytes()).is_err(), "{line}");
     }
     assert_eq!(ledger.entries().count(), 0);
+}
+
+/// As the audit log writes it, and as it is when it was opened.
+#[test]
+fn lines_whose_names_are_sealed_have_to_be_opened_and_erased_ones_are_counted() {
+    let sealed = r#""sealed":[["00000000000000000000000000000000","AAAA"]]"#;
+    let line = |budgets: &str, rest: &str| {
+        format!(
+            r#"{{"v":2,"kind":"budget","action":"charge","budgets":[{{{budgets}"limit":"day","start":1,"end":86400000001}}],"nanos":"5",{rest}}}"#
+        )
+    };
+    let mut ledger = Ledger::new();
+    let refused = ledger.add_line(line("", sealed).as_bytes());
+    assert!(matches!(refused, Err(LedgerError::Sealed)));
+    let erased = r#""erased":["00000000000000000000000000000000"]"#;
+    assert!(!ledger.add_line(line("", erased).as_bytes()).unwrap());
+    assert_eq!((ledger.erased(), ledger.entries().count()), (1, 0));
+
+    // Only the author was erased, or is not known to this vault.
+    let subject = r#""subject":"key-1","#;
+    for rest in [
+        r#""root":"acme""#,
+        &format!(r#""root":"acme",{erased}"#),
+        &format!(r#""root":"acme",{sealed}"#),
+    ] {
+        assert!(ledger.add_line(line(subject, rest).as_bytes()).unwrap());
+    }
+    let entry = ledger.entries().next().unwrap();
+    assert_eq!(
+        (entry.root, entry.subject, entry.spent),
+        ("acme", "key-1", 15)
+    );
+    assert_eq!(ledger.erased(), 1);
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! The program `zt-audit`.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{
     ffi::OsStr,
     fs,

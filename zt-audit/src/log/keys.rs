@@ -1,0 +1,155 @@
+//! The signing key of a log, beside it.
+//!
+//! 1. The keys lie in a folder of their own, never within the log, also not by a link: whoever
+//!    carries the log away must not carry its keys.
+//! 2. `signing.key` (0600) is made at first, and `vkey` beside it, for whoever verifies. Neither
+//!    takes the place of one that is there.
+//! 3. A new key lies in `signing.key.next` from before the record that names it until it has taken
+//!    the place of the old one: whenever a crash comes, the key in force is there.
+
+use std::{
+    io,
+    path::{Component, Path, PathBuf},
+};
+
+use zeroize::Zeroizing;
+use zt_core::random::Entropy;
+
+use super::OpenError;
+use crate::{
+    note::SigningKey,
+    storage::{Folder, Storage},
+};
+
+const KEY: &str = "signing.key";
+const NEXT: &str = "signing.key.next";
+const VKEY: &str = "vkey";
+/// A key's text is shorter by far.
+const MOST: usize = 4096;
+
+#[derive(Debug)]
+pub(super) struct Keys {
+    folder: Folder,
+}
+
+impl Keys {
+    /// The folder of the keys of the log at `log`.
+    pub(super) fn open(log: &Path, given: Option<&Path>) -> Result<Self, OpenError> {
+        let path = match given {
+            Some(path) => path.to_owned(),
+            None => beside(log),
+        };
+        let fails = |source| OpenError::File {
+            action: "open",
+            path: path.clone(),
+            source,
+        };
+        if real(&path).map_err(fails)?.starts_with(real(log).map_err(fails)?) {
+            return Err(OpenError::KeysInside(path));
+        }
+        let folder = Folder::open(&path).map_err(fails)?;
+        Ok(Self { folder })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The key that is here.
+    pub(super) fn current(&self) -> Result<Option<SigningKey>, OpenError> {
+        self.read(KEY)
+    }
+
+    /// One that was to come into force.
+    pub(super) fn next(&self) -> Result<Option<SigningKey>, OpenError> {
+        self.read(NEXT)
+    }
+
+    /// A new key for `origin`, kept.
+    pub(super) fn generate(
+        &self,
+        origin: &str,
+        entropy: &dyn Entropy,
+    ) -> Result<SigningKey, OpenError> {
+        let key = SigningKey::generate(origin, entropy)?;
+        self.adopt(&key)
+            .map_err(|source| self.fails("write", KEY, source))?;
+        Ok(key)
+    }
+
+    /// Keeps `key` for when it will be in force.
+    pub(super) fn announce(&self, key: &SigningKey) -> io::Result<()> {
+        self.folder.replace(NEXT, text(key).as_bytes())
+    }
+
+    /// `key` is in force.
+    pub(super) fn adopt(&self, key: &SigningKey) -> io::Result<()> {
+        self.folder.replace(KEY, text(key).as_bytes())?;
+        let vkey = format!("{}\n", key.verifier());
+        self.folder.replace(VKEY, vkey.as_bytes())?;
+        match self.folder.remove(NEXT) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn read(&self, name: &str) -> Result<Option<SigningKey>, OpenError> {
+        let file = match self.folder.open(name, false) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(self.fails("open", name, source)),
+        };
+        let mut bytes = Zeroizing::new(vec![0; MOST]);
+        let length = file
+            .read_at(&mut bytes, 0)
+            .map_err(|source| self.fails("read", name, source))?;
+        let text = bytes.get(..length).and_then(|text| str::from_utf8(text).ok());
+        let text = text.unwrap_or_default();
+        Ok(Some(SigningKey::parse(text.strip_suffix('\n').unwrap_or(text))?))
+    }
+
+    fn fails(&self, action: &'static str, name: &str, source: io::Error) -> OpenError {
+        OpenError::File {
+            action,
+            path: self.folder.path().join(name),
+            source,
+        }
+    }
+}
+
+fn text(key: &SigningKey) -> Zeroizing<String> {
+    let mut text = key.encode();
+    text.push('\n');
+    text
+}
+
+/// `<log>.keys`.
+fn beside(log: &Path) -> PathBuf {
+    let mut path = log.as_os_str().to_owned();
+    path.push(".keys");
+    // Of `audit/` too.
+    match (log.parent(), log.file_name()) {
+        (Some(parent), Some(name)) => {
+            let mut name = name.to_owned();
+            name.push(".keys");
+            parent.join(name)
+        }
+        _ => PathBuf::from(path),
+    }
+}
+
+/// Where `path` leads, links followed as far as there is anything.
+fn real(path: &Path) -> io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    if path.components().any(|part| part == Component::ParentDir) {
+        // What is before it may be a link.
+        return path.canonicalize();
+    }
+    for there in path.ancestors() {
+        if let Ok(found) = there.canonicalize() {
+            let rest = path.strip_prefix(there).unwrap_or(Path::new(""));
+            return Ok(found.join(rest));
+        }
+    }
+    Ok(path)
+}

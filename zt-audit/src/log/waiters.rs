@@ -1,0 +1,117 @@
+//! Tasks that wait for a record.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::Range,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Poll, Waker},
+};
+
+use zt_core::state::RecordError;
+
+#[derive(Debug, Default)]
+pub(super) struct Waiters {
+    state: Mutex<State>,
+    /// Whether any ever failed.
+    failed: AtomicBool,
+}
+
+/// By ticket. A task that does not wait any more stays until its record is decided; so there are
+/// never more than records in the queue.
+#[derive(Debug, Default)]
+struct State {
+    tasks: BTreeMap<u64, Waker>,
+    /// Tickets of records that never become durable, the latest ones.
+    failed: VecDeque<(Range<u64>, RecordError)>,
+    /// Of lower tickets it is not known any more whether they failed.
+    forgotten: u64,
+    /// Nothing that is not decided ever will be.
+    ended: Option<RecordError>,
+}
+
+/// So many outages are remembered, for whoever asks late.
+const MEMORY: usize = 64;
+
+impl Waiters {
+    pub(super) fn poll(
+        &self,
+        ticket: u64,
+        settled: impl Fn() -> u64,
+        waker: &Waker,
+    ) -> Poll<Result<(), RecordError>> {
+        if ticket < settled() {
+            return Poll::Ready(self.decided(ticket));
+        }
+        let mut state = self.lock();
+        // Again, since the writer looks for waiters after it has counted.
+        if ticket < settled() {
+            drop(state);
+            return Poll::Ready(self.decided(ticket));
+        }
+        if let Some(ended) = &state.ended {
+            return Poll::Ready(Err(ended.clone()));
+        }
+        // Whoever cannot be woken only wants to know how things stand.
+        if !waker.will_wake(Waker::noop()) {
+            state.tasks.insert(ticket, waker.clone());
+        }
+        Poll::Pending
+    }
+
+    fn decided(&self, ticket: u64) -> Result<(), RecordError> {
+        if !self.failed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let state = self.lock();
+        if let Some((_, error)) = state.failed.iter().find(|(some, _)| some.contains(&ticket)) {
+            return Err(error.clone());
+        }
+        if ticket < state.forgotten {
+            return Err(RecordError::Unavailable(
+                "it was asked too late whether the record is durable".into(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The records of these tickets never become durable. Said before they count as decided.
+    pub(super) fn fail(&self, tickets: Range<u64>, why: &RecordError) {
+        if tickets.is_empty() {
+            return;
+        }
+        let mut state = self.lock();
+        state.failed.push_back((tickets, why.clone()));
+        if state.failed.len() > MEMORY
+            && let Some((oldest, _)) = state.failed.pop_front()
+        {
+            state.forgotten = oldest.end;
+        }
+        self.failed.store(true, Ordering::Release);
+    }
+
+    /// Wakes those whose tickets are below `settled`, outside of the lock.
+    pub(super) fn wake(&self, settled: u64) {
+        let due = {
+            let mut state = self.lock();
+            let later = state.tasks.split_off(&settled);
+            std::mem::replace(&mut state.tasks, later)
+        };
+        due.into_values().for_each(Waker::wake);
+    }
+
+    pub(super) fn end(&self, why: &RecordError) {
+        let due = {
+            let mut state = self.lock();
+            state.ended = Some(why.clone());
+            std::mem::take(&mut state.tasks)
+        };
+        due.into_values().for_each(Waker::wake);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,249 @@
+use std::{
+    collections::BTreeMap,
+    io,
+    ops::ControlFlow,
+    sync::{
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+};
+
+use super::{
+    BadRecord, Reason,
+    keys::KeyHistory,
+    segment::{Read, guess, read},
+};
+use crate::{
+    format::name,
+    merkle::Hash,
+    read::{PrunedFile, Rest, Segments, State},
+    storage::Storage,
+};
+
+/// What all segments together are.
+#[derive(Debug)]
+pub(super) struct Walked {
+    pub(super) segments: Segments,
+    pub(super) state: State,
+    /// The roots at the sizes that were asked for.
+    pub(super) roots: BTreeMap<u64, Hash>,
+    pub(super) keys: KeyHistory,
+    /// What the last `prune` record says.
+    pub(super) pruned: Option<(u64, Hash)>,
+    /// Bytes of good lines.
+    pub(super) bytes: u64,
+    /// The last segment, and where its last good commit line ends.
+    pub(super) last: (u64, u64),
+    /// So many bytes follow it that no commit line covers.
+    pub(super) torn: u64,
+    /// The first thing that is not as it was written.
+    pub(super) bad: Option<BadRecord>,
+}
+
+impl Walked {
+    fn new(segments: Segments) -> Self {
+        let state = match &segments.pruned {
+            PrunedFile::At(pruned) => State::at(pruned.tree.clone()),
+            PrunedFile::None | PrunedFile::Bad => State::beginning(),
+        };
+        Self {
+            roots: BTreeMap::from([(state.tree.size(), state.tree.root())]),
+            state,
+            segments,
+            keys: KeyHistory::default(),
+            pruned: None,
+            bytes: 0,
+            last: (0, 0),
+            torn: 0,
+            bad: None,
+        }
+    }
+
+    /// Takes the segment at `place`; whether to go on.
+    fn take(&mut self, place: usize, read: Read, given_up: &mut bool) -> bool {
+        let first = self.segments.firsts.get(place).copied().unwrap_or_default();
+        let size = self.state.tree.size();
+        let bad = |index, offset, reason| BadRecord {
+            index,
+            file: name::segment(first),
+            offset,
+            reason,
+        };
+        if std::mem::take(given_up) && read.state.tree.size() > size && !read.seen.begins_recovered
+        {
+            self.bad = Some(bad(size, 0, Reason::Trailing));
+            return false;
+        }
+        for (offset, change) in read.seen.keys {
+            let index = change.index;
+            let origin = read.state.origin.as_deref().unwrap_or_default();
+            if self.keys.push(change, origin).is_err() {
+                self.bad = Some(bad(index, offset, Reason::Key));
+                return false;
+            }
+        }
+        self.state = read.state;
+        self.roots.extend(read.seen.roots);
+        self.pruned = read.seen.pruned.or(self.pruned);
+        self.bytes += read.end;
+        self.last = (first, read.end);
+        match read.rest {
+            Rest::Nothing => {}
+            Rest::GivenUp => *given_up = true,
+            Rest::Torn(bytes) => self.torn = bytes,
+            Rest::Bad(bad) => {
+                self.bad = Some(bad);
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Reads all segments.
+pub(super) fn walk(
+    storage: &dyn Storage,
+    segments: Segments,
+    sizes: &[u64],
+    threads: usize,
+    progress: &mut dyn FnMut(u64),
+) -> io::Result<Walked> {
+    let mut walked = Walked::new(segments.clone());
+    if segments.pruned == PrunedFile::Bad {
+        walked.bad = Some(BadRecord {
+            index: 0,
+            file: name::PRUNED.to_owned(),
+            offset: 0,
+            reason: Reason::Pruned,
+        });
+        return Ok(walked);
+    }
+    if let Some(first) = segments.firsts.first()
+        && *first != segments.begin()
+    {
+        walked.bad = Some(BadRecord {
+            index: segments.begin(),
+            file: name::segment(segments.begin()),
+            offset: 0,
+            reason: Reason::Missing,
+        });
+        return Ok(walked);
+    }
+    if threads > 1 && segments.firsts.len() > 1 {
+        in_parallel(storage, &segments, sizes, threads, progress, &mut walked)?;
+    } else {
+        let mut given_up = false;
+        for place in 0..segments.firsts.len() {
+            let mut tell = |bytes| {
+                progress(bytes);
+                ControlFlow::Continue(())
+            };
+            let from = walked.state.clone();
+            let read = read(storage, &segments, place, from, sizes, &mut tell)?;
+            if !walked.take(place, read, &mut given_up) {
+                break;
+            }
+        }
+    }
+    Ok(walked)
+}
+
+enum News {
+    Bytes(u64),
+    Read(usize, Box<io::Result<Option<Read>>>),
+}
+
+/// The same by several threads. A thread begins a segment with the tree that `tree/` has for its
+/// beginning; where that is not what the segments before it lead to, the segment is read again with
+/// what they lead to. So `tree/` makes it faster, and is believed in nothing.
+fn in_parallel(
+    storage: &dyn Storage,
+    segments: &Segments,
+    sizes: &[u64],
+    threads: usize,
+    progress: &mut dyn FnMut(u64),
+    walked: &mut Walked,
+) -> io::Result<()> {
+    let count = segments.firsts.len();
+    let next = AtomicUsize::new(0);
+    let stop = AtomicBool::new(false);
+    let begin = walked.state.clone();
+    let (tell, told) = mpsc::sync_channel(threads * 4);
+    thread::scope(|scope| {
+        for _ in 0..threads.min(count) {
+            let tell = tell.clone();
+            let (next, stop, begin) = (&next, &stop, &begin);
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    if place >= count {
+                        break;
+                    }
+                    let from = match place {
+                        0 => Some(begin.clone()),
+                        _ => guess(storage, segments, place).map(State::at),
+                    };
+                    let read = from.map(|from| {
+                        let mut progress = |bytes| match tell.send(News::Bytes(bytes)) {
+                            Ok(()) if !stop.load(Ordering::Relaxed) => ControlFlow::Continue(()),
+                            _ => ControlFlow::Break(()),
+                        };
+                        read(storage, segments, place, from, sizes, &mut progress)
+                    });
+                    let news = News::Read(place, Box::new(read.transpose()));
+                    if tell.send(news).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(tell);
+        let mut early = BTreeMap::new();
+        let mut place = 0;
+        let mut given_up = false;
+        let mut failed = None;
+        for news in &told {
+            match news {
+                News::Bytes(bytes) => progress(bytes),
+                News::Read(at, found) => {
+                    early.insert(at, *found);
+                }
+            }
+            while failed.is_none()
+                && walked.bad.is_none()
+                && let Some(found) = early.remove(&place)
+            {
+                let taken = take_next(storage, walked, place, found, sizes, &mut given_up);
+                failed = taken.err();
+                place += 1;
+            }
+            if failed.is_some() || walked.bad.is_some() {
+                stop.store(true, Ordering::Relaxed);
+                early.clear();
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    })
+}
+
+fn take_next(
+    storage: &dyn Storage,
+    walked: &mut Walked,
+    place: usize,
+    found: io::Result<Option<Read>>,
+    sizes: &[u64],
+    given_up: &mut bool,
+) -> io::Result<()> {
+    let found = match found? {
+        Some(found) if found.follows(&walked.state) => found,
+        _ => {
+            let segments = walked.segments.clone();
+            let from = walked.state.clone();
+            let mut on = |_| ControlFlow::Continue(());
+            read(storage, &segments, place, from, sizes, &mut on)?
+        }
+    };
+    walked.take(place, found, given_up);
+    Ok(())
+}

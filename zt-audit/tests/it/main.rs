@@ -1,0 +1,5 @@
+//! The audit log from outside: the program `zt-audit`, and logs made by the public API.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cli;
