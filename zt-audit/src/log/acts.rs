@@ -5,11 +5,7 @@ use std::{io, sync::Arc, sync::PoisonError};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use zt_core::{clock::Timestamp, state::RecordError};
 
-use super::{
-    AuditLog, EraseError, PruneError, RotateError,
-    hashes::pruned,
-    order::Order,
-};
+use super::{AuditLog, EraseError, PruneError, RotateError, hashes::pruned, order::Order};
 use crate::{
     format::{self, name},
     merkle::{Frontier, Hash},
@@ -159,7 +155,9 @@ impl AuditLog {
             .max()
             .filter(|cut| firsts.iter().any(|first| first < cut))
             .ok_or(PruneError::Nothing(before))?;
-        let tree = self.hashes_before(cut, &firsts).map_err(PruneError::Hashes)?;
+        let tree = self
+            .hashes_before(cut, &firsts)
+            .map_err(PruneError::Hashes)?;
         let root = tree.root();
         let name = author.map(str::to_owned);
         self.order(move |chain, out, _, at| {
@@ -247,7 +245,10 @@ pub(crate) fn endorsed(origin: &str, vkey: &str, index: u64) -> String {
 /// The first indices of all segments, in order.
 fn segments(storage: &dyn Storage) -> io::Result<Vec<u64>> {
     let files = storage.list(name::LOG)?;
-    Ok(files.iter().filter_map(|file| name::first_of(file)).collect())
+    Ok(files
+        .iter()
+        .filter_map(|file| name::first_of(file))
+        .collect())
 }
 
 /// The root in the commit line of size `size` near the end of the segment that begins at `first`.

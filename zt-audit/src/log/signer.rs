@@ -128,10 +128,7 @@ impl Signer {
     /// How many records the last checkpoint covers, and how long ago one was tried.
     pub(super) fn standing(&self) -> (u64, Option<Duration>) {
         let state = self.lock();
-        let size = state
-            .last
-            .as_ref()
-            .map_or(0, |last| last.checkpoint().size);
+        let size = state.last.as_ref().map_or(0, |last| last.checkpoint().size);
         let now = self.clock.monotonic();
         (size, state.tried.map(|tried| now.saturating_sub(tried)))
     }

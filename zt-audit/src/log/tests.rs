@@ -26,7 +26,13 @@ async fn a_log_on_a_real_disk() {
         log.record(admin("c")).await.unwrap();
         log.close().unwrap();
     }
-    println!("{}", std::fs::read_to_string(folder.join("audit/log/00000000000000000000.jsonl")).unwrap());
-    println!("{}", std::fs::read_to_string(folder.join("audit/checkpoint")).unwrap());
+    println!(
+        "{}",
+        std::fs::read_to_string(folder.join("audit/log/00000000000000000000.jsonl")).unwrap()
+    );
+    println!(
+        "{}",
+        std::fs::read_to_string(folder.join("audit/checkpoint")).unwrap()
+    );
     std::fs::remove_dir_all(&folder).unwrap();
 }

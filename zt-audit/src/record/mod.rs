@@ -23,7 +23,7 @@
 //! |---|---|---|---|
 //! | `decision` | `request_id decision ack method route code status violates would_deny rule policy version observed issuer principal auth tenant workload client_source traceparent timings` | `path detail would_deny_detail subject token peer_addr client_addr user_agent` | (issuer, subject), or the day |
 //! | `outcome` | `request_id end handler code status grpc_status bytes elapsed` | | |
-//! | `admin` | `action` | `author object detail` | the author, or the day |
+//! | `admin` | `action` | `author object detail` | the author, or the application |
 //! | `grant` | `action expires` | `subject grant`; `author` | the subject; the author |
 //! | `budget` | `action hold budgets[].limit,start,end currency nanos percent request_id` | `root budgets[].subject detail`; `author` | the root; the author |
 //! | `sanction` | `action target before expires`, `name` of keys and workloads | `name issuer reason`; `author` | the name; the author |

@@ -1,7 +1,7 @@
 //! Records of the log's own: that it was opened, with which key it signs, what was found, what is
 //! gone.
 
-use zt_core::{clock::Timestamp, state::ConfigEvent};
+use zt_core::clock::Timestamp;
 
 use super::{Chain, event};
 use crate::{
@@ -178,7 +178,7 @@ impl Chain {
             clear.list("pseudonyms", digits, PSEUDONYMS, 32);
             clear.number("keys", erased.keys);
             // The reason may say the name. So it stands with who asked, not with who is gone.
-            record.about(author(erased.author, at), |personal| {
+            record.about(author(erased.author), |personal| {
                 personal.maybe("author", erased.author, event::NAME);
                 personal.text("reason", erased.reason, TEXT);
             })
@@ -204,24 +204,10 @@ impl Chain {
             }
         })
     }
-
-    /// Writes how the log itself was configured.
-    pub(crate) fn append_config(
-        &mut self,
-        out: &mut Vec<u8>,
-        config: &ConfigEvent,
-    ) -> Result<Hash, VaultError> {
-        self.append(out, "config", config.at, |record| {
-            event::config(record, config);
-            Ok(())
-        })
-    }
 }
 
-/// About whom a record is that has an author, or none.
-pub(super) const fn author(author: Option<&str>, at: Timestamp) -> DataSubject<'_> {
-    match author {
-        Some(name) => DataSubject::Named(name),
-        None => DataSubject::Anonymous(at),
-    }
+/// About whom a record is that has an author. What the application did itself stands under the empty
+/// name, and not under the day: nobody there is to be forgotten when it is over.
+pub(super) fn author(author: Option<&str>) -> DataSubject<'_> {
+    DataSubject::Named(author.unwrap_or_default())
 }
