@@ -191,19 +191,28 @@ impl Reading {
         let mut taken = 0;
         let mut at = from;
         while at < signed && records.len() < most && taken < bytes {
-            if self.at != Some(at) {
-                self.source.seek(at)?;
-                self.at = Some(at);
-            }
-            let Some(entry) = self.source.next()? else {
-                break;
-            };
+            let entry = self.signed_for(at)?;
             at += 1;
             self.at = Some(at);
             taken += entry.bytes.len();
             records.push(self.record(entry)?);
         }
         Ok(records)
+    }
+
+    /// The record at `index`, which a checkpoint covers: it must be there.
+    fn signed_for(&mut self, index: u64) -> Result<Entry, ReadFailure> {
+        if self.at == Some(index)
+            && let Some(entry) = self.source.next()?
+        {
+            return Ok(entry);
+        }
+        // A reader that waits for the rest of a batch may wait for what it has seen change.
+        self.source.seek(index)?;
+        self.source.next()?.ok_or_else(|| ReadFailure::Unreadable {
+            index,
+            why: "the log has signed for it, and it is not there".to_owned(),
+        })
     }
 
     fn record(&mut self, entry: Entry) -> Result<Record, ReadFailure> {
