@@ -36,7 +36,7 @@ fn poke(scratch: &Scratch, offset: usize, byte: u8) {
 fn praises(said: &str) -> bool {
     let said = said.to_lowercase();
     said.split(|letter: char| !letter.is_alphabetic())
-        .any(|word| ["ok", "sound", "good", "valid", "verified", "intact"].contains(&word))
+        .any(|word| ["ok", "sound", "good", "intact"].contains(&word))
 }
 
 #[test]
