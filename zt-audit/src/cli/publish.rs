@@ -1,6 +1,9 @@
 //! `zt-audit publish`.
 
-use std::{ffi::OsStr, path::PathBuf};
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
 
 use serde_json::json;
 
@@ -13,7 +16,7 @@ use super::{
     files::Keys,
     json,
     progress::Meter,
-    prove,
+    prove, reading,
 };
 use crate::publish::{Publish, PublishError};
 
@@ -52,6 +55,7 @@ examples:
 
 fn run(arguments: &Arguments, io: &mut Io<'_, '_>) -> Result<u8, Failure> {
     let (log, out) = folders(arguments)?;
+    is_apart(&log, &out)?;
     let keys = Keys::named(arguments)?;
     let mut meter = Meter::new("publishing", io);
     let mut tell = |done, total| meter.share(done, total, io);
@@ -63,7 +67,11 @@ fn run(arguments: &Arguments, io: &mut Io<'_, '_>) -> Result<u8, Failure> {
         let signed = files::checkpoint(&log)?;
         let by = keys
             .into_iter()
-            .find(|key| signed.as_ref().is_some_and(|signed| signed.verify(key).is_ok()))
+            .find(|key| {
+                signed
+                    .as_ref()
+                    .is_some_and(|signed| signed.verify(key).is_ok())
+            })
             .ok_or_else(|| Failure::wrong("the log's checkpoint is not signed by the key"))?;
         publish = publish.trusting(by);
     }
@@ -101,6 +109,21 @@ fn folders(arguments: &Arguments) -> Result<(PathBuf, PathBuf), Failure> {
         _ => return Err(arguments.usage("it needs a log and a folder: `--log LOG --out DIR`")),
     };
     Ok((PathBuf::from(log), PathBuf::from(out)))
+}
+
+/// Refuses a folder within the log before it is made there.
+fn is_apart(log: &Path, out: &Path) -> Result<(), Failure> {
+    let Ok(log) = log.canonicalize() else {
+        return Err(reading::absent(log));
+    };
+    let out = std::path::absolute(out).unwrap_or_else(|_| out.to_owned());
+    let there = out
+        .ancestors()
+        .find_map(|folder| folder.canonicalize().ok());
+    match there {
+        Some(there) if there.starts_with(&log) => Err(refused(PublishError::Within)),
+        _ => Ok(()),
+    }
 }
 
 fn refused(error: PublishError) -> Failure {
