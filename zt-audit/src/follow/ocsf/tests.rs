@@ -194,6 +194,20 @@ fn sealed(record: &Map<String, Value>) -> Map<String, Value> {
     record
 }
 
+/// A decision with each field that one can have.
+fn with_everything(mut record: Map<String, Value>) -> Map<String, Value> {
+    let more = json!({
+        "route": "/orders/{id}", "rule": "orders.read", "policy": "orders", "version": "v3",
+        "observed": true, "violates": ["geo", "hours"], "would_deny": "policy-denied",
+        "issuer": "https://id.example", "principal": "service", "auth": ["jwt"], "tenant": "acme",
+        "workload": "spiffe://example.org/shop", "subject": "alice", "token": "jti-1",
+        "client_addr": "192.0.2.7", "peer_addr": "[2001:db8::1]:443", "user_agent": "curl/8",
+        "detail": "not hers", "status": 403, "timings": {"jwt": 12}
+    });
+    record.extend(more.as_object().unwrap().clone());
+    record
+}
+
 fn object_of(line: &[u8]) -> Map<String, Value> {
     match parse(line).remove(0) {
         Value::Object(record) => record,
@@ -207,6 +221,9 @@ fn all_events() -> Vec<Value> {
         let (record, leaf) = (object_of(&line), leaf_hash(&line));
         events.push(super::event(&record, &leaf));
         events.push(super::event(&sealed(&record), &leaf));
+        if record["kind"] == "decision" {
+            events.push(super::event(&with_everything(record), &leaf));
+        }
     }
     events
 }
