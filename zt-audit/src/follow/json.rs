@@ -42,7 +42,7 @@ impl Sink for OcsfSink {
         let line = |record: &Record, out: &mut Vec<u8>| {
             // A record was read before it came here: its fields are JSON.
             if let Ok(fields) = record.fields() {
-                out.extend_from_slice(escaped(&ocsf::map(&fields, record.leaf())).as_bytes());
+                out.extend_from_slice(escaped(&ocsf::event(&fields, record.leaf())).as_bytes());
             }
         };
         self.0.write(records, line).await

@@ -34,7 +34,7 @@ pub const VERSION: &str = "1.8.0";
 
 /// The event of a record, of its fields (opened or as they are stored) and its leaf.
 #[must_use]
-pub fn map(fields: &Map<String, Value>, leaf: &Hash) -> Value {
+pub fn event(fields: &Map<String, Value>, leaf: &Hash) -> Value {
     let mut fields = Fields::new(fields);
     let kind = fields.kind().to_owned();
     let event = match &*kind {

@@ -47,7 +47,9 @@ pub(super) fn decision(fields: &mut Fields) -> Event {
     };
     let status = if denied { FAILURE } else { SUCCESS };
     let is_authentication = denied && is_of_credentials(&code);
-    let method = fields.take_text("method").unwrap_or_default();
+    let method = fields.text("method").unwrap_or_default();
+    // Others have no place, and stay in `unmapped`.
+    let known = METHODS.contains(&&*method).then(|| fields.take("method"));
     let path = fields.take("path");
     let route = fields.take_text("route");
     let agent = fields.take("user_agent");
@@ -73,7 +75,7 @@ pub(super) fn decision(fields: &mut Fields) -> Event {
         observables.push(json!({"name": name, "type_id": 16, "value": agent}));
     }
     let http = object([
-        ("http_method", Some(method.clone().into())),
+        ("http_method", known.flatten()),
         ("url", path.map(|path| json!({ "path": path }))),
         ("user_agent", agent),
         ("uid", request_id.clone().map(Value::from)),
@@ -184,6 +186,11 @@ pub(super) fn outcome(fields: &mut Fields) -> Event {
     };
     Event::new(API_ACTIVITY, OTHER, severity, status, rest).named(Some("outcome".to_owned()))
 }
+
+/// The values of `http_method`.
+const METHODS: [&str; 9] = [
+    "OPTIONS", "GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "CONNECT", "PATCH",
+];
 
 /// What a control did with a request that it refused.
 fn disposition(code: &str) -> u64 {

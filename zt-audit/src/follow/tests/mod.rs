@@ -1,6 +1,7 @@
 mod delivery;
 mod halts;
 mod lines;
+mod registry;
 
 use std::{
     path::PathBuf,
