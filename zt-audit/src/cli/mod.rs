@@ -48,7 +48,7 @@ mod prune;
 mod publish;
 mod query;
 mod reading;
-// later: mod repair;
+mod repair;
 mod status;
 mod tail;
 #[cfg(test)]
@@ -138,7 +138,7 @@ struct Command {
 }
 
 /// In the order in which a newcomer meets them.
-static COMMANDS: [&Command; 11] = [
+static COMMANDS: [&Command; 12] = [
     &verify::COMMAND,
     &status::COMMAND,
     &tail::COMMAND,
@@ -150,7 +150,7 @@ static COMMANDS: [&Command; 11] = [
     &keys::COMMAND,
     &erase::COMMAND,
     &prune::COMMAND,
-    // later: &repair::COMMAND,
+    &repair::COMMAND,
 ];
 
 fn dispatch(arguments: Vec<OsString>, surroundings: &mut Surroundings<'_>) -> Result<u8, Failure> {

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     AuditLog, OpenError, Options,
     note::{KeyError, SigningKey},
+    seal::{Vault, VaultError, VaultOptions},
 };
 
 /// Opens the log. `instead` says what an application does that has it open itself.
@@ -33,7 +34,7 @@ pub(super) fn open(
     let vault = keys.join(SUBJECTS).exists();
     let signing = signing_key(arguments)?;
     let mut options = Options::default()
-        .clock(Borrowed(Arc::clone(&io.around.clock)))
+        .clock(clock(io))
         .keys_in(keys);
     if let Some(key) = signing {
         options = options.signing_key(key);
@@ -66,15 +67,42 @@ const SUBJECTS: &str = "subjects";
 
 /// The key that `--signing-key` names, where the application keeps it in a place of its own.
 fn signing_key(arguments: &Arguments) -> Result<Option<SigningKey>, Failure> {
-    let Some(file) = arguments.path("--signing-key")? else {
+    arguments.path("--signing-key")?.map(read_key).transpose()
+}
+
+/// The key that signs the log: the one that was named, or the one among its keys.
+pub(super) fn own_key(arguments: &Arguments, log: &Path) -> Result<SigningKey, Failure> {
+    match signing_key(arguments)? {
+        Some(key) => Ok(key),
+        None => read_key(&keys(arguments, log)?.join(SIGNING)),
+    }
+}
+
+/// The log's vault, to write; nothing where the log has none.
+pub(super) fn vault(arguments: &Arguments, log: &Path) -> Result<Option<Vault>, Failure> {
+    let keys = keys(arguments, log)?;
+    if !keys.join(SUBJECTS).exists() {
         return Ok(None);
-    };
+    }
+    Vault::open(&keys, VaultOptions::default())
+        .map(Some)
+        .map_err(|error| match error {
+            VaultError::InUse => Failure::cannot("another process has the log open: stop it first"),
+            other => Failure::cannot(other),
+        })
+}
+
+/// The program's clock.
+pub(super) fn clock(io: &Io<'_, '_>) -> impl Clock + use<> {
+    Borrowed(Arc::clone(&io.around.clock))
+}
+
+fn read_key(file: &Path) -> Result<SigningKey, Failure> {
     let bytes = Zeroizing::new(files::read(file)?);
     let key = std::str::from_utf8(&bytes)
         .map_err(|_| KeyError::Form("signing key"))
         .and_then(|text| SigningKey::parse(text.trim_end()));
-    key.map(Some)
-        .map_err(|error| Failure::cannot(format_args!("`{}`: {error}", file.display())))
+    key.map_err(|error| Failure::cannot(format_args!("`{}`: {error}", file.display())))
 }
 
 /// Why a log could not be opened, and what to do.
