@@ -95,9 +95,9 @@ enum State {
 
 impl State {
     fn read(text: &OsStr, arguments: &Arguments, io: &mut Io<'_, '_>) -> Result<Self, Failure> {
-        let digits = text.to_str().filter(|text| {
-            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-        });
+        let digits = text
+            .to_str()
+            .filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
         if let Some(digits) = digits {
             return match arguments.digits("records", digits)? {
                 0 => Err(arguments.usage("every log goes on from 0 records")),

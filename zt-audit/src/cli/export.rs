@@ -64,7 +64,7 @@ fn run(arguments: &Arguments, io: &mut Io<'_, '_>) -> Result<u8, Failure> {
         meter.at(entry.index, io);
         if ocsf {
             let fields = showing.fields(&entry)?;
-            io.say(json::line(&ocsf::event(&fields, &entry.leaf)))?;
+            io.say(json::line(&ocsf::map(&fields, &entry.leaf)))?;
         } else {
             showing.show(&entry, io)?;
         }

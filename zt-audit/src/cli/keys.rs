@@ -71,21 +71,26 @@ fn run(arguments: &Arguments, io: &mut Io<'_, '_>) -> Result<u8, Failure> {
         before = VerifierKey::parse(&found.vkey).ok();
     }
     meter.clear(io);
+    if before.is_none() {
+        io.remark(
+            "the records that named the log's keys were pruned; `status` tells who signs now",
+        );
+    }
     Ok(code)
 }
 
 /// A `key` record.
-struct Found {
+pub(super) struct Found {
     index: u64,
     micros: u64,
     action: String,
     vkey: String,
-    standing: Standing,
+    pub(super) standing: Standing,
 }
 
 /// How a key came to be the log's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+pub(super) enum Standing {
     /// The log began with it.
     First,
     /// The one before it vouches for it.
@@ -108,7 +113,11 @@ impl Standing {
 }
 
 impl Found {
-    fn of(entry: &Entry, before: Option<&VerifierKey>, pruned: bool) -> Result<Self, Failure> {
+    pub(super) fn of(
+        entry: &Entry,
+        before: Option<&VerifierKey>,
+        pruned: bool,
+    ) -> Result<Self, Failure> {
         let fields = reading::fields_of(entry)?;
         let text = |name: &str| {
             let text = fields.get(name).and_then(Value::as_str);

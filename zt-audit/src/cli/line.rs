@@ -16,7 +16,7 @@ struct Shape {
     about: &'static [&'static str],
 }
 
-const SHAPES: [Shape; 9] = [
+const SHAPES: [Shape; 12] = [
     Shape {
         kind: "decision",
         verdict: "decision",
@@ -61,6 +61,21 @@ const SHAPES: [Shape; 9] = [
         kind: "key",
         verdict: "action",
         about: &["vkey"],
+    },
+    Shape {
+        kind: "started",
+        verdict: "",
+        about: &["writer"],
+    },
+    Shape {
+        kind: "recovered",
+        verdict: "cause",
+        about: &["file"],
+    },
+    Shape {
+        kind: "erased",
+        verdict: "action",
+        about: &[],
     },
 ];
 
@@ -139,11 +154,13 @@ pub(super) fn of(fields: &Map<String, Value>, paint: Paint) -> String {
             line.push_str("[cut]");
         }
     }
-    for pseudonym in sealed(fields) {
-        let short: String = pseudonym.chars().take(8).collect();
+    let pseudonyms = sealed(fields).map(|who| ("sealed", who));
+    for (state, who) in pseudonyms.chain(erased(fields).map(|who| ("erased", who))) {
+        // Enough to see that two are the same; `--json` has all of it.
+        let short: String = who.chars().take(8).collect();
         line.push_str(&format!(
             " {}{}",
-            paint.tone(Tone::Faint, "sealed="),
+            paint.tone(Tone::Faint, &format!("{state}=")),
             escape::word(&short)
         ));
     }
@@ -166,6 +183,7 @@ fn instead_of_the_path(fields: &Map<String, Value>, used: &mut Vec<&str>) -> Str
             value_of("route", route)
         }
         None if sealed(fields).next().is_some() => "sealed".to_owned(),
+        None if fields.contains_key("erased") => "erased".to_owned(),
         None => "-".to_owned(),
     }
 }
@@ -178,6 +196,16 @@ pub(super) fn sealed(fields: &Map<String, Value>) -> impl Iterator<Item = &str> 
         .into_iter()
         .flatten()
         .filter_map(|part| part.get(0).and_then(Value::as_str))
+}
+
+/// The pseudonyms of parts whose key was destroyed, in a record that was opened.
+pub(super) fn erased(fields: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    fields
+        .get("erased")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
 }
 
 fn rest<'a>(

@@ -33,7 +33,7 @@ mod arguments;
 mod consistency;
 mod erase;
 mod escape;
-// later: mod export;
+mod export;
 mod failure;
 mod files;
 mod help;
@@ -45,7 +45,7 @@ mod paint;
 mod progress;
 mod prove;
 mod prune;
-// later: mod publish;
+mod publish;
 mod query;
 mod reading;
 // later: mod repair;
@@ -54,7 +54,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 mod times;
-// later: mod verify;
+mod verify;
 mod whom;
 mod writing;
 
@@ -138,15 +138,15 @@ struct Command {
 }
 
 /// In the order in which a newcomer meets them.
-static COMMANDS: [&Command; 8] = [
-    // later: &verify::COMMAND,
+static COMMANDS: [&Command; 11] = [
+    &verify::COMMAND,
     &status::COMMAND,
     &tail::COMMAND,
     &query::COMMAND,
-    // later: &export::COMMAND,
+    &export::COMMAND,
     &prove::COMMAND,
     &consistency::COMMAND,
-    // later: &publish::COMMAND,
+    &publish::COMMAND,
     &keys::COMMAND,
     &erase::COMMAND,
     &prune::COMMAND,

@@ -1,6 +1,6 @@
 //! How far long work has come, on a terminal.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use super::Io;
 
@@ -33,13 +33,22 @@ impl Meter {
         }
     }
 
-    /// The work is at record `index`.
+    /// The work is at record `index`; asked for each.
     pub(super) fn at(&mut self, index: u64, io: &mut Io<'_, '_>) {
-        let Some(last) = self.last else { return };
         self.calls = self.calls.wrapping_add(1);
-        if !self.calls.is_multiple_of(STRIDE) {
-            return;
+        if self.calls.is_multiple_of(STRIDE) {
+            self.show(format_args!("record {index}"), io);
         }
+    }
+
+    /// So much of so much is done; asked now and then.
+    pub(super) fn share(&mut self, done: u64, total: u64, io: &mut Io<'_, '_>) {
+        let percent = done.saturating_mul(100).checked_div(total).unwrap_or(100);
+        self.show(format_args!("{}%", percent.min(100)), io);
+    }
+
+    fn show(&mut self, place: fmt::Arguments<'_>, io: &mut Io<'_, '_>) {
+        let Some(last) = self.last else { return };
         let now = io.around.clock.monotonic();
         if now.saturating_sub(last) < INTERVAL {
             return;
@@ -47,7 +56,7 @@ impl Meter {
         self.last = Some(now);
         self.shown = true;
         // Nothing depends on it.
-        let _ = write!(io.around.err, "\r{} record {index} ..\u{1b}[K", self.what);
+        let _ = write!(io.around.err, "\r{} {place} ..\u{1b}[K", self.what);
         let _ = io.around.err.flush();
     }
 

@@ -107,8 +107,14 @@ fn make(arguments: &Arguments, io: &mut Io<'_, '_>) -> Result<u8, Failure> {
 pub(super) fn prover(arguments: &Arguments, log: &Path) -> Result<Prover, Failure> {
     let keys = Keys::named(arguments)?;
     let prover = Prover::open(log).map_err(refused)?;
-    if !keys.is_empty() && !keys.iter().any(|key| prover.checkpoint().verify(key).is_ok()) {
-        return Err(Failure::wrong("the log's checkpoint is not signed by the key"));
+    if !keys.is_empty()
+        && !keys
+            .iter()
+            .any(|key| prover.checkpoint().verify(key).is_ok())
+    {
+        return Err(Failure::wrong(
+            "the log's checkpoint is not signed by the key",
+        ));
     }
     Ok(prover)
 }

@@ -111,6 +111,7 @@ pub(super) fn last_segment(log: &Path) -> Result<u64, Failure> {
     Ok(segments(log)?.last().copied().unwrap_or(0))
 }
 
-fn absent(log: &Path) -> Failure {
+/// For a folder that is no log.
+pub(super) fn absent(log: &Path) -> Failure {
     Failure::cannot(format_args!("there is no log in `{}`", log.display()))
 }

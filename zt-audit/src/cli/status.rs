@@ -130,11 +130,7 @@ impl Standing {
             first => format!(", of which {first} were pruned"),
         };
         let newest = match self.newest {
-            Some(micros) => format!(
-                "{} ({} ago)",
-                times::shown(micros),
-                times::rounded(now.since(Timestamp::from_micros(micros)))
-            ),
+            Some(micros) => times::aged(Timestamp::from_micros(micros), now),
             None => "-".to_owned(),
         };
         vec![
@@ -191,11 +187,9 @@ impl Signed {
     fn line(&self, now: Timestamp) -> String {
         let size = self.size;
         match &self.by {
-            Some((key, Some(at))) => format!(
-                "{size} records, signed {} ({} ago) by {key}",
-                times::shown(at.as_micros()),
-                times::rounded(now.since(*at))
-            ),
+            Some((key, Some(at))) => {
+                format!("{size} records, signed {} by {key}", times::aged(*at, now))
+            }
             Some((key, None)) => format!("{size} records, signed by {key}"),
             None if self.foreign => format!("{size} records, NOT signed by the key"),
             None => format!("{size} records, its signature not looked at: no key was given"),

@@ -46,6 +46,15 @@ pub(super) fn shown(micros: u64) -> String {
     }
 }
 
+/// The same, and how long ago that was.
+pub(super) fn aged(at: Timestamp, now: Timestamp) -> String {
+    let shown = shown(at.as_micros());
+    if at > now {
+        return format!("{shown} (not yet)");
+    }
+    format!("{shown} ({} ago)", rounded(now.since(at)))
+}
+
 /// How long ago, for people: `3s`, `4m`, `2h`, `9d`.
 pub(super) fn rounded(span: Duration) -> String {
     let secs = span.as_secs();

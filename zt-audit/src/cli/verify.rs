@@ -1,6 +1,6 @@
 //! `zt-audit verify`.
 
-use std::path::Path;
+use std::{num::NonZeroUsize, path::Path};
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use super::{
     Command, Io,
     arguments::{Arguments, Spec},
     escape,
-    failure::{CANNOT, Failure, UNSIGNED, WRONG},
+    failure::{Failure, UNSIGNED},
     files,
     files::Keys,
     json,
@@ -16,7 +16,7 @@ use super::{
     progress::Meter,
     times,
 };
-use crate::verify::{Finding, Report, Trust, Unsigned, verify_with};
+use crate::verify::{Finding, Progress, Report, Trust, Unsigned, Verification};
 
 pub(super) const COMMAND: Command = Command {
     name: "verify",
@@ -61,15 +61,19 @@ fn run(arguments: &Arguments, io: &mut Io<'_, '_>) -> Result<u8, Failure> {
     let log = arguments.log()?;
     let keys = Keys::given(arguments, &log)?;
     let trust = trust(arguments, &keys, io)?;
+    let threads = threads(arguments)?;
     let mut meter = Meter::new("verifying", io);
-    let report = verify_with(&log, &trust, &mut |progress| {
-        meter.at(progress.records, io);
-    });
+    let mut tell = |progress: Progress| meter.share(progress.bytes, progress.total, io);
+    let mut verification = Verification::new(&trust).progress(&mut tell);
+    if let Some(threads) = threads {
+        verification = verification.threads(threads);
+    }
+    let report = verification.run(&log);
     meter.clear(io);
     let report = report.map_err(|error| {
         Failure::cannot(format_args!("cannot read `{}`: {error}", log.display()))
     })?;
-    let code = code_of(&report);
+    let code = report.exit_code();
     if arguments.flag("--json") {
         io.say(as_json(&log, &keys, &report, code))?;
     } else {
@@ -110,22 +114,19 @@ fn trust(arguments: &Arguments, keys: &Keys, io: &mut Io<'_, '_>) -> Result<Trus
         })?;
         trust = trust.no_older_than(io.now()?.saturating_sub(age));
     }
-    if let Some(threads) = arguments.number("--threads")? {
-        let threads = usize::try_from(threads)
-            .ok()
-            .and_then(std::num::NonZeroUsize::new)
-            .ok_or_else(|| arguments.usage("`--threads` is at least 1"))?;
-        trust = trust.threads(threads);
-    }
     Ok(trust)
 }
 
-fn code_of(report: &Report) -> u8 {
-    match &report.finding {
-        Finding::Sound => 0,
-        Finding::Unsigned { .. } | Finding::Torn { .. } => UNSIGNED,
-        Finding::Tampered(_) => WRONG,
-    }
+fn threads(arguments: &Arguments) -> Result<Option<NonZeroUsize>, Failure> {
+    let threads = arguments.number("--threads")?;
+    threads
+        .map(|threads| {
+            usize::try_from(threads)
+                .ok()
+                .and_then(NonZeroUsize::new)
+                .ok_or_else(|| arguments.usage("`--threads` is at least 1"))
+        })
+        .transpose()
 }
 
 fn as_json(log: &Path, keys: &Keys, report: &Report, code: u8) -> String {

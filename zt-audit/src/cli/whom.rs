@@ -77,13 +77,7 @@ impl<'a> Whom<'a> {
             return Ok(false);
         }
         let opened = opening::opened(&entry.bytes, vault)?;
-        let erased: Vec<&str> = opened
-            .get("erased")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
+        let erased: Vec<&str> = line::erased(&opened).collect();
         Ok(parts
             .iter()
             .filter(|who| theirs.contains(who))

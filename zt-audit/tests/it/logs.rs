@@ -74,6 +74,26 @@ impl Scratch {
         log.close().unwrap();
     }
 
+    /// Writes so many permits into several segments, and closes the log.
+    pub(crate) fn write_many(&self, count: u32) {
+        let log = self.open();
+        for number in 0..count {
+            let event = permit("alice", &format!("/{number}"));
+            if number % 64 == 0 {
+                // A batch ends here: a segment is left only between batches.
+                record(&log, event);
+            } else {
+                log.record(event).detach();
+            }
+        }
+        log.close().unwrap();
+    }
+
+    /// How many segments there are.
+    pub(crate) fn segments(&self) -> usize {
+        fs::read_dir(self.log().join("log")).unwrap().count()
+    }
+
     /// The first segment.
     pub(crate) fn segment(&self) -> PathBuf {
         self.log().join("log").join(format!("{:020}.jsonl", 0))

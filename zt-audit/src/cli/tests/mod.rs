@@ -2,6 +2,7 @@
 
 mod arguments;
 mod escape;
+mod keys;
 mod line;
 mod progress;
 mod times;

@@ -36,7 +36,7 @@ fn poke(scratch: &Scratch, offset: usize, byte: u8) {
 fn praises(said: &str) -> bool {
     let said = said.to_lowercase();
     said.split(|letter: char| !letter.is_alphabetic())
-        .any(|word| ["ok", "sound", "good", "valid", "verified", "intact"].contains(&word))
+        .any(|word| ["ok", "sound", "good", "intact"].contains(&word))
 }
 
 #[test]
@@ -189,6 +189,15 @@ fn a_checkpoint_comes_through_standard_input() {
     super::Ran::of(program.output().unwrap()).is(0);
 }
 
+/// Ends the writer.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_log_that_is_being_written_is_never_1_or_3() {
     let scratch = log();
@@ -202,6 +211,8 @@ fn a_log_that_is_being_written_is_never_1_or_3() {
                 record(&log, outcome(&trail));
             }
         });
+        // Also where a check below fails.
+        let _done = Stop(&done);
         for _ in 0..40 {
             let ran = run("verify", &scratch.log(), NOTHING);
             seen[usize::try_from(ran.code).unwrap()] += 1;
@@ -209,7 +220,6 @@ fn a_log_that_is_being_written_is_never_1_or_3() {
             let ran = run("status", &scratch.log(), NOTHING);
             assert_eq!(ran.code, 0, "{ran:?}");
         }
-        done.store(true, Ordering::Relaxed);
     });
     log.close().unwrap();
     run("verify", &scratch.log(), NOTHING).is(0);

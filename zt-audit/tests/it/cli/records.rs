@@ -204,14 +204,8 @@ fn tail_shows_the_last_ones() {
 #[test]
 fn tail_goes_back_over_segments() {
     let scratch = Scratch::new();
-    let log = scratch.open();
-    for number in 0..900 {
-        // Without waiting for each.
-        zt_core::state::Recorder::record(&log, permit("alice", &format!("/{number}"))).detach();
-    }
-    log.close().unwrap();
-    let segments = std::fs::read_dir(scratch.log().join("log")).unwrap().count();
-    assert!(segments > 1, "{segments}");
+    scratch.write_many(900);
+    assert!(scratch.segments() > 1);
     let all = run("export", &scratch.log(), ["--json"]).is(0).json();
     let last = run("tail", &scratch.log(), ["-n", "700", "--json"]).is(0).json();
     assert_eq!(last, all[all.len() - 700..]);

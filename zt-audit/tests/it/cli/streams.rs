@@ -11,11 +11,7 @@ use crate::logs::{Scratch, permit, record};
 /// Long enough that a pipe does not hold it.
 fn long() -> Scratch {
     let scratch = Scratch::new();
-    let log = scratch.open();
-    for number in 0..1000 {
-        zt_core::state::Recorder::record(&log, permit("alice", &format!("/{number}"))).detach();
-    }
-    log.close().unwrap();
+    scratch.write_many(1000);
     scratch
 }
 
