@@ -1,7 +1,9 @@
 mod delivery;
 mod halts;
 mod lines;
+mod live;
 mod registry;
+mod traced;
 
 use std::{
     path::PathBuf,

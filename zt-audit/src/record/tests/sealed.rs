@@ -205,7 +205,7 @@ pub(super) fn is_personal(line: &[u8]) -> bool {
     let encoded = (0..3).map(|shift| {
         let padded = format!("{}{MARK}", "x".repeat(shift));
         let encoded = BASE64_STANDARD.encode(padded);
-        encoded[4..10].to_owned()
+        encoded.get(4..10).unwrap().to_owned()
     });
     [MARK.to_owned(), "203.0.113.77".to_owned()]
         .into_iter()
