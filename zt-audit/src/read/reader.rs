@@ -150,6 +150,10 @@ impl LogReader {
 
     /// Reads some batches; whether there is more to look at.
     fn load(&mut self) -> Result<bool, ReadError> {
+        // Where this segment was given up, what it has from there on is no part of the log, though
+        // a commit line may follow it.
+        let next = self.segments()?.1;
+        self.part.until = next.filter(|next| *next >= self.state.tree.size());
         let (mut scanned, mut batches) = self.scan(None)?;
         let size = scanned.state.tree.size();
         if self.durable

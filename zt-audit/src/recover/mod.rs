@@ -218,6 +218,7 @@ fn walk(
         expects: false,
         begun: false,
         keys: Vec::new(),
+        pending: Vec::new(),
         micros: None,
     };
     if notes.watched == Some(from.tree.size()) {
@@ -234,6 +235,9 @@ fn walk(
             until: segments.firsts.get(place + 1).copied(),
             rooted: true,
         };
+        // What the segment before has after its last commit line is no part of the log.
+        notes.begun = false;
+        notes.pending.clear();
         let scanned = scan(&*file, part, state, &mut notes)?;
         if !notes.expects {
             // The segment says that the one before was given up; what is left there stays.
@@ -347,6 +351,8 @@ struct Notes {
     /// A record was read since the last commit line.
     begun: bool,
     keys: Vec<KeyChange>,
+    /// Those that no commit line covers yet.
+    pending: Vec<KeyChange>,
     /// The times of the first and of the last record.
     micros: Option<(u64, u64)>,
 }
@@ -364,16 +370,19 @@ impl Look for Notes {
         self.begun = true;
         if seen.head.kind == "key" {
             let change = KeyChange::parse(seen.head.index, seen.bytes).ok_or(Reason::Key)?;
-            // Only the last ones count, and a log has few.
-            if self.keys.len() >= MAX_KEYS {
-                self.keys.remove(0);
+            self.pending.push(change);
+            if self.pending.len() > MAX_KEYS {
+                self.pending.remove(0);
             }
-            self.keys.push(change);
         }
         Ok(())
     }
 
     fn committed(&mut self, _end: u64) -> ControlFlow<()> {
+        self.keys.append(&mut self.pending);
+        // Only the last ones count, and a log has few.
+        let early = self.keys.len().saturating_sub(MAX_KEYS);
+        self.keys.drain(..early);
         self.expects = false;
         self.begun = false;
         ControlFlow::Continue(())

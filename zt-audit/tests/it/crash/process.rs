@@ -280,8 +280,10 @@ fn check(folder: &Path, said: &Said, context: &str) {
         && folder.join("log").exists()
     {
         let report = verify(folder, &Trust::key(key)).unwrap();
+        // A log that never had a record cannot be told from one that was emptied.
+        let never_was = report.records == 0 && !said.opened;
         assert!(
-            !matches!(report.finding, Finding::Tampered(_)),
+            never_was || !matches!(report.finding, Finding::Tampered(_)),
             "{context}: {report}"
         );
     }
