@@ -64,6 +64,7 @@ pub mod read;
 mod record;
 pub mod record_audit;
 pub(crate) mod recover;
+pub mod repair;
 pub mod seal;
 pub mod storage;
 #[cfg(test)]

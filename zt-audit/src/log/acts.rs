@@ -1,6 +1,9 @@
 //! What administrators do to a log: another key, forgetting a person, dropping old segments.
 
-use std::{io, sync::Arc, sync::PoisonError};
+use std::{
+    io,
+    sync::{Arc, PoisonError},
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use zt_core::{clock::Timestamp, state::RecordError};
@@ -14,6 +17,7 @@ use crate::{
     record::{self, Chain, Key, Prune},
     seal::{DataSubject, Pseudonym, VaultError},
     storage::Storage,
+    verify::endorsed_text,
 };
 
 /// That a person was forgotten.
@@ -70,7 +74,7 @@ impl AuditLog {
             let (origin, old) = (Arc::clone(&self.0.core.origin), Arc::clone(old));
             self.order(move |chain, out, index, at| {
                 let vkey = next.verifier().to_string();
-                let text = endorsed(&origin, &vkey, index);
+                let text = endorsed_text(&origin, &vkey, index);
                 let signature = BASE64_STANDARD.encode(old.sign(text.as_bytes()));
                 let by = old.verifier().to_string();
                 let key = Key {
@@ -235,11 +239,6 @@ impl AuditLog {
         self.0.core.shared.order(order);
         placed.wait()
     }
-}
-
-/// What the old key signs when a new one takes its place.
-pub(crate) fn endorsed(origin: &str, vkey: &str, index: u64) -> String {
-    format!("zt-audit key\n{origin}\n{vkey}\n{index}\n")
 }
 
 /// The first indices of all segments, in order.

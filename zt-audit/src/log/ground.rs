@@ -50,8 +50,8 @@ struct State {
     /// Records' bytes since the log was opened.
     grown: u64,
     handle: Option<Box<dyn StorageFile>>,
-    /// The last zeroing ended with this.
-    failed: Option<io::ErrorKind>,
+    /// The keeper is about it.
+    filling: bool,
 }
 
 impl Ground {
@@ -70,7 +70,7 @@ impl Ground {
         state.ready = end;
         state.end = end;
         state.handle = None;
-        state.failed = None;
+        state.filling = false;
     }
 
     /// There is no live segment; nothing is being zeroed any more.
@@ -109,17 +109,15 @@ impl Ground {
 
     /// For the keeper: zeroes a piece, durably; whether there is more to do.
     pub(super) fn work(&self) -> io::Result<bool> {
-        let state = self.settled();
-        if !state.wants(1) {
+        let mut state = self.settled();
+        // Once it is half used up, all of it.
+        let part = if state.filling { 1 } else { 2 };
+        state.filling = state.wants(part);
+        if !state.filling {
             return Ok(false);
         }
         self.zero(state, PIECE, true)?;
         Ok(self.lock().wants(1))
-    }
-
-    /// Why there are no more zeros, where that is so.
-    pub(super) fn failed(&self) -> Option<io::ErrorKind> {
-        self.lock().failed
     }
 
     /// Zeroes `length` bytes after what is ready; as many as there is room for are kept.
@@ -141,11 +139,10 @@ impl Ground {
         let result = match written {
             Ok(handle) => {
                 state.handle = Some(handle);
-                state.failed = None;
                 Ok(())
             }
             Err(error) => {
-                state.failed = Some(error.kind());
+                state.filling = false;
                 Err(error)
             }
         };

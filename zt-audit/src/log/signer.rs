@@ -38,6 +38,7 @@ impl Signer {
         news: Arc<News>,
         hook: Option<Hook>,
         key: Arc<SigningKey>,
+        last: Option<SignedCheckpoint>,
     ) -> Self {
         Self {
             origin,
@@ -47,7 +48,7 @@ impl Signer {
             hook,
             state: Mutex::new(State {
                 key,
-                last: None,
+                last,
                 tried: None,
                 failed: None,
             }),

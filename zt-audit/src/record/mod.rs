@@ -39,7 +39,7 @@ use self::json::{Object, decimal};
 pub use self::open::{OpenRecordError, open as open_record};
 pub(crate) use self::{
     event::time_of,
-    own::{Erased, Gap, Key, Prune, Recovered},
+    own::{Acknowledged, Erased, Gap, Key, Prune, Recovered},
     rolled::{Refusals, RolledUp, Source},
 };
 pub(crate) use crate::format::MAX_RECORD;

@@ -37,12 +37,18 @@ fn log(segments: u64, batch: u64) -> (TestLog, PathBuf) {
         // 163,840 records of 400 bytes with their newline are 62.5 MiB.
         while log.tree.size() < (segment + 1) * 163_840 {
             for _ in 0..batch {
-                log.record("decision", &format!(r#","decision":"permit","rule":"{fill}""#));
+                log.record(
+                    "decision",
+                    &format!(r#","decision":"permit","rule":"{fill}""#),
+                );
             }
             if log.tree.size() + batch > (segment + 1) * 163_840 {
                 let rest = (segment + 1) * 163_840 - log.tree.size();
                 for _ in 0..rest {
-                    log.record("decision", &format!(r#","decision":"permit","rule":"{fill}""#));
+                    log.record(
+                        "decision",
+                        &format!(r#","decision":"permit","rule":"{fill}""#),
+                    );
                 }
             }
             log.commit();
@@ -85,7 +91,9 @@ fn measure_verification_and_recovery() {
         let storage = Folder::read_only(&folder).unwrap();
         let (found, wall, cpu) = timed(|| recover(&storage, Some(&log.key.verifier())).unwrap());
         assert!(matches!(found, Found::Standing(..)), "{found:?}");
-        println!("recover, the last 62.5 MiB segment of three: {wall:?}, {cpu:?} of processor time");
+        println!(
+            "recover, the last 62.5 MiB segment of three: {wall:?}, {cpu:?} of processor time"
+        );
         let (count, wall, cpu) = timed(|| {
             let mut reader = LogReader::open(&folder, 0).unwrap();
             std::iter::from_fn(|| reader.next().unwrap()).count()

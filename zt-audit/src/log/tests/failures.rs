@@ -1,0 +1,243 @@
+use zt_core::decision::Code;
+
+use super::*;
+
+#[tokio::test]
+async fn after_a_failed_write_or_flush_the_batch_goes_into_another_segment() {
+    let (log, disk) = log();
+    log.record(admin("before")).await.unwrap();
+    let syncs = disk.state().syncs;
+    disk.state().fail_next = 1;
+    log.record(permit()).await.unwrap();
+    log.record(permit()).await.unwrap();
+    // The one that failed is not written or flushed again.
+    assert_eq!(disk.state().syncs, syncs + 2);
+    assert_eq!(log.health().given_up, 1);
+    log.close().unwrap();
+    assert_eq!(
+        disk.segments(),
+        ["00000000000000000000.jsonl", "00000000000000000003.jsonl"]
+    );
+    let recovered = of_kind(&disk, "recovered").remove(0);
+    assert_eq!(recovered["cause"], "segment");
+    assert_eq!(recovered["file"], "log/00000000000000000000.jsonl");
+    assert!(recovered["why"].as_str().unwrap().contains("os error 5"));
+    assert_eq!(
+        kinds(&disk),
+        ["started", "key", "admin", "recovered", "decision", "decision"]
+    );
+    assert_sound(&disk);
+    drop(log);
+    log_on(&disk, Options::default()).unwrap().close().unwrap();
+    assert_sound(&disk);
+}
+
+#[tokio::test]
+async fn a_segment_without_a_durable_record_is_begun_anew_when_its_first_flush_fails() {
+    let (log, disk) = log();
+    // The first segment, and the first that takes its place.
+    disk.state().fail_next = 2;
+    let result = log.record(permit()).await;
+    assert!(is_unavailable(&result, "os error 5"), "{result:?}");
+    until_writable(&log);
+    log.record(permit()).await.unwrap();
+    log.close().unwrap();
+    assert_eq!(
+        disk.segments(),
+        ["00000000000000000000.jsonl", "00000000000000000002.jsonl"]
+    );
+    assert_eq!(
+        kinds(&disk),
+        ["started", "key", "recovered", "gap", "decision"]
+    );
+    assert_sound(&disk);
+}
+
+#[tokio::test]
+async fn while_nothing_can_be_written_everything_is_refused_and_counted_exactly() {
+    let (log, disk) = log();
+    disk.state().fail_sync = Some(EIO);
+    let result = log.record(permit()).await;
+    assert!(is_unavailable(&result, "write-error"), "{result:?}");
+    assert!(!log.health().is_writable());
+    let mut refused = 0;
+    for _ in 0..10 {
+        assert!(log.record(permit()).await.is_err());
+        assert!(log.record(admin("a")).await.is_err());
+        assert!(log.record(denial(Code::RateLimited)).await.is_err());
+        refused += 3;
+    }
+    assert_eq!(log.health().failed, 1);
+    disk.state().fail_sync = None;
+    until_writable(&log);
+    log.record(permit()).await.unwrap();
+    log.close().unwrap();
+    let gaps = of_kind(&disk, "gap");
+    let count = |kind: &str| -> u64 {
+        let of = |gap: &Value| gap["refused"][kind].as_u64().unwrap_or_default();
+        gaps.iter().map(of).sum()
+    };
+    assert_eq!(
+        [count("permit"), count("admin"), count("denial")],
+        [11, 10, 10]
+    );
+    assert_eq!(refused + 1, 31);
+    assert_eq!(gaps[0]["reason"], "write-error");
+    assert_sound(&disk);
+}
+
+#[tokio::test]
+async fn everybody_who_waits_is_told_of_a_failure() {
+    let (log, disk) = log();
+    disk.hold();
+    let tasks: Vec<_> = (0..50)
+        .map(|_| tokio::spawn(log.record(permit())))
+        .collect();
+    tokio::task::yield_now().await;
+    disk.wait_until_stalled();
+    disk.state().fail_sync = Some(EIO);
+    disk.release();
+    for task in tasks {
+        assert!(is_unavailable(&task.await.unwrap(), "os error 5"));
+    }
+    assert_eq!(log.health().durable, 0);
+    assert_eq!(log.health().failed, 50);
+    assert!(log.close().is_err());
+}
+
+#[tokio::test]
+async fn a_full_disk_still_takes_the_record_that_says_so_and_refuses_until_there_is_room() {
+    let (log, disk) = log();
+    log.record(permit()).await.unwrap();
+    let full = disk.state().files.values().map(|file| file.bytes.len()).sum();
+    disk.state().space = Some(full);
+    let mut written = 1;
+    let result = loop {
+        match log.record(permit()).await {
+            Ok(()) => written += 1,
+            failed => break failed,
+        }
+    };
+    let no_space = std::io::Error::from_raw_os_error(ENOSPC).to_string();
+    assert!(is_unavailable(&result, &no_space), "{result:?}");
+    assert!(is_unavailable(&log.record(permit()).await, "no-space"));
+    // The last record before the gap is not the last that had room: that was kept for the gap.
+    while of_kind(&disk, "gap").is_empty() {
+        thread::yield_now();
+    }
+    let gap = of_kind(&disk, "gap");
+    assert_eq!(gap.len(), 1);
+    assert_eq!(gap[0]["reason"], "no-space");
+    // Nothing was given up, and nothing lost.
+    assert_eq!(log.health().given_up, 0);
+    let permits = |disk: &Disk| of_kind(disk, "decision").len();
+    assert_eq!(permits(&disk), written);
+
+    disk.state().space = None;
+    until_writable(&log);
+    log.record(permit()).await.unwrap();
+    log.close().unwrap();
+    let gaps = of_kind(&disk, "gap");
+    let told = |gap: &Value| gap["refused"]["permit"].as_u64().unwrap();
+    // The first may have been written before the second was refused.
+    assert_eq!(gaps.iter().map(told).sum::<u64>(), 2);
+    assert_eq!(permits(&disk), written + 1);
+    assert_sound(&disk);
+}
+
+#[test]
+fn what_was_acknowledged_at_once_and_is_lost_is_told_apart() {
+    let (log, disk) = log();
+    disk.hold();
+    log.record(admin("sync")).detach();
+    disk.wait_until_stalled();
+    for _ in 0..3 {
+        log.record(outcome(zt_core::context::HandlerRun::Reached))
+            .detach();
+    }
+    disk.state().fail_sync = Some(EIO);
+    disk.release();
+    while log.health().is_writable() {
+        thread::yield_now();
+    }
+    disk.state().fail_sync = None;
+    until_writable(&log);
+    log.close().unwrap();
+    let gap = of_kind(&disk, "gap").remove(0);
+    assert_eq!(gap["refused"]["outcome"], 3);
+    assert_eq!(gap["refused"]["admin"], 1);
+    assert_eq!(gap["taken"], 3);
+}
+
+#[tokio::test]
+async fn a_live_file_that_is_not_the_one_of_its_name_ends_the_log() {
+    for (place, said) in [
+        (Place::Gone, "was deleted"),
+        (Place::Replaced, "was replaced"),
+        (Place::Linked, "second name"),
+    ] {
+        let (log, disk) = log();
+        log.record(permit()).await.unwrap();
+        let writes = disk.state().writes;
+        disk.state().place = Some(place);
+        let result = log.record(permit()).await;
+        assert!(is_unavailable(&result, said), "{result:?}");
+        // Also when it looks well again: what was acknowledged may be gone.
+        disk.state().place = None;
+        let result = log.record(permit()).await;
+        assert!(is_unavailable(&result, said), "{result:?}");
+        assert_eq!(disk.state().writes, writes);
+        assert!(is_unavailable(&Err(log.health().refuses.unwrap()), said));
+        assert!(is_unavailable(&log.close(), said));
+    }
+}
+
+#[tokio::test]
+async fn a_live_file_that_somebody_else_cut_or_extended_ends_the_log() {
+    for change in [-1_i64, 1] {
+        let scratch = Scratch::new("length");
+        let log = scratch.open().unwrap();
+        log.record(permit()).await.unwrap();
+        let file = fs::File::options().write(true).open(scratch.live()).unwrap();
+        let length = file.metadata().unwrap().len();
+        file.set_len(length.checked_add_signed(change).unwrap())
+            .unwrap();
+        let result = log.record(permit()).await;
+        assert!(is_unavailable(&result, "length"), "{result:?}");
+    }
+}
+
+#[test]
+fn a_writer_that_panics_leaves_nobody_waiting() {
+    let (log, disk) = log();
+    disk.state().panic = true;
+    let mut durable = log.record(permit());
+    assert!(is_unavailable(&log.close(), "panicked"));
+    assert!(matches!(
+        poll(&mut durable),
+        Poll::Ready(Err(RecordError::Unavailable(_)))
+    ));
+    assert_eq!(Arc::strong_count(&log.0.core), 1);
+}
+
+#[tokio::test]
+async fn a_segment_that_is_full_is_followed_by_another_at_a_multiple_of_256() {
+    let (log, disk) = log_with(Options::default().segment_bytes(64 << 10));
+    let mut last = None;
+    for index in 0..2000 {
+        last = Some(log.record(admin(&index.to_string())));
+        if index % 50 == 0 {
+            last.take().unwrap().await.unwrap();
+        }
+    }
+    last.unwrap().await.unwrap();
+    log.close().unwrap();
+    let segments = disk.segments();
+    assert!(segments.len() > 2, "{segments:?}");
+    for name in &segments {
+        assert_eq!(name[..20].parse::<u64>().unwrap() % 256, 0, "{name}");
+        let file = &disk.state().files[&format!("log/{name}")];
+        assert_ne!(file.bytes.last(), Some(&0), "{name} ends with zeros");
+    }
+    assert_sound(&disk);
+}
