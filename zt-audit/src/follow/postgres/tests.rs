@@ -456,3 +456,142 @@ async fn nothing_is_lost_and_nothing_doubled_over_kills_under_load() {
     );
     println!("{sizes:?} records of two logs over four kills, each once");
 }
+
+/// How long records took, by what the database did meanwhile: microseconds of `record` and until
+/// durable.
+#[derive(Default)]
+struct Took(std::sync::Mutex<[Vec<(u64, u64)>; 2]>);
+
+impl Took {
+    fn add(&self, away: bool, enqueue: Duration, durable: Duration) {
+        let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap();
+        self.0.lock().unwrap()[usize::from(away)].push((micros(enqueue), micros(durable)));
+    }
+
+    /// How many, p50 and p99 of both.
+    fn told(&self, away: bool) -> (usize, [u64; 4]) {
+        let all = self.0.lock().unwrap()[usize::from(away)].clone();
+        let at = |of: fn(&(u64, u64)) -> u64, percent: usize| {
+            let mut values: Vec<_> = all.iter().map(of).collect();
+            values.sort_unstable();
+            values[values.len() * percent / 100]
+        };
+        let quantiles = [
+            at(|it| it.0, 50),
+            at(|it| it.0, 99),
+            at(|it| it.1, 50),
+            at(|it| it.1, 99),
+        ];
+        (all.len(), quantiles)
+    }
+}
+
+/// `ZT_OUTAGE_SECS=60` keeps the server away for a minute.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn permits_are_as_fast_while_the_server_is_away_and_the_copies_are_whole_later() {
+    use std::sync::atomic::AtomicBool;
+
+    use zt_core::state::Recorder as _;
+
+    use crate::{AuditLog, Options, testing::permit};
+
+    let Some(mut server) = PostgresServer::with(&[]) else {
+        return;
+    };
+    let secs = std::env::var("ZT_OUTAGE_SECS").ok();
+    let span = Duration::from_secs(secs.and_then(|secs| secs.parse().ok()).unwrap_or(3));
+    let postgres = on(&server, "zt").await;
+    let scratch = Scratch::new();
+    let (stop, away) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicBool::new(false)),
+    );
+    let took = Arc::new(Took::default());
+    let (mut logs, mut sinks, mut callers) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 0..2 {
+        let folder = scratch.0.join(format!("audit-{number}"));
+        let published = CheckpointSink::spawn(&postgres, Duration::from_millis(200));
+        let options = Options::default().on_checkpoint(published.hook());
+        let log = AuditLog::open(&folder, options).unwrap();
+        let options = FollowOptions::new("postgres")
+            .retry(Duration::from_millis(50), Duration::from_millis(500));
+        sinks.push((
+            Follower::spawn(&folder, postgres.sink(), options).unwrap(),
+            published,
+        ));
+        for _ in 0..4 {
+            let (log, stop, away, took) = (log.clone(), stop.clone(), away.clone(), took.clone());
+            callers.push(tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    let is_away = away.load(Ordering::Relaxed);
+                    let event = permit();
+                    let begun = SystemClock.monotonic();
+                    let durable = log.record(event);
+                    let taken = SystemClock.monotonic().saturating_sub(begun);
+                    durable
+                        .await
+                        .expect("a permit is refused while a copy is late");
+                    let whole = SystemClock.monotonic().saturating_sub(begun);
+                    took.add(is_away, taken, whole);
+                    SystemClock.sleep(Duration::from_millis(2)).await;
+                }
+            }));
+        }
+        logs.push(log);
+    }
+    SystemClock.sleep(span).await;
+    away.store(true, Ordering::Relaxed);
+    tokio::task::block_in_place(|| server.kill());
+    SystemClock.sleep(span).await;
+    away.store(false, Ordering::Relaxed);
+    tokio::task::block_in_place(|| server.restart());
+    SystemClock.sleep(Duration::from_secs(1)).await;
+    stop.store(true, Ordering::Relaxed);
+    for caller in callers {
+        caller.await.unwrap();
+    }
+
+    let mut fleet = postgres.fleet();
+    let mut sizes = Vec::new();
+    for (log, (follower, published)) in logs.iter().zip(sinks) {
+        log.close().unwrap();
+        let signed = log.checkpoint().unwrap();
+        let size = signed.checkpoint().size;
+        follower.delivered(size).await.unwrap();
+        let health = follower.shutdown().await;
+        assert!(health.last_error.is_some(), "the outage was not noticed");
+        assert_eq!((health.lag, health.missed, health.conflicts), (0, 0, 0));
+        let found = fleet.verify(&signed, &log.verifier_key()).await;
+        assert_eq!(found, Ok(CopyFinding::Sound));
+        published.shutdown().await.unwrap();
+        sizes.push((log.origin().to_owned(), size));
+    }
+    let copies = fleet.logs().await.unwrap();
+    sizes.sort();
+    let copied: Vec<_> = copies
+        .iter()
+        .map(|copy| (copy.origin.clone(), copy.records))
+        .collect();
+    assert_eq!(copied, sizes, "lost or doubled");
+    let mut seen = Vec::new();
+    for note in fleet.checkpoints().await.unwrap() {
+        seen.push((note.checkpoint().origin.clone(), note.checkpoint().size));
+    }
+    seen.dedup();
+    assert_eq!(seen, sizes, "the last checkpoints are in the second place");
+
+    let ((up, there), (down, gone)) = (took.told(false), took.told(true));
+    println!(
+        "server there: {up} permits, enqueue p50/p99 {}/{} us, durable {}/{} us",
+        there[0], there[1], there[2], there[3]
+    );
+    println!(
+        "server away:  {down} permits, enqueue p50/p99 {}/{} us, durable {}/{} us",
+        gone[0], gone[1], gone[2], gone[3]
+    );
+    // The middle, and generously: what is measured is the disk, and other tests use it too.
+    assert!(
+        gone[2] < there[2] * 4 + 20_000,
+        "permits waited for the database"
+    );
+}
