@@ -1,16 +1,27 @@
 //! The audit log: what handing over costs the caller, and how many records a second are durable.
 
+mod flood;
+
 use std::{
+    collections::HashMap,
     fs, io,
     io::Write,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use http::{Request, StatusCode};
 use tower::Layer;
-use zt_audit::{AuditLog, Options as LogOptions, RecordAuditLayer, Sink, verify};
+use zt_audit::{
+    AuditLog, Options as LogOptions, RecordAuditLayer,
+    note::SigningKey,
+    storage::{Place, Storage, StorageFile},
+    verify::{Finding, Trust, verify},
+};
 use zt_benches::{
     Bar, Group, Kind, Limit, Options, Outcome, Report, Template, median, quantile, span, times,
 };
@@ -18,9 +29,10 @@ use zt_core::{
     authorize::{AnyAuthenticated, AuthorizeLayer},
     clock::{Clock, SystemClock},
     context::SecurityContext,
-    decision::Permit,
+    decision::{Code, Permit},
     gate::{GateLayer, Link, Settings},
     identity::{AuthMethod, Principal, PrincipalKind},
+    random::OsEntropy,
     state::{Acknowledgement, DecisionEvent, Durable, Event, Events, Recorder, Verdict},
 };
 
@@ -36,6 +48,7 @@ pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Outcome
     if options.only.is_none() {
         asleep(options, report)?;
         durable(options, report)?;
+        flood::flood(options, report)?;
     }
     Ok(())
 }
@@ -53,6 +66,16 @@ fn handing_over(options: &Options, report: &mut Report<impl Write>) -> Outcome {
     group.function(Kind::Zt, RECORD, "no request", move || {
         log.record(event.clone()).detach();
     });
+    let in_full = roomy().denials_in_full(u32::MAX);
+    for (name, log) in [
+        (DENIED, nowhere(FLUSH, in_full)?),
+        (COUNTED, nowhere(FLUSH, roomy().denials_in_full(0))?),
+    ] {
+        let event = denial();
+        group.function(Kind::Zt, name, "no request", move || {
+            log.record(event.clone()).detach();
+        });
+    }
     let named = Link::first(Named::new()).then(AuthorizeLayer::new(AnyAuthenticated));
     let bare = GateLayer::new(named.clone(), Settings::shared_default()).layer(Bare);
     group.service(Kind::Zt, UNRECORDED, "", bare, ok, &[])?;
@@ -97,7 +120,7 @@ fn handing_over(options: &Options, report: &mut Report<impl Write>) -> Outcome {
 
 /// One record at a time, each of which finds the writer asleep.
 fn asleep(options: &Options, report: &mut Report<impl Write>) -> Outcome {
-    let log = AuditLog::with_sink(Nowhere(Duration::ZERO), roomy())?;
+    let log = nowhere(Duration::ZERO, roomy())?;
     let event = permit();
     let nanos: Vec<f64> = (0..options.rounds * 20)
         .map(|_| {
@@ -131,8 +154,8 @@ fn asleep(options: &Options, report: &mut Report<impl Write>) -> Outcome {
 /// Records a second that are on the disk, by so many callers that wait for theirs.
 fn durable(options: &Options, report: &mut Report<impl Write>) -> Outcome {
     let folder = Folder::new()?;
-    let file = folder.0.join("audit.jsonl");
-    let log = AuditLog::open(&file, roomy())?;
+    let path = folder.0.join("durable");
+    let log = AuditLog::open(&path, roomy())?;
     let raw = RawLog::open(&folder.0.join("raw"))?;
     let line = vec![b'x'; 430];
     let event = permit();
@@ -149,10 +172,11 @@ fn durable(options: &Options, report: &mut Report<impl Write>) -> Outcome {
         }
         runs.push((callers, floors, ours));
     }
+    let key = log.verifier_key();
     log.close()?;
-    let proof = verify(fs::File::open(&file)?)?;
-    if !proof.is_intact() {
-        return Err("the log that was measured does not verify".into());
+    let proof = verify(&path, &Trust::key(key))?;
+    if proof.finding != Finding::Sound {
+        return Err(format!("the log that was measured: {proof}").into());
     }
 
     let mut rows = Vec::new();
@@ -195,6 +219,8 @@ fn durable(options: &Options, report: &mut Report<impl Write>) -> Outcome {
 /// What a flush takes here; see the table of durable records.
 const FLUSH: Duration = Duration::from_micros(150);
 const RECORD: &str = "AuditLog::record";
+const DENIED: &str = "AuditLog::record, a denial, in full";
+const COUNTED: &str = "AuditLog::record, a denial, counted";
 const UNRECORDED: &str = "a named caller, permitted";
 
 /// Figures of one run.
@@ -281,6 +307,18 @@ fn permit() -> Event {
     })
 }
 
+/// A denial of the same request.
+fn denial() -> Event {
+    match permit() {
+        Event::Decision(event) => Event::Decision(DecisionEvent {
+            acknowledge: None,
+            verdict: Verdict::Deny(Code::PolicyDenied.into()),
+            ..event
+        }),
+        other => other,
+    }
+}
+
 /// Room for what a batch hands over before the writer has had its turn.
 fn roomy() -> LogOptions {
     LogOptions::default()
@@ -295,14 +333,14 @@ pub(crate) struct Enqueues(AuditLog);
 impl Enqueues {
     /// Into a log that keeps nothing and takes as long to flush as a disk: under load its writer
     /// is in a flush whenever something is handed over.
-    pub(crate) fn busy() -> Result<Self, zt_audit::OpenError> {
-        AuditLog::with_sink(Nowhere(FLUSH), roomy()).map(Self)
+    pub(crate) fn busy() -> Result<Self, Failed> {
+        nowhere(FLUSH, roomy()).map(Self)
     }
 
     /// Into a log that keeps nothing and flushes at once: its writer sleeps whenever something is
     /// handed over, and has to be woken, as in an application with little to do.
-    pub(crate) fn idle() -> Result<Self, zt_audit::OpenError> {
-        AuditLog::with_sink(Nowhere(Duration::ZERO), roomy()).map(Self)
+    pub(crate) fn idle() -> Result<Self, Failed> {
+        nowhere(Duration::ZERO, roomy()).map(Self)
     }
 }
 
@@ -317,19 +355,99 @@ impl Recorder for Enqueues {
     }
 }
 
-/// Keeps nothing, and takes as long for a flush as it is told.
-struct Nowhere(Duration);
+type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-impl Sink for Nowhere {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
+/// A log that keeps nothing, and takes as long for a flush as it is told.
+fn nowhere(flush: Duration, options: LogOptions) -> Result<AuditLog, Failed> {
+    let key = SigningKey::generate("bench", &OsEntropy)?;
+    let storage = Nowhere {
+        flush,
+        lengths: Mutex::default(),
+    };
+    Ok(AuditLog::with_storage(
+        Arc::new(storage),
+        key,
+        None,
+        options,
+    )?)
+}
+
+/// Only how long its files are is known.
+#[derive(Debug)]
+struct Nowhere {
+    flush: Duration,
+    lengths: Mutex<HashMap<String, Arc<AtomicU64>>>,
+}
+
+#[derive(Debug)]
+struct NoFile {
+    flush: Duration,
+    length: Arc<AtomicU64>,
+}
+
+impl Storage for Nowhere {
+    fn lock(&self, _: &str) -> io::Result<Box<dyn Send + Sync>> {
+        Ok(Box::new(()))
+    }
+
+    fn open(&self, name: &str, create: bool) -> io::Result<Box<dyn StorageFile>> {
+        let mut lengths = self.lengths.lock().unwrap_or_else(PoisonError::into_inner);
+        if create {
+            lengths.insert(name.to_owned(), Arc::default());
+        }
+        let length = lengths.get(name).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Box::new(NoFile {
+            flush: self.flush,
+            length: Arc::clone(length),
+        }))
+    }
+
+    fn replace(&self, _: &str, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn list(&self, _: &str) -> io::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    fn remove(&self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_folder(&self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl StorageFile for NoFile {
+    fn read_at(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
+        Ok(0)
+    }
+
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        let end = offset + bytes.len() as u64;
+        self.length.fetch_max(end, Ordering::Relaxed);
         Ok(bytes.len())
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        if !self.0.is_zero() {
-            std::thread::sleep(self.0);
+        if !self.flush.is_zero() {
+            std::thread::sleep(self.flush);
         }
         Ok(())
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.length.load(Ordering::Relaxed))
+    }
+
+    fn set_length(&mut self, length: u64) -> io::Result<()> {
+        self.length.store(length, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn is_in_place(&self) -> io::Result<Place> {
+        Ok(Place::Named)
     }
 }
 

@@ -309,14 +309,16 @@ fn bad(first: u64, index: u64, offset: u64, reason: Reason) -> BadRecord {
 /// did not become durable has holes of NULs where pages are missing; a crash changes no byte to
 /// another, and nothing was written after such a batch. So it is damage
 ///
-/// 1. where the first line that is not good is whole, without a NUL, and anything follows it
-///    (`after`);
+/// 1. where the first line that is not good is whole, anything follows it (`after`), and there is no
+///    NUL in it or in the batch before it: a hole within a record makes one line of two, and only the
+///    next is noticed;
 /// 2. where anything follows a later commit line.
 ///
 /// What remains, a last batch with a hole, or whose last line was changed, looks like a torn one.
 fn is_damage(file: &dyn StorageFile, scanned: &Scanned, after: Option<u64>) -> io::Result<bool> {
     if let Some(after) = after
         && first_set(file, after)?.is_some()
+        && !has_hole(file, scanned.end, after)?
     {
         return Ok(true);
     }
@@ -346,6 +348,18 @@ fn is_damage(file: &dyn StorageFile, scanned: &Scanned, after: Option<u64>) -> i
         true
     })?;
     Ok(damage)
+}
+
+/// Whether there is a NUL between two places.
+fn has_hole(file: &dyn StorageFile, from: u64, to: u64) -> io::Result<bool> {
+    let mut found = false;
+    chunks(file, from, |start, chunk| {
+        let length = usize::try_from(to.saturating_sub(start)).unwrap_or(usize::MAX);
+        let part = chunk.get(..length).unwrap_or(chunk);
+        found = part.contains(&0);
+        !found && start.saturating_add(chunk.len() as u64) < to
+    })?;
+    Ok(found)
 }
 
 /// More than a commit line has, so that one that was cut off is none.

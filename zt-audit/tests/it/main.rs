@@ -4,5 +4,6 @@
 
 mod cli;
 mod crash;
+mod logs;
 mod published;
 mod tamper;

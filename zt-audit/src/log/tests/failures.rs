@@ -122,10 +122,12 @@ async fn a_full_disk_still_takes_the_record_that_says_so_and_refuses_until_there
     assert!(is_unavailable(&result, &no_space), "{result:?}");
     assert!(is_unavailable(&log.record(permit()).await, "no-space"));
     // The last record before the gap is not the last that had room: that was kept for the gap.
+    while of_kind(&disk, "gap").is_empty() {
+        thread::yield_now();
+    }
     let gap = of_kind(&disk, "gap");
     assert_eq!(gap.len(), 1);
     assert_eq!(gap[0]["reason"], "no-space");
-    assert_eq!(gap[0]["refused"]["permit"], 1);
     // Nothing was given up, and nothing lost.
     assert_eq!(log.health().given_up, 0);
     let permits = |disk: &Disk| of_kind(disk, "decision").len();
@@ -136,8 +138,9 @@ async fn a_full_disk_still_takes_the_record_that_says_so_and_refuses_until_there
     log.record(permit()).await.unwrap();
     log.close().unwrap();
     let gaps = of_kind(&disk, "gap");
-    assert_eq!(gaps.len(), 2);
-    assert_eq!(gaps[1]["refused"]["permit"], 1);
+    let told = |gap: &Value| gap["refused"]["permit"].as_u64().unwrap();
+    // The first may have been written before the second was refused.
+    assert_eq!(gaps.iter().map(told).sum::<u64>(), 2);
     assert_eq!(permits(&disk), written + 1);
     assert_sound(&disk);
 }

@@ -430,3 +430,56 @@ async fn a_log_that_was_closed_refuses_in_every_mode() {
         assert_eq!(calls.count(), 0);
     }
 }
+
+/// Polls a request with an effect over a log that is in a flush, which began so long ago.
+async fn behind(mode: Acknowledgement, ago: Duration) -> (usize, Value) {
+    let clock = ManualClock::default();
+    let options = Options::default()
+        .clock(clock.clone())
+        .batch_delay(Duration::from_millis(20));
+    let (log, disk) = log_with(options);
+    let record = RecordAuditLayer::new(log.clone()).acknowledge(mode);
+    let (outer, commit) = record.split();
+    let chain = Link::first(outer).then(Authorize::default()).then(commit);
+    let calls = Calls::default();
+    let service = Gate::new(calls.handler(), chain);
+    disk.hold();
+    let first = log.record(admin("first"));
+    disk.wait_until_stalled();
+    clock.advance(ago);
+    let mut future = Box::pin(service.oneshot(request(Method::POST, "/orders")));
+    let answer = future
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()));
+    let before = calls.count();
+    assert_eq!(answer.is_ready(), before == 1);
+    disk.release();
+    let response = match answer {
+        Poll::Ready(response) => response,
+        Poll::Pending => future.await,
+    };
+    read(response.unwrap()).await.unwrap();
+    first.await.unwrap();
+    assert_eq!(calls.count(), 1);
+    let records = close(log, &disk);
+    (before, one_each(&records[1..]).0)
+}
+
+#[tokio::test]
+async fn a_handler_goes_on_at_once_only_where_the_mode_says_so_and_the_log_is_not_behind() {
+    use Acknowledgement::{Async, Batched, Sync};
+    let (now, late) = (Duration::ZERO, Duration::from_millis(21));
+    for (mode, ago, before) in [
+        (Sync, now, 0),
+        (Sync, late, 0),
+        (Batched, now, 1),
+        (Batched, late, 0),
+        (Async, now, 1),
+        (Async, late, 1),
+    ] {
+        let (called, decision) = behind(mode, ago).await;
+        assert_eq!(called, before, "{mode:?} {ago:?}");
+        assert_eq!(decision["ack"], mode.as_str());
+        assert_eq!(decision["decision"], "permit");
+    }
+}

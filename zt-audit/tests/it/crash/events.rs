@@ -1,6 +1,7 @@
 //! Events that are told apart by their request, what became of them, and logs read back.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     pin::pin,
     sync::{
@@ -138,27 +139,30 @@ pub(crate) fn is_subsequence(of: &[String], all: &[String]) -> bool {
     of.iter().all(|wanted| all.any(|found| found == wanted))
 }
 
-/// Runs `point` for each of these numbers, on as many threads as there are processors.
+/// Runs `point` for each of these numbers, on as many threads as there are processors. All are tried,
+/// unless many fail.
 pub(crate) fn each(points: Vec<u64>, point: impl Fn(u64) + Sync) {
     let next = AtomicU64::new(0);
+    let failed = AtomicU64::new(0);
     let workers = thread::available_parallelism().map_or(2, usize::from);
-    thread::scope(|scope| {
-        let run = || {
-            loop {
-                let place = next.fetch_add(1, Ordering::Relaxed);
-                let Some(number) = points.get(usize::try_from(place).unwrap()) else {
-                    return;
-                };
-                point(*number);
-            }
-        };
-        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(run)).collect();
-        for thread in threads {
-            if let Err(panic) = thread.join() {
-                std::panic::resume_unwind(panic);
+    let run = || {
+        while failed.load(Ordering::Relaxed) < 8 {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let Some(number) = points.get(usize::try_from(place).unwrap()) else {
+                return;
+            };
+            if catch_unwind(AssertUnwindSafe(|| point(*number))).is_err() {
+                failed.fetch_add(1, Ordering::Relaxed);
             }
         }
+    };
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(run);
+        }
     });
+    let failed = failed.into_inner();
+    assert_eq!(failed, 0, "{failed} points failed; each is said above");
 }
 
 /// A folder of a test's own, gone with it.

@@ -332,6 +332,16 @@ fn name_of(disk: &SimulatedDisk, number: u64) -> String {
         .collect()
 }
 
+/// What can be lost at a point: nothing, everything, and twice something.
+const fn losses(number: u64) -> [Loss; 4] {
+    [
+        Loss::Nothing,
+        Loss::Everything,
+        Loss::Random(number),
+        Loss::Random(!number),
+    ]
+}
+
 /// One point alone, where a test is asked for it: `ZT_AUDIT_TEST_POINT=96`.
 fn chosen(points: Vec<u64>) -> Vec<u64> {
     match std::env::var("ZT_AUDIT_TEST_POINT") {
@@ -349,15 +359,6 @@ fn beginnings() -> [(&'static str, SimulatedDisk); 3] {
     ]
 }
 
-const LOSSES: [Loss; 6] = [
-    Loss::Nothing,
-    Loss::Everything,
-    Loss::Random(1),
-    Loss::Random(2),
-    Loss::Random(3),
-    Loss::Random(4),
-];
-
 #[test]
 fn what_was_acknowledged_survives_a_loss_of_power_at_every_operation() {
     let crashes = AtomicU64::new(0);
@@ -374,7 +375,7 @@ fn what_was_acknowledged_survives_a_loss_of_power_at_every_operation() {
                 disk.fail(number, Fault::PowerOff);
                 let told = scenario(&disk, seed);
                 crashes.fetch_add(1, Ordering::Relaxed);
-                for loss in LOSSES {
+                for loss in losses(number) {
                     let at = name_of(&disk, number);
                     let context = format!("{name}, seed {seed}, off at {number} ({at}), {loss:?}");
                     check(&disk.power_loss(loss), &[&told], &context);
@@ -387,7 +388,7 @@ fn what_was_acknowledged_survives_a_loss_of_power_at_every_operation() {
                 let points = numbers(&whole, Kind::changes);
                 for (place, second) in points.iter().enumerate() {
                     // Every operation of a recovery is reached over the points of the first crash.
-                    if place % 4 != usize::try_from(number % 4).unwrap() {
+                    if place % 8 != usize::try_from(number % 8).unwrap() {
                         continue;
                     }
                     let disk = found.after(Loss::Nothing);

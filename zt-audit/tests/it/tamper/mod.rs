@@ -20,7 +20,8 @@ mod world;
 use std::path::Path;
 
 use zt_audit::{
-    merkle::{Hash, leaf_hash, node_hash, verify_inclusion},
+    merkle::{Frontier, Hash, leaf_hash, node_hash, verify_inclusion},
+    publish::publish,
     verify::{Finding, Trust, verify},
 };
 use zt_core::state::Recorder as _;
@@ -135,6 +136,77 @@ fn a_lie_at_the_source_is_recorded_like_a_truth() {
     let report = verify(scratch.path("log"), &Trust::key(vkey).at_least(copy)).unwrap();
     assert_eq!(report.finding, Finding::Sound);
     assert_eq!(records(&scratch.path("log")).len() as u64, report.records);
+}
+
+#[test]
+fn an_altered_hash_in_tree_misleads_nobody() {
+    let world = World::new();
+    let key = Trust::key(world.vkey.clone());
+    let folder = world.scratch.path("changed");
+    let names: Vec<&String> = world
+        .log
+        .0
+        .keys()
+        .filter(|name| name.starts_with("tree/"))
+        .collect();
+    assert!(names.len() >= 2, "{names:?}");
+    for name in names {
+        // They are derived from the records, and believed in nothing.
+        let changes: [fn(&mut Vec<u8>); 3] = [
+            |bytes| bytes[5] ^= 1,
+            |bytes| bytes.truncate(40),
+            Vec::clear,
+        ];
+        for change in changes {
+            let mut files = world.log.clone();
+            change(files.0.get_mut(name).unwrap());
+            assert_eq!(says(&folder, &files, &key), "sound", "{name}");
+            let _ = std::fs::remove_dir_all(world.scratch.path("published"));
+            let published = publish(&folder, world.scratch.path("published")).unwrap();
+            assert_eq!(
+                root_of_tiles(&world.scratch.path("published"), published.size),
+                { checkpoint(&files).checkpoint().root }
+            );
+        }
+    }
+}
+
+#[test]
+fn an_altered_tile_does_not_lead_to_the_root_that_was_signed_and_is_not_published_over() {
+    let world = World::new();
+    let (folder, out) = (world.scratch.path("log"), world.scratch.path("published"));
+    let size = publish(&folder, &out).unwrap().size;
+    let root = checkpoint(&world.log).checkpoint().root;
+    assert_eq!(root_of_tiles(&out, size), root);
+    for tile in ["tile/0/000", "tile/0/001", "tile/entries/001"] {
+        let bytes = std::fs::read(out.join(tile)).unwrap();
+        let mut altered = bytes.clone();
+        altered[100] ^= 1;
+        std::fs::write(out.join(tile), altered).unwrap();
+        if tile.starts_with("tile/0") {
+            assert_ne!(root_of_tiles(&out, size), root, "{tile}");
+        }
+        let said = publish(&folder, &out).map(|published| published.size);
+        assert!(said.is_err(), "{tile}: {said:?}");
+        std::fs::write(out.join(tile), bytes).unwrap();
+    }
+    publish(&folder, &out).unwrap();
+}
+
+/// The root that the leaf hashes in published tiles have.
+fn root_of_tiles(out: &Path, size: u64) -> Hash {
+    let mut tree = Frontier::new();
+    let rows = (0..).map(|tile| match size.saturating_sub(tile * 256) {
+        0 => None,
+        rest @ 1..256 => Some(format!("tile/0/{tile:03}.p/{rest}")),
+        _ => Some(format!("tile/0/{tile:03}")),
+    });
+    for name in rows.map_while(|name| name) {
+        for hash in std::fs::read(out.join(name)).unwrap().chunks(32) {
+            tree.append(Hash::from_bytes(hash.try_into().unwrap()));
+        }
+    }
+    tree.root()
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A server of one's own, for tests.
+//! A PostgreSQL server of one's own.
 
 #![expect(
     clippy::panic,
@@ -69,8 +69,8 @@ impl PostgresServer {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let Some(programs) = programs() else {
             assert!(
-                env::var_os("ZT_REQUIRE_SERVERS").is_none_or(|value| value != "1"),
-                "PostgreSQL is not installed"
+                !super::servers_are_required(),
+                "PostgreSQL is not installed, and ZT_REQUIRE_SERVERS=1"
             );
             say("skipped: PostgreSQL is not installed");
             return None;

@@ -1,3 +1,5 @@
+mod measure;
+
 use std::num::NonZeroUsize;
 
 use proptest::prelude::*;
