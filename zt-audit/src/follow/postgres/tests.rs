@@ -10,19 +10,18 @@ use std::{
 
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use zt_core::{
-    clock::{Clock, SystemClock, Timestamp},
+    clock::{Clock, SystemClock},
     testing::PostgresServer,
 };
 
 use super::*;
 use crate::{
     follow::{
-        FollowOptions, Follower, Halt, SinkError,
+        FollowOptions, Follower, Halt,
         source::LogFiles,
         tests::{Scratch, checkpoint, log_of, sign, signing_key},
     },
     read::testing::{Memory, TestLog},
-    storage::Storage as _,
 };
 
 /// The server that the tests of this process share; it ends with the process.
