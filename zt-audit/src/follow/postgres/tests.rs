@@ -419,7 +419,7 @@ async fn nothing_is_lost_and_nothing_doubled_over_kills_under_load() {
             while !stop.load(Ordering::Relaxed) {
                 log.batch(16);
                 sign(&log);
-                std::thread::sleep(Duration::from_millis(12));
+                std::thread::sleep(Duration::from_millis(40));
             }
             log
         }));
