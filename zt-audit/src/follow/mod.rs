@@ -34,7 +34,7 @@
 //! once in [`FollowOptions::save_every`], so that it costs the log's disk little: after a crash some
 //! records come again. Sinks that keep what they get tell records apart by (origin, index).
 //!
-//! **What it does not do**: it checks no signature; [`verify`](crate::verify) does, and
+//! **What it does not do**: it checks no signature; [`verify`](mod@crate::verify) does, and
 //! `postgres::Fleet` over a copy. It does not hold back pruning: prune what the copies have.
 
 mod alarm;

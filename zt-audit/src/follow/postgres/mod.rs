@@ -58,7 +58,8 @@ mod fleet;
 mod link;
 mod schema;
 mod sink;
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;
 
 use std::{fmt, sync::Arc};

@@ -10,19 +10,18 @@ use std::{
 
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use zt_core::{
-    clock::{Clock, SystemClock, Timestamp},
+    clock::{Clock, SystemClock},
     testing::PostgresServer,
 };
 
 use super::*;
 use crate::{
     follow::{
-        FollowOptions, Follower, Halt, SinkError,
+        FollowOptions, Follower, Halt,
         source::LogFiles,
         tests::{Scratch, checkpoint, log_of, sign, signing_key},
     },
     read::testing::{Memory, TestLog},
-    storage::Storage as _,
 };
 
 /// The server that the tests of this process share; it ends with the process.
@@ -420,7 +419,7 @@ async fn nothing_is_lost_and_nothing_doubled_over_kills_under_load() {
             while !stop.load(Ordering::Relaxed) {
                 log.batch(16);
                 sign(&log);
-                std::thread::sleep(Duration::from_millis(12));
+                std::thread::sleep(Duration::from_millis(40));
             }
             log
         }));

@@ -62,8 +62,7 @@ async fn records(log: &TestLog) -> Vec<Record> {
     let stand = Stand::new();
     let follower = stand.follow(&log.disk);
     follower.delivered(log.tree.size()).await.unwrap();
-    let taken = stand.sink.state().taken.clone();
-    taken
+    stand.sink.state().taken.clone()
 }
 
 #[tokio::test]
