@@ -37,7 +37,7 @@ const CALLERS: usize = 64;
 
 /// Durable permits a second alone, and while others are refused.
 pub(super) fn flood(options: &Options, report: &mut Report<impl Write>) -> Outcome {
-    let folder = Folder::new()?;
+    let folder = Folder::new("flood")?;
     let path = folder.0.join("flood");
     let log = AuditLog::open(&path, LogOptions::default())?;
     let event = permit();
