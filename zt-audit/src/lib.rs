@@ -36,7 +36,7 @@
 //! | `outcome` | `request_id end handler code status grpc_status bytes elapsed` | | |
 //! | `admin` | `action` | `author object detail` | the author, or the application |
 //! | `grant` | `action expires` | `subject grant`; `author` | the subject; the author |
-//! | `budget` | `action hold budgets[].limit,start,end currency nanos percent request_id` | `root budgets[].subject detail`; `author` | the root; the author |
+//! | `budget` | `action hold budgets[].limit,start,end currency nanos percent request_id` | `root detail`; `budgets[].subject`; `author` | the root; each subject; the author |
 //! | `sanction` | `action target before expires`, `name` of keys and workloads | `name issuer reason`; `author` | the name; the author |
 //! | `config` | `part action version detail` | | |
 //! | `alert` | `detector score` | `subject evidence` | the subject |

@@ -12,6 +12,7 @@ use super::{
     DataSubject, Pseudonym, VaultError, VaultOptions,
     cache::Cache,
     master::{KEY, KeyBytes, Master, aead, day_of},
+    pseudonym::holder,
     slot::{Kind, SLOT, Slot},
     subjects::{self, FILE, Slots, Writer},
 };
@@ -193,17 +194,22 @@ impl Vault {
         self.master.pseudonym(subject)
     }
 
-    /// All pseudonyms under which `subject` stands in records: that of the name with its issuer, and
-    /// that of the name alone.
+    /// All pseudonyms under which `subject` stands in records: that of the name with its issuer, that
+    /// of the name alone, and that of a budget's holder, `issuer name`.
     #[must_use]
     pub fn pseudonyms(&self, subject: DataSubject<'_>) -> Vec<Pseudonym> {
         let mut all = vec![self.pseudonym(subject)];
         if let DataSubject::Principal {
-            issuer: Some(_),
+            issuer,
             subject: name,
         } = subject
         {
-            all.push(self.pseudonym(DataSubject::Named(name)));
+            for other in [name, &holder(issuer, name)] {
+                let other = self.pseudonym(DataSubject::Named(other));
+                if !all.contains(&other) {
+                    all.push(other);
+                }
+            }
         }
         all
     }
