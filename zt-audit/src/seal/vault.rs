@@ -76,6 +76,13 @@ impl Vault {
         Self::with_storage(Arc::new(storage), options)
     }
 
+    /// Whether there is one in `folder`, well or not.
+    pub(crate) fn is_in(folder: &Path) -> bool {
+        [SEALING_KEY, FILE]
+            .iter()
+            .any(|file| folder.join(file).symlink_metadata().is_ok())
+    }
+
     /// The same to read from only, also while another process writes.
     ///
     /// # Errors
