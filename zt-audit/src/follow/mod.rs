@@ -72,10 +72,8 @@ pub trait Sink: Send + 'static {
     ///
     /// The future is dropped at the deadline, and the same records come again: whatever it was in
     /// the middle of must be safe to give up.
-    fn deliver(
-        &mut self,
-        records: &[Record],
-    ) -> impl Future<Output = Result<(), SinkError>> + Send;
+    fn deliver(&mut self, records: &[Record])
+    -> impl Future<Output = Result<(), SinkError>> + Send;
 }
 
 /// A sink that did not take what it was given.

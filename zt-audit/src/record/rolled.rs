@@ -6,11 +6,7 @@
 //! `sources` add up to those in the clear, so that the counts stay exact when the day is forgotten.
 //! `lost_decisions` and `lost_outcomes` are of requests whose handler ran.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    net::Ipv4Addr,
-};
+use std::{collections::BTreeMap, fmt, net::Ipv4Addr};
 
 use zt_core::{clock::Timestamp, decision::Code, state::Event};
 

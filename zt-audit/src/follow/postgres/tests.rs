@@ -99,7 +99,12 @@ async fn everything(postgres: &Postgres, filter: Filter) -> Vec<Copied> {
 #[test]
 fn refuses_a_server_elsewhere_that_need_not_prove_who_it_is() {
     let refused = |url: &str| Postgres::new(PostgresConfig::new(url)).unwrap_err();
-    for mode in ["", "?sslmode=require", "?sslmode=verify-ca", "?sslmode=prefer"] {
+    for mode in [
+        "",
+        "?sslmode=require",
+        "?sslmode=verify-ca",
+        "?sslmode=prefer",
+    ] {
         let url = format!("postgres://zt@db.example/audit{mode}");
         assert_eq!(refused(&url), PostgresError::Unverified, "{url}");
     }
@@ -134,7 +139,10 @@ async fn a_server_that_is_away_or_has_no_tables_is_asked_again() {
     let follower = follow(&log.disk, &postgres, &cursors);
     let health = follower.until(|health| health.failures > 1).await;
     let said = health.last_error.unwrap();
-    assert!(said.ends_with("the tables are not there: migrate first"), "{said}");
+    assert!(
+        said.ends_with("the tables are not there: migrate first"),
+        "{said}"
+    );
     postgres.migrate().await.unwrap();
     follower.delivered(3).await.unwrap();
     let away = Postgres::new(PostgresConfig::new("postgres://zt@%2Fnonexistent/a")).unwrap();
@@ -163,7 +171,9 @@ async fn many_may_migrate_at_once_and_a_later_format_is_refused() {
 
 #[tokio::test]
 async fn two_logs_are_copied_and_read_as_one() {
-    let Some(postgres) = fresh().await else { return };
+    let Some(postgres) = fresh().await else {
+        return;
+    };
     let mut one = log_named("shop/1", 600);
     one.roll().batch(30);
     sign(&one);
@@ -210,7 +220,9 @@ async fn two_logs_are_copied_and_read_as_one() {
 
 #[tokio::test]
 async fn what_comes_again_is_one_record() {
-    let Some(postgres) = fresh().await else { return };
+    let Some(postgres) = fresh().await else {
+        return;
+    };
     let mut log = log_of(700);
     ship(&log, &postgres).await;
     log.batch(9);
@@ -223,12 +235,17 @@ async fn what_comes_again_is_one_record() {
 
 #[tokio::test]
 async fn other_bytes_in_a_records_place_are_a_conflict_and_stay() {
-    let Some(postgres) = fresh().await else { return };
+    let Some(postgres) = fresh().await else {
+        return;
+    };
     ship(&log_of(300), &postgres).await;
     let before = everything(&postgres, Filter::all()).await;
     // The same origin and another history, from record 299 on.
     let mut forked = TestLog::new();
-    forked.batch(299).record("admin", r#","action":"forged""#).commit();
+    forked
+        .batch(299)
+        .record("admin", r#","action":"forged""#)
+        .commit();
     sign(&forked);
     let cursors = Scratch::new();
     let follower = follow(&forked.disk, &postgres, &cursors);
@@ -244,7 +261,9 @@ async fn other_bytes_in_a_records_place_are_a_conflict_and_stay() {
 #[tokio::test]
 async fn a_record_that_was_changed_or_removed_in_the_copy_is_named() {
     let Some(server) = server() else { return };
-    let Some(postgres) = fresh().await else { return };
+    let Some(postgres) = fresh().await else {
+        return;
+    };
     let log = log_of(1500);
     ship(&log, &postgres).await;
     let (signed, key) = (checkpoint(&log), signing_key(&log.origin).verifier());
@@ -255,9 +274,8 @@ async fn a_record_that_was_changed_or_removed_in_the_copy_is_named() {
     assert!(matches!(unsigned, Err(PostgresError::Checkpoint(_))));
 
     const OPEN: &str = "ALTER TABLE {s}.zt_audit_records DISABLE TRIGGER append_only;";
-    let script = format!(
-        "{OPEN} UPDATE {{s}}.zt_audit_records SET record = record || ' ' WHERE idx = 1234"
-    );
+    let script =
+        format!("{OPEN} UPDATE {{s}}.zt_audit_records SET record = record || ' ' WHERE idx = 1234");
     administer(server, &postgres, &script).await;
     let found = fleet.verify(&signed, &key).await;
     assert_eq!(found, Ok(CopyFinding::Altered { index: 1234 }));
@@ -315,7 +333,11 @@ async fn a_writer_needs_to_insert_and_select_and_may_do_no_more() {
 
     for (url, who) in [(&url, "the writer"), (&server.url(), "the owner")] {
         for table in ["zt_audit_records", "zt_audit_checkpoints"] {
-            for forbidden in ["UPDATE {t} SET origin = ''", "DELETE FROM {t}", "TRUNCATE {t}"] {
+            for forbidden in [
+                "UPDATE {t} SET origin = ''",
+                "DELETE FROM {t}",
+                "TRUNCATE {t}",
+            ] {
                 let statement = forbidden.replace("{t}", &format!("{schema}.{table}"));
                 let mut connection = PgConnection::connect(url).await.unwrap();
                 let refused = connection.execute(sqlx::AssertSqlSafe(statement)).await;
@@ -328,7 +350,9 @@ async fn a_writer_needs_to_insert_and_select_and_may_do_no_more() {
 
 #[tokio::test]
 async fn checkpoints_are_published_and_the_latest_and_largest_are_read() {
-    let Some(postgres) = fresh().await else { return };
+    let Some(postgres) = fresh().await else {
+        return;
+    };
     let (small, large) = (log_of(3), log_of(9));
     for log in [&large, &small] {
         let sink = CheckpointSink::spawn(&postgres, Duration::ZERO);
@@ -402,7 +426,9 @@ async fn nothing_is_lost_and_nothing_doubled_over_kills_under_load() {
         }));
     }
     for round in 0..4_u64 {
-        SystemClock.sleep(Duration::from_millis(250 + 130 * round)).await;
+        SystemClock
+            .sleep(Duration::from_millis(250 + 130 * round))
+            .await;
         server.kill();
         SystemClock.sleep(Duration::from_millis(200)).await;
         server.restart();
@@ -424,6 +450,9 @@ async fn nothing_is_lost_and_nothing_doubled_over_kills_under_load() {
     let sizes: Vec<_> = logs.iter().map(|log| log.tree.size()).collect();
     let copied: Vec<_> = copies.iter().map(|copy| copy.records).collect();
     assert_eq!(copied, sizes);
-    assert!(sizes.iter().all(|size| *size > 1000), "too few to tell: {sizes:?}");
+    assert!(
+        sizes.iter().all(|size| *size > 1000),
+        "too few to tell: {sizes:?}"
+    );
     println!("{sizes:?} records of two logs over four kills, each once");
 }

@@ -117,7 +117,11 @@ async fn half_a_line_is_ended_before_the_batch_comes_again() {
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.len(), 3);
     assert_eq!(lines[0].len(), 70);
-    assert!(lines[1..].iter().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+    assert!(
+        lines[1..]
+            .iter()
+            .all(|line| serde_json::from_str::<Value>(line).is_ok())
+    );
 }
 
 #[test]
