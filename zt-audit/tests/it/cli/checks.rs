@@ -75,7 +75,12 @@ fn a_changed_record_is_1_and_named_by_index_and_byte() {
     let ran = run("verify", &scratch.log(), ["--key", &scratch.vkey()]).is(1);
     let says = format!("record {index} at byte {start} ");
     assert!(ran.out.contains(&says), "{says}: {ran:?}");
-    let ran = run("verify", &scratch.log(), ["--key", &scratch.vkey(), "--json"]).is(1);
+    let ran = run(
+        "verify",
+        &scratch.log(),
+        ["--key", &scratch.vkey(), "--json"],
+    )
+    .is(1);
     let report = &ran.json()[0];
     assert_eq!(report["verdict"], "tampered");
     assert_eq!(report["bad"]["index"], index);
@@ -102,7 +107,12 @@ fn a_torn_end_is_2_and_its_place_is_named() {
     let ran = run("verify", &scratch.log(), ["--key", &scratch.vkey()]).is(2);
     assert!(ran.out.contains(&end.to_string()), "{end}: {ran:?}");
     assert!(!praises(&ran.out), "{ran:?}");
-    let ran = run("verify", &scratch.log(), ["--key", &scratch.vkey(), "--json"]).is(2);
+    let ran = run(
+        "verify",
+        &scratch.log(),
+        ["--key", &scratch.vkey(), "--json"],
+    )
+    .is(2);
     assert_eq!(ran.json()[0]["verdict"], "torn");
     assert_eq!(ran.json()[0]["torn"]["offset"], end);
 }
@@ -120,7 +130,12 @@ fn a_log_that_was_rolled_back_is_1_against_a_checkpoint_kept_elsewhere() {
 
     run("verify", &old, ["--key", &key]).is(0);
     run("verify", &old, ["--key", &key, "--checkpoint", kept]).is(1);
-    run("verify", &scratch.log(), ["--key", &key, "--checkpoint", kept]).is(0);
+    run(
+        "verify",
+        &scratch.log(),
+        ["--key", &key, "--checkpoint", kept],
+    )
+    .is(0);
 }
 
 #[test]
@@ -250,18 +265,19 @@ fn keys_shows_where_a_key_was_rotated_and_refuses_one_that_nobody_endorsed() {
     let scratch = log();
     let first = scratch.vkey();
     let log = scratch.open();
-    let key = zt_audit::note::SigningKey::generate(
-        crate::logs::ORIGIN,
-        &zt_core::random::OsEntropy,
-    )
-    .unwrap();
+    let key =
+        zt_audit::note::SigningKey::generate(crate::logs::ORIGIN, &zt_core::random::OsEntropy)
+            .unwrap();
     let second = key.verifier().to_string();
     log.rotate_key(key).unwrap();
     log.close().unwrap();
     let ran = run("keys", &scratch.log(), ["--json"]).is(0);
     let keys = ran.json();
     assert_eq!(keys.len(), 2);
-    assert_eq!((&keys[0]["vkey"], &keys[0]["standing"]), (&first.into(), &"first".into()));
+    assert_eq!(
+        (&keys[0]["vkey"], &keys[0]["standing"]),
+        (&first.into(), &"first".into())
+    );
     assert_eq!(
         (&keys[1]["vkey"], &keys[1]["standing"]),
         (&second.as_str().into(), &"endorsed".into())
