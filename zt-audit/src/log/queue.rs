@@ -173,8 +173,6 @@ impl Rooms {
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) entries: VecDeque<Entry>,
-    /// The writer sleeps and must be woken.
-    pub(super) sleeping: bool,
     /// No more is taken: it was closed, or cannot write.
     pub(super) end: Option<RecordError>,
     /// What was lost since the writer last asked.
@@ -199,7 +197,6 @@ impl Queue {
     pub(super) fn new(records: usize, bytes: usize) -> Self {
         Self {
             entries: VecDeque::with_capacity(1024),
-            sleeping: false,
             end: None,
             lost: RolledUp::default(),
             counts: Counts::default(),
