@@ -104,7 +104,10 @@ impl Disk {
     /// All durable records: each segment up to its last commit line, and to where the next begins.
     pub(crate) fn all(&self) -> Vec<Value> {
         let state = self.state();
-        let segments = state.files.iter().filter(|(name, _)| name.starts_with("log/"));
+        let segments = state
+            .files
+            .iter()
+            .filter(|(name, _)| name.starts_with("log/"));
         let mut records: Vec<Value> = Vec::new();
         for (name, file) in segments {
             let first = name[4..24].parse::<usize>().unwrap();

@@ -1,15 +1,14 @@
 //! What administrators do to a log: another key, forgetting a person, dropping old segments.
 
-use std::{io, sync::Arc, sync::PoisonError};
+use std::{
+    io,
+    sync::{Arc, PoisonError},
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use zt_core::{clock::Timestamp, state::RecordError};
 
-use super::{
-    AuditLog, EraseError, PruneError, RotateError,
-    hashes::pruned,
-    order::Order,
-};
+use super::{AuditLog, EraseError, PruneError, RotateError, hashes::pruned, order::Order};
 use crate::{
     format::{self, name},
     merkle::{Frontier, Hash},
@@ -18,6 +17,7 @@ use crate::{
     record::{self, Chain, Key, Prune},
     seal::{DataSubject, Pseudonym, VaultError},
     storage::Storage,
+    verify::endorsed_text,
 };
 
 /// That a person was forgotten.
@@ -74,7 +74,7 @@ impl AuditLog {
             let (origin, old) = (Arc::clone(&self.0.core.origin), Arc::clone(old));
             self.order(move |chain, out, index, at| {
                 let vkey = next.verifier().to_string();
-                let text = endorsed(&origin, &vkey, index);
+                let text = endorsed_text(&origin, &vkey, index);
                 let signature = BASE64_STANDARD.encode(old.sign(text.as_bytes()));
                 let by = old.verifier().to_string();
                 let key = Key {
@@ -159,7 +159,9 @@ impl AuditLog {
             .max()
             .filter(|cut| firsts.iter().any(|first| first < cut))
             .ok_or(PruneError::Nothing(before))?;
-        let tree = self.hashes_before(cut, &firsts).map_err(PruneError::Hashes)?;
+        let tree = self
+            .hashes_before(cut, &firsts)
+            .map_err(PruneError::Hashes)?;
         let root = tree.root();
         let name = author.map(str::to_owned);
         self.order(move |chain, out, _, at| {
@@ -239,15 +241,13 @@ impl AuditLog {
     }
 }
 
-/// What the old key signs when a new one takes its place.
-pub(crate) fn endorsed(origin: &str, vkey: &str, index: u64) -> String {
-    format!("zt-audit key\n{origin}\n{vkey}\n{index}\n")
-}
-
 /// The first indices of all segments, in order.
 fn segments(storage: &dyn Storage) -> io::Result<Vec<u64>> {
     let files = storage.list(name::LOG)?;
-    Ok(files.iter().filter_map(|file| name::first_of(file)).collect())
+    Ok(files
+        .iter()
+        .filter_map(|file| name::first_of(file))
+        .collect())
 }
 
 /// The root in the commit line of size `size` near the end of the segment that begins at `first`.

@@ -149,7 +149,9 @@ impl Batch {
             leaf(written?);
         }
         if let Some(vault) = &self.core.vault {
-            vault.commit().map_err(VaultError::file("write", "subjects"))?;
+            vault
+                .commit()
+                .map_err(VaultError::file("write", "subjects"))?;
         }
         self.root = self.tree.root();
         write_commit(&mut self.bytes, self.tree.size(), &self.root);

@@ -121,12 +121,7 @@ impl Ground {
     }
 
     /// Zeroes `length` bytes after what is ready; as many as there is room for are kept.
-    fn zero(
-        &self,
-        mut state: MutexGuard<'_, State>,
-        length: u64,
-        durably: bool,
-    ) -> io::Result<()> {
+    fn zero(&self, mut state: MutexGuard<'_, State>, length: u64, durably: bool) -> io::Result<()> {
         let Some(first) = state.segment else {
             return Ok(());
         };

@@ -44,7 +44,10 @@ impl Keys {
             path: path.clone(),
             source,
         };
-        if real(&path).map_err(fails)?.starts_with(real(log).map_err(fails)?) {
+        if real(&path)
+            .map_err(fails)?
+            .starts_with(real(log).map_err(fails)?)
+        {
             return Err(OpenError::KeysInside(path));
         }
         let folder = Folder::open(&path).map_err(fails)?;
@@ -103,9 +106,13 @@ impl Keys {
         let length = file
             .read_at(&mut bytes, 0)
             .map_err(|source| self.fails("read", name, source))?;
-        let text = bytes.get(..length).and_then(|text| str::from_utf8(text).ok());
+        let text = bytes
+            .get(..length)
+            .and_then(|text| str::from_utf8(text).ok());
         let text = text.unwrap_or_default();
-        Ok(Some(SigningKey::parse(text.strip_suffix('\n').unwrap_or(text))?))
+        Ok(Some(SigningKey::parse(
+            text.strip_suffix('\n').unwrap_or(text),
+        )?))
     }
 
     fn fails(&self, action: &'static str, name: &str, source: io::Error) -> OpenError {

@@ -188,7 +188,7 @@ impl AuditLog {
         vault: Option<Vault>,
         options: Options,
     ) -> Result<Self, OpenError> {
-        let secrets = Secrets::Given(Arc::new(key), vault);
+        let secrets = Secrets::Given(Arc::new(key), vault.map(Arc::new));
         start::start(storage, Path::new("storage"), secrets, options)
     }
 
@@ -210,7 +210,7 @@ impl AuditLog {
         self.0.core.signer.verifier()
     }
 
-    /// The last checkpoint since the log was opened.
+    /// The last checkpoint.
     #[must_use]
     pub fn checkpoint(&self) -> Option<SignedCheckpoint> {
         self.0.core.signer.last()

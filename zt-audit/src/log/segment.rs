@@ -142,7 +142,11 @@ impl Segment {
     pub(super) fn commit(&mut self, bytes: &[u8], last: bool) -> Result<bool, Broken> {
         self.check()?;
         let end = self.end.saturating_add(bytes.len() as u64);
-        let needed = if last { end } else { end.saturating_add(RESERVE) };
+        let needed = if last {
+            end
+        } else {
+            end.saturating_add(RESERVE)
+        };
         self.ground.reach(needed).map_err(of_disk)?;
         self.write(bytes).map_err(Broken::Disk)?;
         self.file.sync().map_err(Broken::Disk)?;

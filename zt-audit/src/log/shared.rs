@@ -5,7 +5,7 @@ use std::{
     ops::ControlFlow,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicU8, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -182,12 +182,19 @@ impl Shared {
     /// Why something that was handed over may not be durable, where that is so.
     pub(super) fn broken(&self) -> Option<RecordError> {
         let state = self.state();
-        let ended = state.ended.clone().filter(|end| *end != RecordError::Closed);
+        let ended = state
+            .ended
+            .clone()
+            .filter(|end| *end != RecordError::Closed);
         ended.or_else(|| {
             let told = |outage: &Refused| !outage.is_empty();
-            state.outage.as_ref().filter(|outage| told(outage)).map(|_| {
-                RecordError::Unavailable("records are missing, and no record says so".into())
-            })
+            state
+                .outage
+                .as_ref()
+                .filter(|outage| told(outage))
+                .map(|_| {
+                    RecordError::Unavailable("records are missing, and no record says so".into())
+                })
         })
     }
 

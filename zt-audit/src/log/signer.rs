@@ -38,6 +38,7 @@ impl Signer {
         news: Arc<News>,
         hook: Option<Hook>,
         key: Arc<SigningKey>,
+        last: Option<SignedCheckpoint>,
     ) -> Self {
         Self {
             origin,
@@ -47,7 +48,7 @@ impl Signer {
             hook,
             state: Mutex::new(State {
                 key,
-                last: None,
+                last,
                 tried: None,
                 failed: None,
             }),
@@ -128,10 +129,7 @@ impl Signer {
     /// How many records the last checkpoint covers, and how long ago one was tried.
     pub(super) fn standing(&self) -> (u64, Option<Duration>) {
         let state = self.lock();
-        let size = state
-            .last
-            .as_ref()
-            .map_or(0, |last| last.checkpoint().size);
+        let size = state.last.as_ref().map_or(0, |last| last.checkpoint().size);
         let now = self.clock.monotonic();
         (size, state.tried.map(|tried| now.saturating_sub(tried)))
     }

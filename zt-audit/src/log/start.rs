@@ -20,7 +20,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    format::{name, write_commit},
+    format::{is_origin, name, write_commit},
     merkle::{Frontier, Hash},
     note::{KeyError, NoteError, SignedCheckpoint, SigningKey},
     read::small,
@@ -34,7 +34,7 @@ use crate::{
 /// What signs, and what seals.
 pub(super) enum Secrets {
     /// The application gave them.
-    Given(Arc<SigningKey>, Option<Vault>),
+    Given(Arc<SigningKey>, Option<Arc<Vault>>),
     /// They lie beside the log.
     Kept(Keys),
 }
@@ -85,6 +85,7 @@ pub(super) fn start(
         }
     };
     let key = unlocked.settle(standing.as_ref(), &options)?;
+    let signed = standing.as_ref().and_then(|found| found.signed.clone());
     let Unlocked { keys, vault, .. } = unlocked;
     let origin: Arc<str> = key.name().into();
     let clock = options.own_clock();
@@ -120,6 +121,7 @@ pub(super) fn start(
             Arc::clone(&news),
             hook,
             key,
+            signed,
         ),
         origin,
         storage,
@@ -182,7 +184,7 @@ impl Secrets {
                     key: Some(key),
                     next: None,
                     keys: None,
-                    vault: vault.map(Arc::new),
+                    vault,
                 });
             }
             Self::Kept(keys) => keys,
@@ -308,6 +310,9 @@ fn new_key(keys: &Keys, origin: Option<&str>, options: &Options) -> Result<Signi
             format!("zt-audit/{:016x}", u64::from_be_bytes(random))
         }
     };
+    if !is_origin(&name) {
+        return Err(OpenError::Key(KeyError::Form("name of a log")));
+    }
     keys.generate(&name, &*entropy)
 }
 

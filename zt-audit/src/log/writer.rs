@@ -10,7 +10,11 @@ use super::{
     outage::{Missing, Refused},
     segment::{Broken, Segment, Tampered},
 };
-use crate::{format::name, merkle::{Frontier, Hash}, seal::VaultError};
+use crate::{
+    format::name,
+    merkle::{Frontier, Hash},
+    seal::VaultError,
+};
 
 /// Segments end at a multiple of it, where nothing goes wrong.
 const ALIGNED: u64 = 256;

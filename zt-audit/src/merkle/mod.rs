@@ -33,6 +33,8 @@
 //! Deliberately not as RFC 9162 has it: a proof from a tree without leaves is refused. Any tree goes
 //! on from an empty one, so it would show nothing, and other verifiers refuse it as well.
 
+#[cfg(test)]
+mod oracles;
 mod proof;
 #[cfg(test)]
 mod tests;

@@ -1,3 +1,9 @@
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "the trees of tests are small"
+)]
+#![expect(clippy::string_slice, reason = "they are ASCII")]
+
 use std::{collections::BTreeSet, fs, io, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};

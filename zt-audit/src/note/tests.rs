@@ -1,3 +1,5 @@
+#![expect(clippy::string_slice, reason = "they are ASCII")]
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use proptest::prelude::*;
 use zt_core::{
@@ -622,6 +624,40 @@ fn a_key_does_not_show_itself() {
         format!("{:?}", key.verifier()),
         format!("VerifierKey({VKEY})")
     );
+}
+
+#[test]
+fn another_implementation_reads_what_is_written_and_writes_the_same() {
+    use signed_note::{Note, StandardSigner, StandardVerifier, VerifierList};
+    let (signed, key) = signed();
+    let vkey = key.verifier();
+    assert_eq!(
+        signed_note::key_id(
+            vkey.name(),
+            &STANDARD
+                .decode(vkey.to_string().splitn(3, '+').nth(2).unwrap())
+                .unwrap()
+        ),
+        vkey.id()
+    );
+    let verifier = StandardVerifier::new(&vkey.to_string()).unwrap();
+    let read = Note::from_bytes(signed.encode().as_bytes()).unwrap();
+    assert_eq!(read.text(), checkpoint().text().as_bytes());
+    let (verified, others) = read
+        .verify(&VerifierList::new(vec![Box::new(verifier)]))
+        .unwrap();
+    // It does not know timestamped signatures, and passes over that one.
+    assert_eq!((verified.len(), others.len()), (1, 1));
+
+    let signer = StandardSigner::new(&key.encode()).unwrap();
+    let mut note = Note::new(checkpoint().text().as_bytes(), &[]).unwrap();
+    note.add_sigs(&[&signer]).unwrap();
+    let ours = SignedNote::sign(&checkpoint().text(), &key).unwrap();
+    assert_eq!(note.to_bytes(), ours.encode().as_bytes());
+
+    let read = tlog_tiles::Checkpoint::from_bytes(checkpoint().text().as_bytes()).unwrap();
+    assert_eq!((read.origin(), read.size()), ("shop.example/audit", 4711));
+    assert_eq!(read.hash().0, *checkpoint().root.as_bytes());
 }
 
 proptest! {

@@ -34,5 +34,5 @@ pub(crate) use self::{
     lines::{Lines, Raw, chunks, first_set, last_set, small},
     scan::{Look, Part, Rest, Scanned, Seen, State, Stop, scan},
     segments::{PrunedFile, Segments},
-    tree::TreeFiles,
+    tree::{TreeFiles, stored, stored_tree},
 };

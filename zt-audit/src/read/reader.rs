@@ -1,6 +1,8 @@
 use std::{collections::VecDeque, io, ops::ControlFlow, path::Path, sync::Arc};
 
-use super::{Look, Part, PrunedFile, Scanned, Seen, Segments, State, Stop, TreeFiles, scan, small};
+use super::{
+    Look, Part, PrunedFile, Scanned, Seen, Segments, State, Stop, scan, small, stored_tree,
+};
 use crate::{
     format::name,
     merkle::{Frontier, Hash},
@@ -89,8 +91,7 @@ impl LogReader {
         };
         let mut rooted = true;
         if first != begin {
-            let tree = TreeFiles::new(&*storage)
-                .frontier(first)
+            let tree = stored_tree(&*storage, &segments, first)
                 .map_err(|error| file(name::TREE, error))?;
             rooted = tree.is_some();
             state = State::at(tree.unwrap_or_else(|| of_unknown_hashes(first)));

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::{
-    LogReader, ReadError, TreeFiles,
+    LogReader, ReadError, Segments, stored_tree,
     testing::{Memory, TestLog, text_length},
 };
 use crate::{format::Pruned, storage::Storage as _, verify::Reason};
@@ -202,14 +202,18 @@ fn compares_roots_from_a_later_segment_where_the_tree_is_there() {
 #[test]
 fn reads_the_tree_from_its_files_or_says_that_it_is_not_there() {
     let mut log = TestLog::new();
+    let disk = log.disk.clone();
+    let stored = |size| {
+        let segments = Segments::list(&disk).unwrap();
+        stored_tree(&disk, &segments, size).unwrap()
+    };
     for size in [1_u64, 2, 255, 256, 300, 512, 700, 1024] {
         log.batch(size - log.tree.size()).tree_files();
-        let files = TreeFiles::new(&log.disk);
-        assert_eq!(files.frontier(size).unwrap().as_ref(), Some(&log.tree));
-        assert_eq!(files.frontier(size + 1).unwrap(), None);
+        assert_eq!(stored(size).as_ref(), Some(&log.tree));
+        assert_eq!(stored(size + 1), None);
     }
     log.disk.edit("tree/0", |bytes| bytes.extend([0; 64]));
-    assert_eq!(TreeFiles::new(&log.disk).frontier(1025).unwrap(), None);
+    assert_eq!(stored(1025), None);
 }
 
 #[test]

@@ -244,7 +244,7 @@ fn outcome(clear: &mut Object<'_>, event: &OutcomeEvent) {
 
 fn admin(record: &mut Fields<'_>, event: &AdminEvent) -> Result<(), VaultError> {
     record.clear().text("action", event.action, NAME);
-    record.about(author(event.author.as_deref(), event.at), |personal| {
+    record.about(author(event.author.as_deref()), |personal| {
         personal.maybe("author", event.author.as_deref(), NAME);
         personal.text("object", &event.object, DETAIL);
         personal.maybe("detail", event.detail.as_deref(), DETAIL);
@@ -338,7 +338,7 @@ fn sanction(record: &mut Fields<'_>, event: &SanctionEvent) -> Result<(), VaultE
     written_by(record, Some(&event.author))
 }
 
-pub(super) fn config(record: &mut Fields<'_>, event: &ConfigEvent) {
+fn config(record: &mut Fields<'_>, event: &ConfigEvent) {
     let mut clear = record.clear();
     clear.text("part", event.part, NAME);
     clear.text("action", event.action, NAME);

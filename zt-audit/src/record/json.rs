@@ -200,7 +200,6 @@ pub(super) fn decimal(out: &mut Vec<u8>, value: u64) {
     let mut rest = value;
     let mut unused = digits.len();
     for digit in digits.iter_mut().rev() {
-        #[expect(clippy::cast_possible_truncation, reason = "it is below ten")]
         let last = (rest % 10) as u8;
         *digit = b'0' + last;
         unused -= 1;

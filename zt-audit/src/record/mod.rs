@@ -19,23 +19,7 @@
 //! 6. Queries, header values other than the user agent, and credentials are not among the fields.
 //!    A credential appears as its id.
 //!
-//! | kind | in the clear | sealed | about whom |
-//! |---|---|---|---|
-//! | `decision` | `request_id decision ack method route code status violates would_deny rule policy version observed issuer principal auth tenant workload client_source traceparent timings` | `path detail would_deny_detail subject token peer_addr client_addr user_agent` | (issuer, subject), or the day |
-//! | `outcome` | `request_id end handler code status grpc_status bytes elapsed` | | |
-//! | `admin` | `action` | `author object detail` | the author, or the day |
-//! | `grant` | `action expires` | `subject grant`; `author` | the subject; the author |
-//! | `budget` | `action hold budgets[].limit,start,end currency nanos percent request_id` | `root budgets[].subject detail`; `author` | the root; the author |
-//! | `sanction` | `action target before expires`, `name` of keys and workloads | `name issuer reason`; `author` | the name; the author |
-//! | `config` | `part action version detail` | | |
-//! | `alert` | `detector score` | `subject evidence` | the subject |
-//! | `started recovered gap key` | everything | | |
-//! | `rolled-up` | `from to denied undecided outcomes lost_decisions lost_outcomes` | `sources` | the day |
-//! | `erased` | `action pseudonyms keys` | `author reason` | the author, or the day |
-//! | `prune` | `before root` | `author` | the author |
-//!
-//! What a request cost stands in the `budget` records with its `request_id`: at the time of the
-//! decision it is not known.
+//! Which field of which kind stands where is in the documentation of the [crate].
 
 mod event;
 mod json;
@@ -55,7 +39,7 @@ use self::json::{Object, decimal};
 pub use self::open::{OpenRecordError, open as open_record};
 pub(crate) use self::{
     event::time_of,
-    own::{Erased, Gap, Key, Prune, Recovered},
+    own::{Acknowledged, Erased, Gap, Key, Prune, Recovered},
     rolled::{Refusals, RolledUp, Source},
 };
 pub(crate) use crate::format::MAX_RECORD;
@@ -248,10 +232,3 @@ fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// Most bytes of an origin.
 const ORIGIN: usize = 256;
-
-/// `bytes` as hexadecimal digits.
-pub(crate) fn to_hex(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len() * 2);
-    json::hex(&mut out, bytes);
-    out
-}

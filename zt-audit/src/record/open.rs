@@ -25,7 +25,7 @@ pub enum OpenRecordError {
 ///
 /// A part whose key was destroyed adds its pseudonym to `erased`; a part whose key this vault does not
 /// have stays in `sealed` as it is. Opening proves nothing about the log: that is what
-/// [`verify`](crate::verify) is for.
+/// [`verify`](fn@crate::verify::verify) is for.
 ///
 /// # Errors
 ///

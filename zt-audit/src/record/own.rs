@@ -1,7 +1,7 @@
 //! Records of the log's own: that it was opened, with which key it signs, what was found, what is
 //! gone.
 
-use zt_core::{clock::Timestamp, state::ConfigEvent};
+use zt_core::clock::Timestamp;
 
 use super::{Chain, event};
 use crate::{
@@ -13,6 +13,8 @@ use crate::{
 const TEXT: usize = 1024;
 /// Most pseudonyms of one person.
 const PSEUDONYMS: usize = 16;
+/// Most names of files that were set aside; the rest is there all the same.
+const FILES: usize = 64;
 /// Most kinds of events that are counted.
 const KINDS: usize = 32;
 
@@ -41,6 +43,23 @@ pub(crate) struct Recovered<'a> {
     pub(crate) sha256: Option<&'a Hash>,
     /// What the system said of a segment that was given up.
     pub(crate) why: Option<&'a str>,
+}
+
+/// That an administrator took note of damage, and had the log go on from before it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Acknowledged<'a> {
+    /// What was damaged, in words.
+    pub(crate) damage: &'a str,
+    /// What was set aside, under which names.
+    pub(crate) files: &'a [String],
+    /// How many bytes that is.
+    pub(crate) bytes: u64,
+    /// What the checkpoint covered that was there, and its root.
+    pub(crate) signed: Option<(u64, &'a Hash)>,
+    /// Who it was.
+    pub(crate) author: &'a str,
+    /// Why.
+    pub(crate) reason: &'a str,
 }
 
 /// A time of which records are missing.
@@ -145,6 +164,32 @@ impl Chain {
         })
     }
 
+    /// Writes that an administrator took note of damage.
+    pub(crate) fn append_acknowledged(
+        &mut self,
+        out: &mut Vec<u8>,
+        at: Timestamp,
+        taken: Acknowledged<'_>,
+    ) -> Result<Hash, VaultError> {
+        self.append(out, "recovered", at, |record| {
+            let mut clear = record.clear();
+            clear.word("cause", "acknowledged");
+            clear.text("damage", taken.damage, TEXT);
+            let files = taken.files.iter().map(String::as_str);
+            clear.list("files", files, FILES, 64);
+            clear.number("bytes", taken.bytes);
+            if let Some((size, root)) = taken.signed {
+                clear.number("signed_size", size);
+                clear.hex("signed_root", root.as_bytes());
+            }
+            // The reason may say a name. So it stands with who gave it.
+            record.about(author(Some(taken.author)), |personal| {
+                personal.text("author", taken.author, event::NAME);
+                personal.text("reason", taken.reason, TEXT);
+            })
+        })
+    }
+
     /// Writes of which time records are missing.
     pub(crate) fn append_gap(
         &mut self,
@@ -178,7 +223,7 @@ impl Chain {
             clear.list("pseudonyms", digits, PSEUDONYMS, 32);
             clear.number("keys", erased.keys);
             // The reason may say the name. So it stands with who asked, not with who is gone.
-            record.about(author(erased.author, at), |personal| {
+            record.about(author(erased.author), |personal| {
                 personal.maybe("author", erased.author, event::NAME);
                 personal.text("reason", erased.reason, TEXT);
             })
@@ -204,24 +249,10 @@ impl Chain {
             }
         })
     }
-
-    /// Writes how the log itself was configured.
-    pub(crate) fn append_config(
-        &mut self,
-        out: &mut Vec<u8>,
-        config: &ConfigEvent,
-    ) -> Result<Hash, VaultError> {
-        self.append(out, "config", config.at, |record| {
-            event::config(record, config);
-            Ok(())
-        })
-    }
 }
 
-/// About whom a record is that has an author, or none.
-pub(super) const fn author(author: Option<&str>, at: Timestamp) -> DataSubject<'_> {
-    match author {
-        Some(name) => DataSubject::Named(name),
-        None => DataSubject::Anonymous(at),
-    }
+/// About whom a record is that has an author. What the application did itself stands under the empty
+/// name, and not under the day: nobody there is to be forgotten when it is over.
+pub(super) fn author(author: Option<&str>) -> DataSubject<'_> {
+    DataSubject::Named(author.unwrap_or_default())
 }

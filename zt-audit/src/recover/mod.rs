@@ -42,12 +42,12 @@ mod torn;
 
 use std::{io, ops::ControlFlow};
 
-pub(crate) use self::torn::{Torn, set_aside};
+pub(crate) use self::torn::{Torn, copy, set_aside, write_all};
 use crate::{
     format::name,
     merkle::{Frontier, Hash},
     note::{NoteError, SignedCheckpoint, VerifierKey},
-    read::{Look, Part, PrunedFile, Rest, Seen, Segments, State, TreeFiles, scan, small},
+    read::{Look, Part, PrunedFile, Rest, Seen, Segments, State, scan, small, stored_tree},
     storage::Storage,
     verify::{BadRecord, KeyChange, MAX_CHECKPOINT, Reason},
 };
@@ -130,6 +130,11 @@ pub(crate) fn recover(storage: &dyn Storage, key: Option<&VerifierKey>) -> io::R
     ))
 }
 
+/// What is damaged, where [`recover`] would say so; nothing is changed.
+pub(crate) fn damage(storage: &dyn Storage, key: &VerifierKey) -> io::Result<Option<BadRecord>> {
+    Ok(look(storage, Some(key))?.err())
+}
+
 /// What a log is, before anything is changed in it.
 struct Looked {
     state: State,
@@ -171,7 +176,7 @@ fn look(
         if size.is_none_or(|size| *first >= size) {
             continue;
         }
-        let Some(tree) = TreeFiles::new(storage).frontier(*first)? else {
+        let Some(tree) = stored_tree(storage, &segments, *first)? else {
             continue;
         };
         let found = walk(storage, &segments, place, State::at(tree), signed.clone())?;

@@ -261,7 +261,7 @@ impl Vault {
         Ok(())
     }
 
-    /// Opens what [`seal`](Self::seal) made.
+    /// Opens what was sealed in a record: the second text of a part, decoded.
     ///
     /// # Errors
     ///

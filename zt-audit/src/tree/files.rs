@@ -3,7 +3,6 @@ use std::{io, sync::Arc};
 use super::stored::{ABSENT, HASH, LEVELS, Stored, file, join};
 use crate::{
     merkle::{Frontier, Hash, Hashes},
-    read::LogReader,
     storage::{Storage, StorageFile},
 };
 
@@ -69,31 +68,6 @@ impl TreeFiles {
                 "the records have another root than the log's tree",
             ))
         }
-    }
-
-    /// As [`open`](Self::open), with the hashes of the log's records themselves.
-    ///
-    /// # Errors
-    ///
-    /// As there, and where the records cannot be read.
-    pub(crate) fn open_over(
-        storage: Arc<dyn Storage>,
-        tree: &Frontier,
-        pruned: Frontier,
-    ) -> io::Result<Self> {
-        let records = Arc::clone(&storage);
-        let size = tree.size();
-        Self::open(storage, tree, pruned, &mut |from, take| {
-            let mut reader =
-                LogReader::over(Arc::clone(&records), from).map_err(io::Error::other)?;
-            while reader.position() < size {
-                match reader.next().map_err(io::Error::other)? {
-                    Some(entry) => take(entry.leaf)?,
-                    None => return Err(io::ErrorKind::UnexpectedEof.into()),
-                }
-            }
-            Ok(())
-        })
     }
 
     /// How many records' hashes are there.

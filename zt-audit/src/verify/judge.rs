@@ -5,7 +5,7 @@ use crate::{
     format::name,
     merkle::{Hash, consistency_proof, verify_consistency},
     note::{NoteError, SignedCheckpoint, VerifierKey},
-    read::TreeFiles,
+    read::stored,
     storage::Storage,
 };
 
@@ -194,7 +194,7 @@ fn contains(storage: &dyn Storage, walked: &Walked, size: u64, root: &Hash) -> O
     // Those records are gone. The hashes in `tree/` may still show that their tree was the beginning
     // of the one over all that is gone.
     let whole = walked.roots.get(&begin)?;
-    let proof = consistency_proof(size, begin, &TreeFiles::new(storage)).ok()?;
+    let proof = consistency_proof(size, begin, &stored(storage, &walked.segments).ok()?).ok()?;
     verify_consistency(size, begin, root, whole, &proof)
         .is_ok()
         .then_some(true)

@@ -109,6 +109,13 @@ impl KeyHistory {
         Ok(())
     }
 
+    /// The verifier key that a log of `size` records names.
+    pub(super) fn named(&self, size: u64) -> Option<&str> {
+        let mut entries = self.changes.iter().rev();
+        let entry = entries.find(|entry| entry.index < size)?;
+        Some(&entry.vkey)
+    }
+
     /// The key that signs a log of `size` records: `None` where no record names it, `Some(None)`
     /// where that one is neither among `trusted` nor endorsed, step by step, by one of them.
     pub(super) fn in_force(

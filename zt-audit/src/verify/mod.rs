@@ -101,7 +101,7 @@ pub use self::{
 use crate::{
     format::name,
     note::SignedCheckpoint,
-    read::{Segments, small},
+    read::{Segments, State, small},
     storage::{Folder, Storage},
 };
 
@@ -125,6 +125,34 @@ pub fn verify_with(
     progress: &mut dyn FnMut(Progress),
 ) -> io::Result<Report> {
     Verification::new(trust).progress(progress).run(folder)
+}
+
+/// How far a log is good: what [`repair`](crate::repair) keeps.
+pub(crate) fn good_part(storage: &dyn Storage) -> io::Result<GoodPart> {
+    let segments = Segments::list(storage)?;
+    let walked = walk::walk(storage, segments, &[], 1, &mut |_| ())?;
+    let size = walked.state.tree.size();
+    Ok(GoodPart {
+        begin: walked.segments.begin(),
+        key: walked.keys.named(size).map(str::to_owned),
+        segments: walked.segments,
+        state: walked.state,
+        last: walked.last,
+    })
+}
+
+/// See [`good_part`].
+#[derive(Debug)]
+pub(crate) struct GoodPart {
+    /// The first record.
+    pub(crate) begin: u64,
+    pub(crate) segments: Segments,
+    /// After the last good commit line.
+    pub(crate) state: State,
+    /// The segment that it stands in, and where it ends.
+    pub(crate) last: (u64, u64),
+    /// The verifier key that the last good `key` record names.
+    pub(crate) key: Option<String>,
 }
 
 /// How far a verification is.

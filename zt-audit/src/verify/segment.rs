@@ -4,7 +4,7 @@ use super::{KeyChange, Reason, json};
 use crate::{
     format::name,
     merkle::{Frontier, Hash},
-    read::{Look, Part, Rest, Seen, Segments, State, scan},
+    read::{Look, Part, Rest, Seen, Segments, State, scan, stored_tree},
     storage::Storage,
 };
 
@@ -176,10 +176,7 @@ fn pruned(line: &[u8]) -> Option<(u64, Hash)> {
 /// The tree at the beginning of the segment at `place`, as `tree/` has it.
 pub(super) fn guess(storage: &dyn Storage, segments: &Segments, place: usize) -> Option<Frontier> {
     let first = segments.firsts.get(place)?;
-    crate::read::TreeFiles::new(storage)
-        .frontier(*first)
-        .ok()
-        .flatten()
+    stored_tree(storage, segments, *first).ok().flatten()
 }
 
 /// How often the end of a log that is written is looked at again.

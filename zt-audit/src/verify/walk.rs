@@ -83,7 +83,10 @@ impl Walked {
                 return false;
             }
         }
-        self.state = read.state;
+        // A segment that was just begun says nothing, and whoever began to read there knew less.
+        if read.state.tree.size() > size {
+            self.state = read.state;
+        }
         self.roots.extend(read.seen.roots);
         self.pruned = read.seen.pruned.or(self.pruned);
         self.bytes += read.end;

@@ -1,8 +1,12 @@
 //! Servers for tests, behind the feature `test-util`: started by the test on a free port, over a
 //! folder of their own, and gone with it.
 
+#[cfg(unix)]
+mod postgres_server;
 mod redis_server;
 
+#[cfg(unix)]
+pub use self::postgres_server::PostgresServer;
 pub use self::redis_server::RedisServer;
 
 /// Whether a server that is not installed fails the test: `ZT_REQUIRE_SERVERS=1`.

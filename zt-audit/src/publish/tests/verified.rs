@@ -49,6 +49,54 @@ fn another_program_verifies_what_is_published() {
     }
 }
 
+/// Reads tiles as a client does.
+struct Client<'o>(&'o Path);
+
+impl tlog_tiles::TileReader for Client<'_> {
+    fn height(&self) -> u8 {
+        8
+    }
+    fn read_tiles(&self, tiles: &[tlog_tiles::Tile]) -> Result<Vec<Vec<u8>>, tlog_tiles::Error> {
+        let read = |tile: &tlog_tiles::Tile| {
+            // Its paths have the height of tiles in them, which C2SP fixes at 8.
+            let path = tile.path().replacen("tile/8/", "tile/", 1);
+            fs::read(self.0.join(path)).map_err(|_| tlog_tiles::Error::InvalidTile)
+        };
+        tiles.iter().map(read).collect()
+    }
+    fn save_tiles(&self, _: &[tlog_tiles::Tile], _: &[Vec<u8>]) {}
+}
+
+#[test]
+fn a_client_of_other_people_makes_proofs_from_the_tiles() {
+    use tlog_tiles::{Hash, TileHashReader, check_record, check_tree, prove_record, prove_tree};
+    let scratch = Scratch::new();
+    let log = log(1_100);
+    publish(&log.disk, &scratch.out()).unwrap();
+    let note = fs::read_to_string(scratch.out().join("checkpoint")).unwrap();
+    let (text, _) = note.split_once("\n\n").unwrap();
+    let text = format!("{text}\n");
+    let checkpoint = tlog_tiles::Checkpoint::from_bytes(text.as_bytes()).unwrap();
+    let (size, root) = (checkpoint.size(), *checkpoint.hash());
+    assert_eq!(size, 1_100);
+    let client = Client(&scratch.out());
+    let tiles = TileHashReader::new(size, root, &client);
+    let mut reader = LogReader::over(Arc::new(log.disk.clone()), 0).unwrap();
+    let mut tree = Frontier::new();
+    while let Some(entry) = reader.next().unwrap() {
+        tree.append(entry.leaf);
+        if !entry.index.is_multiple_of(37) {
+            continue;
+        }
+        let leaf = tlog_tiles::record_hash(&entry.bytes);
+        let proof = prove_record(size, entry.index, &tiles).unwrap();
+        check_record(&proof, size, root, entry.index, leaf).unwrap();
+        let proof = prove_tree(size, tree.size(), &tiles).unwrap();
+        let old = Hash(*tree.root().as_bytes());
+        check_tree(&proof, size, root, tree.size(), old).unwrap();
+    }
+}
+
 #[test]
 fn another_program_finds_what_was_changed() {
     let scratch = Scratch::new();

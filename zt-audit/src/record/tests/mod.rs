@@ -1,3 +1,4 @@
+mod folder;
 mod sealed;
 mod text;
 

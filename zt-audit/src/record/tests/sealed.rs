@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// In each personal value; in no other.
-const MARK: &str = "PERSONAL";
+pub(super) const MARK: &str = "PERSONAL";
 
 struct Sealing {
     vault: Arc<Vault>,
@@ -56,11 +56,11 @@ impl Sealing {
     }
 }
 
-fn named(what: &str) -> String {
+pub(super) fn named(what: &str) -> String {
     format!("{MARK}-{what}")
 }
 
-fn full_decision(subject: &str, verdict: impl FnOnce(Permit) -> Verdict) -> Event {
+pub(super) fn full_decision(subject: &str, verdict: impl FnOnce(Permit) -> Verdict) -> Event {
     let (mut parts, ()) = Request::post(format!("/orders/{}?q={}", named("path"), named("query")))
         .header("user-agent", named("agent"))
         .header(
@@ -93,7 +93,7 @@ fn denial() -> Denial {
 }
 
 /// An event of each kind that has anything personal in it, and of those that have not.
-fn every_kind() -> Vec<Event> {
+pub(super) fn every_kind() -> Vec<Event> {
     let at = Timestamp::from_secs(1_893_456_000);
     let name = |what: &str| -> Arc<str> { named(what).into() };
     let target = |target| {
@@ -199,13 +199,13 @@ fn every_kind() -> Vec<Event> {
 }
 
 /// Whether `line` has something that belongs to a person, in any of the forms in which it could.
-fn is_personal(line: &[u8]) -> bool {
+pub(super) fn is_personal(line: &[u8]) -> bool {
     let text = std::str::from_utf8(line).unwrap();
     // Of base64 the part that does not depend on what is beside.
     let encoded = (0..3).map(|shift| {
         let padded = format!("{}{MARK}", "x".repeat(shift));
         let encoded = BASE64_STANDARD.encode(padded);
-        encoded[4..10].to_owned()
+        encoded.get(4..10).unwrap().to_owned()
     });
     [MARK.to_owned(), "203.0.113.77".to_owned()]
         .into_iter()

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Three batches of two persons each, behind the vault's own slot.
-fn three_batches() -> (Vec<u8>, Vec<(Pseudonym, Vec<u8>)>, SimulatedDisk) {
+fn three_batches() -> (Vec<u8>, Vec<Part>, SimulatedDisk) {
     let (vault, disk) = vault();
     let mut parts = Vec::new();
     for batch in 0..3 {

@@ -163,3 +163,39 @@ fn reading_needs_a_vault_and_makes_none() {
     ));
     assert!(!folder.0.exists());
 }
+
+/// `cargo test --release -p zt-audit --lib what_opening_costs -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn what_opening_costs() {
+    use zt_core::clock::{Clock, SystemClock};
+    const MANY: u32 = 1_000_000;
+    let folder = Temporary::new();
+    let vault = folder.open().unwrap();
+    let mut out = Vec::new();
+    let start = SystemClock.monotonic();
+    for name in 0..MANY {
+        out.clear();
+        vault
+            .seal(person(&name.to_string()), BOUND, FIELDS, &mut out)
+            .unwrap();
+        if name % 500 == 0 {
+            vault.commit().unwrap();
+        }
+    }
+    vault.commit().unwrap();
+    println!(
+        "a new person: {:?}",
+        (SystemClock.monotonic() - start) / MANY
+    );
+    drop(vault);
+    let start = SystemClock.monotonic();
+    let vault = folder.open().unwrap();
+    let took = SystemClock.monotonic() - start;
+    println!("opening {MANY} persons: {took:?}");
+    assert!(took < std::time::Duration::from_secs(10));
+    let start = SystemClock.monotonic();
+    let who = vault.pseudonym(person("77"));
+    assert!(vault.destroy(who).unwrap());
+    println!("erasing one: {:?}", SystemClock.monotonic() - start);
+}

@@ -38,30 +38,33 @@ const fn person(subject: &str) -> DataSubject<'_> {
     }
 }
 
+/// What was sealed, and for whom.
+type Part = (Pseudonym, Vec<u8>);
+
 const BOUND: &[u8] = b"shop/1\x007";
 const FIELDS: &[u8] = br#"{"subject":"alice"}"#;
 
-fn seal(vault: &Vault, subject: DataSubject<'_>) -> (Pseudonym, Vec<u8>) {
+fn seal(vault: &Vault, subject: DataSubject<'_>) -> Part {
     let mut sealed = Vec::new();
     let who = vault.seal(subject, BOUND, FIELDS, &mut sealed).unwrap();
     (who, sealed)
 }
 
 /// Sealed and, as a writer does, committed before anybody sees it.
-fn sealed(vault: &Vault, subject: DataSubject<'_>) -> (Pseudonym, Vec<u8>) {
+fn sealed(vault: &Vault, subject: DataSubject<'_>) -> Part {
     let sealed = seal(vault, subject);
     vault.commit().unwrap();
     sealed
 }
 
 #[track_caller]
-fn opens(vault: &Vault, (who, sealed): &(Pseudonym, Vec<u8>)) {
+fn opens(vault: &Vault, (who, sealed): &Part) {
     let found = vault.open_sealed(*who, BOUND, sealed).unwrap();
     assert_eq!(found, Sealed::Open(FIELDS.to_vec()));
 }
 
 #[track_caller]
-fn is_erased(vault: &Vault, (who, sealed): &(Pseudonym, Vec<u8>)) {
+fn is_erased(vault: &Vault, (who, sealed): &Part) {
     let found = vault.open_sealed(*who, BOUND, sealed).unwrap();
     assert_eq!(found, Sealed::Erased);
 }
@@ -167,7 +170,7 @@ fn a_pseudonym_is_32_lower_case_digits_and_nothing_else() {
     let digits = who.to_string();
     assert_eq!(Pseudonym::from_hex(digits.as_bytes()), Some(who));
     for wrong in [
-        &digits[1..],
+        digits.get(1..).unwrap(),
         &digits.to_uppercase(),
         &format!("{digits}0"),
         "",

@@ -7,11 +7,11 @@ use crate::storage::simulated::{Fault, Loss};
 #[derive(Default)]
 struct Known {
     /// Committed: records may have been written.
-    durable: Vec<(Pseudonym, Vec<u8>)>,
+    durable: Vec<Part>,
     /// Destroyed, and that was acknowledged.
-    gone: Vec<(Pseudonym, Vec<u8>)>,
+    gone: Vec<Part>,
     /// To be destroyed; nobody said whether it was.
-    perhaps: Vec<(Pseudonym, Vec<u8>)>,
+    perhaps: Vec<Part>,
 }
 
 impl Known {

@@ -144,13 +144,6 @@ impl Disk {
         Some(self.inodes.get(id)?.cached().to_vec())
     }
 
-    pub(super) fn files(&self) -> Vec<(String, Vec<u8>)> {
-        let names = self.names.keys();
-        names
-            .filter_map(|name| Some((name.clone(), self.content(name)?)))
-            .collect()
-    }
-
     pub(super) fn names(&self) -> Vec<String> {
         self.names.keys().cloned().collect()
     }
@@ -259,16 +252,26 @@ impl Disk {
         Ok(taken)
     }
 
-    pub(super) fn sync(&mut self, id: Id, name: &str) -> io::Result<()> {
+    /// How many flushes of the file have failed.
+    pub(super) fn errors(&self, id: Id) -> u64 {
+        self.inodes.get(&id).map_or(0, Inode::errors)
+    }
+
+    /// A flush by whoever knows of `seen` that failed.
+    pub(super) fn sync(&mut self, id: Id, name: &str, seen: &mut u64) -> io::Result<()> {
         let begun = self.begin(Kind::Sync, name)?;
-        if begun.fails() {
-            if let Some(inode) = self.inodes.get_mut(&id) {
-                inode.lose(&mut self.chance);
-            }
+        if begun.fails()
+            && let Some(inode) = self.inodes.get_mut(&id)
+        {
+            inode.lose(&mut self.chance);
         }
         // Of a flush in which the power goes off, anything may be there; it stays as it was written.
+        let known = std::mem::replace(seen, self.errors(id));
         begun.or_error()?;
         self.inode(id)?.sync();
+        if *seen > known {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
         Ok(())
     }
 

@@ -21,6 +21,8 @@ pub(super) struct Inode {
     cached: Vec<u8>,
     /// Pages that have a place on the disk.
     pages: BTreeSet<usize>,
+    /// How many flushes failed.
+    errors: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -37,7 +39,12 @@ impl Inode {
             cached: bytes.clone(),
             durable: bytes,
             changes: Vec::new(),
+            errors: 0,
         }
+    }
+
+    pub(super) const fn errors(&self) -> u64 {
+        self.errors
     }
 
     pub(super) fn cached(&self) -> &[u8] {
@@ -97,6 +104,7 @@ impl Inode {
     pub(super) fn lose(&mut self, chance: &mut Chance) {
         let durable = self.settle(&mut Choice::Any(chance));
         self.end_flush(durable);
+        self.errors += 1;
     }
 
     /// What is on the disk after a loss of power.

@@ -10,7 +10,8 @@
 //!    each change is there or is not, in any combination. One rename is there wholly or not at all. The
 //!    folders themselves were always there.
 //! 3. A flush that failed may have written some pages. The others are gone: they are still read, they
-//!    count as clean, and the next flush says "done" without them, as Linux does.
+//!    count as clean, and the next flush says "done" without them, as Linux does. Each other handle that
+//!    was open then is told once, at its next flush; one that is opened later is not.
 //! 4. Once the power is off, every operation fails; [`power_loss`](SimulatedDisk::power_loss) gives the
 //!    disk that is found afterwards. [`Loss::Nothing`] is the end of a process on a machine that goes on.
 //! 5. Bytes that are written ahead hold their place: writing over them needs no room. A length that was
@@ -58,7 +59,11 @@ use super::{Place, Storage, StorageFile};
 
 /// A disk in memory; clones share it. See the [module](self).
 #[derive(Debug, Clone)]
-pub struct SimulatedDisk(Arc<Mutex<Disk>>);
+pub struct SimulatedDisk {
+    disk: Arc<Mutex<Disk>>,
+    /// Where on it names begin; empty, or with a `/` at its end.
+    within: String,
+}
 
 /// What an operation does instead of what it should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,6 +148,16 @@ impl SimulatedDisk {
         Self::of(Disk::new(seed))
     }
 
+    /// A folder of the same disk, to be used like a disk of its own: a log and its keys lose their power
+    /// together, and their operations are numbered together.
+    #[must_use]
+    pub fn within(&self, folder: &str) -> Self {
+        Self {
+            disk: Arc::clone(&self.disk),
+            within: format!("{}{folder}/", self.within),
+        }
+    }
+
     /// Makes the operation with this number fail. Numbers go on over the disk's life.
     pub fn fail(&self, number: u64, fault: Fault) {
         self.disk().fail(number, fault);
@@ -195,25 +210,27 @@ impl SimulatedDisk {
     pub fn power_loss(&self, loss: Loss) -> Self {
         let mut disk = self.disk();
         disk.power_off();
-        Self::of(disk.after(loss))
+        self.same_place(disk.after(loss))
     }
 
     /// What would be found if the power went off now; it stays on.
     #[must_use]
     pub fn after(&self, loss: Loss) -> Self {
-        Self::of(self.disk().after(loss))
+        self.same_place(self.disk().after(loss))
     }
 
     /// The bytes of a file as a reader sees them now; no operation.
     #[must_use]
     pub fn read(&self, name: &str) -> Option<Vec<u8>> {
-        self.disk().content(name)
+        self.disk().content(&self.full(name))
     }
 
     /// The names of all files; no operation.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        self.disk().names()
+        let names = self.disk().names();
+        let within = |name: String| name.strip_prefix(&self.within).map(str::to_owned);
+        names.into_iter().filter_map(within).collect()
     }
 
     /// Gives a file another name as well, behind the back of whoever has it open; no operation.
@@ -222,18 +239,18 @@ impl SimulatedDisk {
     ///
     /// Where there is no such file.
     pub fn link(&self, from: &str, to: &str) -> io::Result<()> {
-        self.disk().link(from, to)
+        self.disk().link(&self.full(from), &self.full(to))
     }
 
     /// Puts a file with these bytes under a name, durably, behind the back of whoever has it open; no
     /// operation.
     pub fn put(&self, name: &str, bytes: &[u8]) {
-        self.disk().put(name, bytes);
+        self.disk().put(&self.full(name), bytes);
     }
 
     /// Takes a name away, behind the back of whoever has it open; no operation.
     pub fn unlink(&self, name: &str) {
-        self.disk().unlink(name);
+        self.disk().unlink(&self.full(name));
     }
 
     /// Copies the files as they are now into a folder of the file system.
@@ -242,9 +259,9 @@ impl SimulatedDisk {
     ///
     /// What the file system says.
     pub fn copy_to(&self, folder: &Path) -> io::Result<()> {
-        let files = self.disk().files();
         fs::create_dir_all(folder)?;
-        for (name, bytes) in files {
+        for name in self.names() {
+            let bytes = self.read(&name).unwrap_or_default();
             let path = folder.join(name);
             if let Some(parent) = path.parent() {
                 fs::create_dir_all(parent)?;
@@ -267,63 +284,87 @@ impl SimulatedDisk {
                 Err(error) => return Err(error),
             }
         }
-        self.disk().sync(id, name)
+        self.disk().sync(id, name, &mut 0)
     }
 
     fn of(disk: Disk) -> Self {
-        Self(Arc::new(Mutex::new(disk)))
+        Self {
+            disk: Arc::new(Mutex::new(disk)),
+            within: String::new(),
+        }
+    }
+
+    fn same_place(&self, disk: Disk) -> Self {
+        Self {
+            within: self.within.clone(),
+            ..Self::of(disk)
+        }
+    }
+
+    /// The name on the whole disk; of a folder without the `/` at its end.
+    fn full(&self, name: &str) -> String {
+        let full = format!("{}{name}", self.within);
+        match full.strip_suffix('/') {
+            Some(folder) => folder.to_owned(),
+            None => full,
+        }
     }
 
     fn disk(&self) -> MutexGuard<'_, Disk> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Storage for SimulatedDisk {
     fn lock(&self, name: &str) -> io::Result<Box<dyn Send + Sync>> {
-        self.disk().lock(name)?;
+        let name = self.full(name);
+        self.disk().lock(&name)?;
         Ok(Box::new(Lock {
             disk: self.clone(),
-            name: name.to_owned(),
+            name,
         }))
     }
 
     fn open(&self, name: &str, create: bool) -> io::Result<Box<dyn StorageFile>> {
-        let id = self.disk().open(name, create)?;
+        let name = self.full(name);
+        let mut disk = self.disk();
+        let id = disk.open(&name, create)?;
         Ok(Box::new(File {
             disk: self.clone(),
-            name: name.to_owned(),
+            name,
             id,
+            seen: disk.errors(id),
         }))
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         // One lock for all of it would hide what another thread can see between.
+        let name = self.full(name);
         let beside = format!("{name}.new");
         if self.disk().names().contains(&beside) {
             self.disk().remove(&beside)?;
         }
         let written = self
             .write_whole(&beside, bytes)
-            .and_then(|()| self.disk().rename(&beside, name));
+            .and_then(|()| self.disk().rename(&beside, &name));
         if written.is_err() {
             // As the real one: the error that counts is the first.
             let _ = self.disk().remove(&beside);
         }
         written?;
-        self.disk().sync_folder(disk::folder_of(name))
+        self.disk().sync_folder(disk::folder_of(&name))
     }
 
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {
-        self.disk().list(folder)
+        self.disk().list(&self.full(folder))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.disk().remove(name)
+        self.disk().remove(&self.full(name))
     }
 
     fn sync_folder(&self, folder: &str) -> io::Result<()> {
-        self.disk().sync_folder(folder)
+        self.disk().sync_folder(&self.full(folder))
     }
 }
 
@@ -343,6 +384,8 @@ struct File {
     disk: SimulatedDisk,
     name: String,
     id: Id,
+    /// How many failed flushes of the file it was told of.
+    seen: u64,
 }
 
 impl StorageFile for File {
@@ -355,7 +398,7 @@ impl StorageFile for File {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.disk.disk().sync(self.id, &self.name)
+        self.disk.disk().sync(self.id, &self.name, &mut self.seen)
     }
 
     fn length(&self) -> io::Result<u64> {

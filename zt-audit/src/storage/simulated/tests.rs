@@ -148,6 +148,20 @@ fn a_flush_after_one_that_failed_says_done_without_the_pages() {
 }
 
 #[test]
+fn each_handle_is_told_once_of_a_flush_that_failed() {
+    let (disk, mut file) = disk_with(b"a");
+    let mut other = disk.open("log/a", false).unwrap();
+    file.write_at(b"b", 0).unwrap();
+    disk.fail(disk.operations() + 1, Fault::Io);
+    file.sync().unwrap_err();
+    let mut later = disk.open("log/a", false).unwrap();
+    later.sync().unwrap();
+    file.sync().unwrap();
+    assert_eq!(other.sync().unwrap_err().raw_os_error(), Some(5));
+    other.sync().unwrap();
+}
+
+#[test]
 fn a_page_that_was_lost_is_written_with_the_next_change_of_it() {
     let (disk, mut file) = disk_with(&[0; 4096]);
     file.write_at(&[1], 0).unwrap();
@@ -269,6 +283,27 @@ fn files_are_opened_made_and_listed_by_their_rules() {
     assert_eq!(disk.list("log").unwrap(), ["a"]);
     assert_eq!(disk.list("").unwrap(), ["c"]);
     assert!(disk.list("tree").unwrap().is_empty());
+}
+
+#[test]
+fn folders_of_one_disk_lose_their_power_together_and_do_not_see_one_another() {
+    let disk = SimulatedDisk::new(1);
+    let (log, keys) = (disk.within("audit"), disk.within("audit.keys"));
+    log.replace("checkpoint", b"text").unwrap();
+    keys.replace("vkey", b"key").unwrap();
+    log.open("log/a", true).unwrap();
+    log.sync_folder("log").unwrap();
+    assert_eq!(log.list("").unwrap(), ["checkpoint"]);
+    assert_eq!(log.list("log").unwrap(), ["a"]);
+    assert_eq!(keys.names(), ["vkey"]);
+    assert_eq!(
+        disk.names(),
+        ["audit.keys/vkey", "audit/checkpoint", "audit/log/a"]
+    );
+    let found = log.power_loss(Loss::Everything);
+    assert_eq!(found.names(), ["checkpoint", "log/a"]);
+    assert!(keys.replace("vkey", b"other").is_err());
+    assert!(disk.is_off());
 }
 
 #[test]

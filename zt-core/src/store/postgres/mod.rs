@@ -79,15 +79,11 @@ mod connection;
 mod feed;
 mod listen;
 mod schema;
-#[cfg(all(unix, any(test, feature = "test-util")))]
-mod server;
 mod store;
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;
 
-#[cfg(all(unix, any(test, feature = "test-util")))]
-pub use self::server::PostgresServer;
 pub use self::{
     config::{PostgresConfig, PostgresError},
     connection::Postgres,

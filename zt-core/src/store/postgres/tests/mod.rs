@@ -16,10 +16,11 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Postgres, PostgresConfig, PostgresError, PostgresFeed, PostgresServer, PostgresStore};
+use super::{Postgres, PostgresConfig, PostgresError, PostgresFeed, PostgresStore};
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
     store::{Expect, Store, StoreError, Swap, Version},
+    testing::PostgresServer,
 };
 
 /// The server that the tests of this process share; it ends with the process.

@@ -1,0 +1,495 @@
+//! A log over a disk in memory.
+//!
+//! What holds after each crash, and after each error:
+//!
+//! 1. What was acknowledged with `Sync` is recovered, in the order in which it was handed over.
+//! 2. What is found verifies: at worst it ends in a torn tail or before its signature; never tampered.
+//! 3. It is opened again, goes on, and is sound when it is closed.
+//! 4. Every checkpoint that was ever handed out is of a beginning of it.
+//! 5. What is sealed in it opens, unless its subject was erased; whoever was told to be erased is.
+//! 6. An error of the disk is a refusal that is counted, and no acknowledgement.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::{Map, Value};
+use zt_audit::{
+    AuditLog, Options,
+    note::SignedCheckpoint,
+    open_record,
+    read::LogReader,
+    seal::{DataSubject, Vault, VaultError, VaultOptions},
+    storage::simulated::{Fault, Kind, Loss, SimulatedDisk},
+    verify::{Finding, Trust, verify},
+};
+use zt_core::{
+    clock::ManualClock,
+    state::{Acknowledgement, Recorder as _},
+};
+
+use super::events::{
+    ORIGIN, Scratch, admin, denial, each, is_subsequence, outcome, permit, signing_key, wait,
+};
+
+/// What a log told to whom it served.
+#[derive(Debug, Default)]
+struct Told {
+    /// Acknowledged as durable.
+    durable: Vec<String>,
+    /// Handed over, and not refused.
+    taken: u64,
+    refused: u64,
+    checkpoints: Checkpoints,
+    /// Events that the log says it refused or lost.
+    counted: u64,
+    /// Alice was told that she is forgotten.
+    erased: bool,
+    /// The records before this one were dropped.
+    pruned: u64,
+    /// Another key was put in force, or may have been.
+    rotated: bool,
+    opened: bool,
+    closed: bool,
+}
+
+type Checkpoints = Arc<Mutex<Vec<SignedCheckpoint>>>;
+
+/// Chooses what a scenario does.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005);
+        self.0 = self.0.wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+const SEGMENT: u64 = 64 << 10;
+/// The seeds of the keys: at first, and after a rotation.
+const KEYS: [u64; 2] = [1, 2];
+
+/// The log and its vault are folders of one disk: they lose their power together.
+fn log_of(disk: &SimulatedDisk) -> SimulatedDisk {
+    disk.within("audit")
+}
+
+fn vault_of(disk: &SimulatedDisk) -> Result<Vault, VaultError> {
+    Vault::with_storage(Arc::new(disk.within("audit.keys")), VaultOptions::default())
+}
+
+fn open(
+    disk: &SimulatedDisk,
+    key: u64,
+    clock: &ManualClock,
+    checkpoints: &Checkpoints,
+) -> Result<AuditLog, String> {
+    let checkpoints = Arc::clone(checkpoints);
+    let options = Options::default()
+        .origin(ORIGIN)
+        .clock(clock.clone())
+        .segment_bytes(SEGMENT)
+        .on_checkpoint(move |checkpoint: &SignedCheckpoint| {
+            checkpoints.lock().unwrap().push(checkpoint.clone());
+        });
+    let vault = vault_of(disk).map_err(|error| error.to_string())?;
+    let storage = Arc::new(log_of(disk));
+    AuditLog::with_storage(storage, signing_key(key), Some(vault), options)
+        .map_err(|error| error.to_string())
+}
+
+fn trust() -> Trust {
+    Trust::key(signing_key(KEYS[0]).verifier())
+}
+
+/// Records before a scenario: so many that it rolls to the next segment.
+const BEFORE: usize = 250;
+
+/// A disk with a log of so many records that was closed.
+fn prepared(records: usize) -> SimulatedDisk {
+    let disk = SimulatedDisk::new(1);
+    let log = open(&disk, KEYS[0], &ManualClock::default(), &Arc::default()).unwrap();
+    let mut pending = Vec::new();
+    for _ in 0..records {
+        pending.push(log.record(permit(Acknowledgement::Sync).1));
+    }
+    for durable in pending {
+        wait(durable).unwrap();
+    }
+    log.close().unwrap();
+    drop(log);
+    disk.power_loss(Loss::Everything)
+}
+
+/// Opens the log, hands events over by chance, closes it.
+fn scenario(disk: &SimulatedDisk, seed: u64) -> Told {
+    let mut told = Told::default();
+    let clock = ManualClock::default();
+    let Ok(log) = open(disk, KEYS[0], &clock, &told.checkpoints) else {
+        return told;
+    };
+    told.opened = true;
+    let mut dice = Dice(seed);
+    let mut pending = Vec::new();
+    for turn in 0..7 {
+        for _ in 0..=dice.roll(4) {
+            let (must_be_durable, (name, event)) = match dice.roll(8) {
+                0 => (false, permit(Acknowledgement::Async)),
+                1 => (false, permit(Acknowledgement::Batched)),
+                2 => (false, denial()),
+                3 => (false, outcome()),
+                4 => (true, (String::new(), admin("alice", "tokens/7"))),
+                5 => (true, (String::new(), admin("bob", "tokens/8"))),
+                _ => (true, permit(Acknowledgement::Sync)),
+            };
+            pending.push((must_be_durable, name, log.record(event)));
+        }
+        if dice.roll(3) > 0 {
+            told.settle(&mut pending);
+        }
+        match dice.roll(4) {
+            0 => clock.advance(Duration::from_millis(1100)),
+            1 => drop(log.sign()),
+            _ => {}
+        }
+        // Each of them in some scenarios, and never all of them in the same order.
+        match (seed + turn) % 8 {
+            4 => {
+                told.settle(&mut pending);
+                let who = DataSubject::Named("alice");
+                told.erased |= log.erase(who, None, "asked for").is_ok();
+            }
+            5 => {
+                if let Ok(pruned) = log.prune(256, None) {
+                    told.pruned = pruned.before;
+                }
+            }
+            6 if seed % 2 == 0 && !told.rotated => {
+                told.rotated = true;
+                drop(log.rotate_key(signing_key(KEYS[1])));
+            }
+            _ => {}
+        }
+    }
+    told.settle(&mut pending);
+    told.closed = log.close().is_ok();
+    let health = log.health();
+    told.counted = health.refused + health.lost + health.rolled_up + health.failed;
+    told
+}
+
+impl Told {
+    fn settle(&mut self, pending: &mut Vec<(bool, String, zt_core::state::Durable)>) {
+        for (must_be_durable, name, durable) in pending.drain(..) {
+            match wait(durable) {
+                Ok(()) => {
+                    self.taken += 1;
+                    if must_be_durable && !name.is_empty() {
+                        self.durable.push(name);
+                    }
+                }
+                Err(_) => self.refused += 1,
+            }
+        }
+    }
+}
+
+/// The files and their last line, for whoever reads that a test failed.
+fn listing(disk: &SimulatedDisk) -> String {
+    let mut listing = String::new();
+    for name in disk.names() {
+        let bytes = disk.read(&name).unwrap_or_default();
+        let end = bytes.iter().rposition(|byte| *byte != 0);
+        let text = String::from_utf8_lossy(&bytes[..end.map_or(0, |end| end + 1)]);
+        let lines: Vec<&str> = text.lines().rev().take(3).collect();
+        let lines: Vec<String> = lines
+            .iter()
+            .map(|line| line.chars().take(200).collect())
+            .collect();
+        listing += &format!("\n  {name} ({} bytes): {lines:#?}", bytes.len());
+    }
+    listing
+}
+
+/// Opens a log that was left, with the key that is in force.
+fn reopen(found: &SimulatedDisk, rotated: bool) -> Result<AuditLog, String> {
+    let clock = ManualClock::default();
+    let first = open(found, KEYS[0], &clock, &Arc::default());
+    match first {
+        Err(one) if rotated => open(found, KEYS[1], &clock, &Arc::default())
+            .map_err(|two| format!("by the first key: {one}; by the second: {two}")),
+        first => first,
+    }
+}
+
+/// Checks conditions 1 to 6 over a disk as it was found, and continues the log on it.
+fn check(found: &SimulatedDisk, tolds: &[&Told], context: &str) {
+    let scratch = Scratch::new();
+    let folder = scratch.path("audit");
+    log_of(found).copy_to(&folder).unwrap();
+    if !log_of(found).names().is_empty() {
+        let report = verify(&folder, &trust()).unwrap();
+        let is_empty = report.records == 0 && tolds.iter().all(|told| told.durable.is_empty());
+        assert!(
+            is_empty || !matches!(report.finding, Finding::Tampered(_)),
+            "{context}: {report}{}",
+            listing(&log_of(found))
+        );
+    }
+
+    let log = reopen(found, tolds.iter().any(|told| told.rotated));
+    let log = log.unwrap_or_else(|error| {
+        let listing = listing(&log_of(found));
+        panic!("{context}: cannot be opened again: {error}{listing}")
+    });
+    let (last, event) = permit(Acknowledgement::Sync);
+    wait(log.record(event)).unwrap_or_else(|error| panic!("{context}: does not go on: {error}"));
+    log.close()
+        .unwrap_or_else(|error| panic!("{context}: does not close: {error}"));
+    drop(log);
+
+    let folder = scratch.path("continued");
+    log_of(found).copy_to(&folder).unwrap();
+    let report = verify(&folder, &trust()).unwrap();
+    assert_eq!(report.finding, Finding::Sound, "{context}: {report}");
+    let vault = vault_of(found).unwrap_or_else(|error| panic!("{context}: vault: {error}"));
+    let records = opened(&folder, report.first, &vault, context);
+    let named = |record: &Map<String, Value>| Some(record.get("request_id")?.as_str()?.to_owned());
+    let recorded: Vec<String> = records.iter().filter_map(named).collect();
+    assert_eq!(recorded.last(), Some(&last), "{context}");
+    for told in tolds {
+        assert!(
+            report.first >= told.pruned,
+            "{context}: pruned records are back"
+        );
+        let mut durable = told.durable.clone();
+        if report.first > 0 {
+            // No more can be gone than were dropped.
+            let gone = |name: &String| !recorded.contains(name);
+            let dropped = durable.iter().take_while(|name| gone(name)).count();
+            assert!(dropped as u64 + BEFORE as u64 <= report.first, "{context}");
+            durable.drain(..dropped);
+        }
+        assert!(
+            is_subsequence(&durable, &recorded),
+            "{context}: acknowledged {durable:?}, recovered {recorded:?}"
+        );
+        for checkpoint in told.checkpoints.lock().unwrap().iter() {
+            let report = verify(&folder, &trust().at_least(checkpoint.clone())).unwrap();
+            let text = checkpoint.encode();
+            assert_eq!(report.finding, Finding::Sound, "{context}: {text}");
+        }
+        if told.erased {
+            let said = records.iter().position(|record| record["kind"] == "erased");
+            let before = &records[..said.unwrap_or_else(|| panic!("{context}: not erased"))];
+            let is_of_alice =
+                |record: &Map<String, Value>| record.get("author") == Some(&"alice".into());
+            assert!(
+                !before.iter().any(is_of_alice),
+                "{context}: she is not forgotten"
+            );
+        }
+    }
+}
+
+/// All records with what is sealed in them; each opens.
+fn opened(folder: &Path, first: u64, vault: &Vault, context: &str) -> Vec<Map<String, Value>> {
+    let mut reader = LogReader::open(folder, first).unwrap();
+    let mut records = Vec::new();
+    while let Some(entry) = reader.next().unwrap() {
+        let record = open_record(&entry.bytes, vault)
+            .unwrap_or_else(|error| panic!("{context}: record {}: {error}", entry.index));
+        assert!(
+            !record.contains_key("sealed"),
+            "{context}: a key is lost: {record:?}"
+        );
+        records.push(record);
+    }
+    records
+}
+
+/// The numbers of the operations that a scenario made after `before`.
+fn numbers(disk: &SimulatedDisk, wanted: impl Fn(Kind) -> bool) -> Vec<u64> {
+    let trace = disk.trace().into_iter();
+    trace
+        .filter(|operation| wanted(operation.kind))
+        .map(|operation| operation.number)
+        .collect()
+}
+
+fn name_of(disk: &SimulatedDisk, number: u64) -> String {
+    let trace = disk.trace().into_iter();
+    trace
+        .filter(|operation| operation.number == number)
+        .map(|operation| format!("{:?} {}", operation.kind, operation.name))
+        .collect()
+}
+
+/// One point alone, where a test is asked for it: `ZT_AUDIT_TEST_POINT=96`.
+fn chosen(points: Vec<u64>) -> Vec<u64> {
+    match std::env::var("ZT_AUDIT_TEST_POINT") {
+        Ok(point) => vec![point.parse().unwrap()],
+        Err(_) => points,
+    }
+}
+
+/// Where the scenarios start: from nothing, in a log, and shortly before a roll.
+fn beginnings() -> [(&'static str, SimulatedDisk); 3] {
+    [
+        ("from nothing", SimulatedDisk::new(1)),
+        ("in a log", prepared(3)),
+        ("before a roll", prepared(BEFORE)),
+    ]
+}
+
+const LOSSES: [Loss; 6] = [
+    Loss::Nothing,
+    Loss::Everything,
+    Loss::Random(1),
+    Loss::Random(2),
+    Loss::Random(3),
+    Loss::Random(4),
+];
+
+#[test]
+fn what_was_acknowledged_survives_a_loss_of_power_at_every_operation() {
+    let crashes = AtomicU64::new(0);
+    let recoveries = AtomicU64::new(0);
+    let again = AtomicU64::new(0);
+    for (name, beginning) in beginnings() {
+        for seed in 1..=2 {
+            let whole = beginning.after(Loss::Everything);
+            let told = scenario(&whole, seed);
+            assert!(told.opened && told.closed && told.refused == 0, "{told:?}");
+            let points = numbers(&whole, Kind::changes);
+            each(chosen(points), |number| {
+                let disk = beginning.after(Loss::Everything);
+                disk.fail(number, Fault::PowerOff);
+                let told = scenario(&disk, seed);
+                crashes.fetch_add(1, Ordering::Relaxed);
+                for loss in LOSSES {
+                    let at = name_of(&disk, number);
+                    let context = format!("{name}, seed {seed}, off at {number} ({at}), {loss:?}");
+                    check(&disk.power_loss(loss), &[&told], &context);
+                    recoveries.fetch_add(1, Ordering::Relaxed);
+                }
+                // The power goes again while the log is being recovered.
+                let found = disk.power_loss(Loss::Random(number));
+                let whole = found.after(Loss::Nothing);
+                drop(reopen(&whole, told.rotated));
+                let points = numbers(&whole, Kind::changes);
+                for (place, second) in points.iter().enumerate() {
+                    // Every operation of a recovery is reached over the points of the first crash.
+                    if place % 4 != usize::try_from(number % 4).unwrap() {
+                        continue;
+                    }
+                    let disk = found.after(Loss::Nothing);
+                    disk.fail(*second, Fault::PowerOff);
+                    drop(reopen(&disk, told.rotated));
+                    let at = name_of(&disk, *second);
+                    let context =
+                        format!("{name}, seed {seed}, off at {number}, then at {second} ({at})");
+                    check(&disk.power_loss(Loss::Random(*second)), &[&told], &context);
+                    again.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    }
+    println!(
+        "loss of power: {} operations, {} recoveries, {} with a second loss during recovery",
+        crashes.into_inner(),
+        recoveries.into_inner(),
+        again.into_inner()
+    );
+}
+
+#[test]
+fn an_error_of_the_disk_at_any_operation_refuses_and_is_counted_and_leaves_a_sound_log() {
+    let tried: Mutex<BTreeMap<String, u64>> = Mutex::default();
+    let refusals = AtomicU64::new(0);
+    for (name, beginning) in beginnings() {
+        let whole = beginning.after(Loss::Everything);
+        scenario(&whole, 3);
+        for fault in [Fault::Io, Fault::NoSpace, Fault::Short, Fault::Interrupted] {
+            let is_of_writes = matches!(fault, Fault::Short | Fault::Interrupted);
+            let points = numbers(&whole, |kind| !is_of_writes || kind == Kind::Write);
+            each(points, |number| {
+                let disk = beginning.after(Loss::Everything);
+                disk.fail(number, fault);
+                let told = scenario(&disk, 3);
+                let at = name_of(&disk, number);
+                let context = format!("{name}, {fault:?} at {number} ({at})");
+                if is_of_writes {
+                    assert_eq!(told.refused, 0, "{context}: a short write is no failure");
+                    assert!(told.opened && told.closed, "{context}");
+                }
+                assert!(
+                    told.counted >= told.refused,
+                    "{context}: {} refused, {} counted",
+                    told.refused,
+                    told.counted
+                );
+                refusals.fetch_add(told.refused, Ordering::Relaxed);
+                // The process ended, or the power went.
+                for loss in [Loss::Nothing, Loss::Everything, Loss::Random(number)] {
+                    check(&disk.after(loss), &[&told], &format!("{context}, {loss:?}"));
+                }
+                *tried
+                    .lock()
+                    .unwrap()
+                    .entry(format!("{fault:?}"))
+                    .or_default() += 1;
+            });
+        }
+    }
+    let tried = tried.into_inner().unwrap();
+    println!(
+        "errors of the disk: {tried:?} operations; {} refusals",
+        refusals.into_inner()
+    );
+}
+
+#[test]
+fn a_disk_that_broke_for_good_refuses_everything_and_what_was_durable_is_there() {
+    for (name, beginning) in beginnings() {
+        let whole = beginning.after(Loss::Everything);
+        scenario(&whole, 4);
+        let points = numbers(&whole, Kind::changes);
+        for fault in [Fault::Io, Fault::NoSpace] {
+            each(points.clone(), |number| {
+                let disk = beginning.after(Loss::Everything);
+                disk.fail_from(number, fault);
+                let told = scenario(&disk, 4);
+                disk.heal();
+                for loss in [Loss::Nothing, Loss::Everything] {
+                    let context = format!("{name}, {fault:?} from {number} on, {loss:?}");
+                    check(&disk.after(loss), &[&told], &context);
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn a_disk_of_any_size_that_is_full_is_never_a_reason_to_forget() {
+    let mut refusals = 0;
+    for pages in 1..60 {
+        let disk = SimulatedDisk::new(pages);
+        disk.limit(Some(pages * 4096));
+        let told = scenario(&disk, 5);
+        refusals += told.refused;
+        disk.limit(None);
+        for loss in [Loss::Nothing, Loss::Everything, Loss::Random(pages)] {
+            let context = format!("{pages} pages, {loss:?}");
+            check(&disk.after(loss), &[&told], &context);
+        }
+    }
+    println!("full disks of 1 to 59 pages: {refusals} refusals");
+}
