@@ -171,7 +171,7 @@ fn scenario(disk: &SimulatedDisk, seed: u64) -> Told {
                     told.pruned = pruned.before;
                 }
             }
-            6 if seed % 2 == 0 && !told.rotated => {
+            6 if seed.is_multiple_of(2) && !told.rotated => {
                 told.rotated = true;
                 drop(log.rotate_key(signing_key(KEYS[1])));
             }
