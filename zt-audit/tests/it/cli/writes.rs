@@ -2,7 +2,6 @@
 
 use std::fs;
 
-
 use super::{NOTHING, Ran, run};
 use crate::logs::{ISSUER, Scratch, admin, denial, permit, trail};
 
