@@ -56,6 +56,9 @@ pub mod cli;
 mod first_form;
 pub mod follow;
 pub(crate) mod format;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod log;
 pub mod merkle;
 pub mod note;
