@@ -153,7 +153,7 @@ fn asleep(options: &Options, report: &mut Report<impl Write>) -> Outcome {
 
 /// Records a second that are on the disk, by so many callers that wait for theirs.
 fn durable(options: &Options, report: &mut Report<impl Write>) -> Outcome {
-    let folder = Folder::new()?;
+    let folder = Folder::new("audit")?;
     let path = folder.0.join("durable");
     let log = AuditLog::open(&path, roomy())?;
     let raw = RawLog::open(&folder.0.join("raw"))?;
@@ -320,7 +320,7 @@ fn denial() -> Event {
 }
 
 /// Room for what a batch hands over before the writer has had its turn.
-fn roomy() -> LogOptions {
+pub(crate) fn roomy() -> LogOptions {
     LogOptions::default()
         .max_records(1 << 21)
         .max_bytes(1 << 32)
@@ -452,14 +452,18 @@ impl StorageFile for NoFile {
 }
 
 /// A folder on the disk that the build uses; gone when it is dropped.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> io::Result<Self> {
-        let name = format!("audit-{}", std::process::id());
+    pub(crate) fn new(name: &str) -> io::Result<Self> {
+        let name = format!("{name}-{}", std::process::id());
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::create_dir_all(&folder)?;
         Ok(Self(folder))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 }
 

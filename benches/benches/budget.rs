@@ -177,7 +177,7 @@ fn engine_call(
     Ok(call)
 }
 
-fn policy() -> Result<Policy, Box<dyn std::error::Error + Send + Sync>> {
+pub(crate) fn policy() -> Result<Policy, Box<dyn std::error::Error + Send + Sync>> {
     let mut limits = limits()?.into_iter().map(Arc::unwrap_or_clone);
     let mut next = || limits.next().into_iter();
     let org = Level::new("organisation", next());

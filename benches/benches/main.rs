@@ -14,6 +14,7 @@ mod signature;
 mod stack;
 mod tower;
 mod validate;
+mod whole;
 
 use std::{
     io::{self, Stdout, Write as _},
@@ -37,6 +38,7 @@ const RUNS: &[(&str, Section)] = &[
     ("authorize", authorize::run),
     ("audit", audit::run),
     ("stack", stack::run),
+    ("whole", whole::run),
 ];
 
 fn main() -> ExitCode {

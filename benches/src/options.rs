@@ -16,6 +16,7 @@ pub const SECTIONS: &[&str] = &[
     "authorize",
     "audit",
     "stack",
+    "whole",
 ];
 
 /// What was asked for on the command line.

@@ -48,8 +48,7 @@ use crate::{Result, shop::write_private};
 pub async fn serve(listen: SocketAddr, keys: &Path, redis: Option<&str>) -> Result<()> {
     fs::create_dir_all(keys)?;
     let audit = keys.join("audit");
-    fs::create_dir_all(&audit)?;
-    let log = AuditLog::open(audit.join("interop.jsonl"), Options::default())?;
+    let log = AuditLog::open(&audit, Options::default())?;
     let listener = TcpListener::bind(listen).await?;
     let address = listener.local_addr()?;
 
@@ -69,7 +68,7 @@ pub async fn serve(listen: SocketAddr, keys: &Path, redis: Option<&str>) -> Resu
     let (spending, about_budget) = budget::budgets(&log, redis).await?;
     let about = json!({
         "base_url": format!("http://{address}"),
-        "audit": {"dir": audit, "vkey": null},
+        "audit": {"dir": audit, "vkey": log.verifier_key().to_string()},
         "open": {"path": "/open", "presets": PRESETS},
         "service_token": {
             "header": "X-Service-Token",

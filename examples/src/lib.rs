@@ -2,6 +2,7 @@
 //! this package attack them.
 
 pub mod ai_gateway;
+pub mod audit;
 pub mod counters;
 pub mod interop;
 pub mod raw;

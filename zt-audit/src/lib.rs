@@ -1,10 +1,11 @@
 //! What happened, and can it be proved: the audit log of zt.
 //!
-//! [`AuditLog`] is an append-only file of JSON lines, each bound to the one before by its SHA-256,
-//! written by one thread with one flush a batch. [`RecordAuditLayer`] puts a decision and an
-//! outcome of every request into it, and holds a permit's effect until the permit is durable.
-//! [`verify`], and the program `zt-audit verify FILE`, read a log and name the first record that is
-//! not as it was written.
+//! [`AuditLog`] is a folder of append-only segments of JSON lines, hashed into a tree (RFC 6962),
+//! written by one thread with one flush a batch, and signed each second (C2SP checkpoints).
+//! [`RecordAuditLayer`] puts a decision and an outcome of every request into it, and holds a permit's
+//! effect until the permit is durable. [`verify()`], and the program `zt-audit verify FOLDER`, read a
+//! log and name the first record that is not as it was written; [`tree`] proves single records to a
+//! stranger, and [`publish`] writes what other programs verify.
 //!
 //! # A record
 //!
@@ -46,14 +47,14 @@
 //!
 //! # What the log proves, and what it does not
 //!
-//! Nobody can change, insert, drop or move a record without [`verify`] naming it, unless they also
-//! write every later record anew. Whoever can write the file can do that, and can cut whole
-//! records off its end; the file alone cannot tell. Keep the number of records and the last hash
-//! somewhere else. Code inside the process can lie from now on, but not about what such a copy
-//! covers.
+//! Nobody who can write the files, and has no key, can change, insert, drop or move a record that a
+//! checkpoint covers without [`verify()`] naming it, nor cut such records off its end. What was
+//! written since the last checkpoint, a second or less, they can write anew. They can put back an older
+//! state of the whole folder; who keeps a later checkpoint elsewhere sees that
+//! ([`Options::on_checkpoint`]). Code inside the process, and whoever has the signing key, can lie
+//! from now on, but not about what such a copy covers.
 
 pub mod cli;
-mod first_form;
 pub mod follow;
 pub(crate) mod format;
 #[cfg(fuzzing)]
@@ -76,11 +77,11 @@ pub mod tree;
 pub mod verify;
 
 pub use self::{
-    first_form::{BadRecord, Finding, Reason, Report, verify},
     log::{
         AuditLog, EraseError, Erased, Health, OpenError, Options, PruneError, Pruned, RotateError,
         SignError,
     },
     record::{OpenRecordError, open_record},
     record_audit::{CommitAuditLayer, RecordAuditLayer},
+    verify::{BadRecord, Finding, Reason, Report, Trust, verify},
 };

@@ -37,7 +37,7 @@ const CALLERS: usize = 64;
 
 /// Durable permits a second alone, and while others are refused.
 pub(super) fn flood(options: &Options, report: &mut Report<impl Write>) -> Outcome {
-    let folder = Folder::new()?;
+    let folder = Folder::new("flood")?;
     let path = folder.0.join("flood");
     let log = AuditLog::open(&path, LogOptions::default())?;
     let event = permit();
@@ -101,7 +101,7 @@ pub(super) fn flood(options: &Options, report: &mut Report<impl Write>) -> Outco
         &rows,
     )?;
     report.line(&format!(
-        "{refusals} requests were refused: {} of them are recorded in full, the rest is counted in {} records; the log tells each once, and is sound.",
+        "{refusals} requests were refused: {} of them are recorded in full, the rest is counted, `rolled-up` records: {}. The log tells each once, and is sound.",
         told.in_full, told.records
     ))?;
     for ((name, _), (runs, _)) in kinds.iter().zip(&runs).skip(1) {

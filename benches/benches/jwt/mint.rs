@@ -16,13 +16,13 @@ use http::{HeaderValue, header};
 use zt_benches::Template;
 use zt_core::clock::{Clock, SystemClock, Timestamp};
 
-pub(super) const ISSUER: &str = "https://issuer.example";
-pub(super) const AUDIENCE: &str = "https://shop.example";
+pub(crate) const ISSUER: &str = "https://issuer.example";
+pub(crate) const AUDIENCE: &str = "https://shop.example";
 const KID: &str = "key-1";
 
 /// An algorithm that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kty {
+pub(crate) enum Kty {
     Es256,
     EdDsa,
     Rs256,
@@ -30,10 +30,10 @@ pub(super) enum Kty {
 }
 
 impl Kty {
-    pub(super) const ALL: [Self; 4] = [Self::Es256, Self::EdDsa, Self::Rs256, Self::Hs256];
+    pub(crate) const ALL: [Self; 4] = [Self::Es256, Self::EdDsa, Self::Rs256, Self::Hs256];
 
     /// What it is called in a header.
-    pub(super) const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Es256 => "ES256",
             Self::EdDsa => "EdDSA",
@@ -44,8 +44,8 @@ impl Kty {
 }
 
 /// Signs tokens.
-pub(super) struct Mint {
-    pub(super) kty: Kty,
+pub(crate) struct Mint {
+    pub(crate) kty: Kty,
     key: Key,
     now: Timestamp,
 }
@@ -58,14 +58,14 @@ enum Key {
 }
 
 /// Checks a signature, with a key that was parsed before.
-pub(super) enum Floor {
+pub(crate) enum Floor {
     Asymmetric(ParsedPublicKey),
     Shared(Box<hmac::Key>),
 }
 
 /// What is wrong with a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flaw {
+pub(crate) enum Flaw {
     None,
     Signature,
     Issuer,
@@ -75,7 +75,7 @@ pub(super) enum Flaw {
 }
 
 impl Mint {
-    pub(super) fn new(kty: Kty) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+    pub(crate) fn new(kty: Kty) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let key = match kty {
             Kty::Es256 => Key::Ecdsa(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?),
             Kty::EdDsa => Key::Ed25519(Ed25519KeyPair::generate()?),
@@ -90,10 +90,10 @@ impl Mint {
     }
 
     /// The secret of `HS256`; text, since one of the peers takes nothing else.
-    pub(super) const SECRET: &str = "only a benchmark's: 0123456789abcdef0123456789abcdef";
+    pub(crate) const SECRET: &str = "only a benchmark's: 0123456789abcdef0123456789abcdef";
 
     /// The public key as a JSON Web Key Set; `None` for a secret.
-    pub(super) fn jwks(&self) -> Option<String> {
+    pub(crate) fn jwks(&self) -> Option<String> {
         let parameters = match &self.key {
             Key::Ecdsa(key) => {
                 // An uncompressed point: 4, x, y.
@@ -120,7 +120,7 @@ impl Mint {
     }
 
     /// The least that checks a signature.
-    pub(super) fn floor(&self) -> Result<Floor, KeyRejected> {
+    pub(crate) fn floor(&self) -> Result<Floor, KeyRejected> {
         let parsed = match &self.key {
             Key::Ecdsa(key) => {
                 UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.public_key()).parse()?
@@ -135,7 +135,7 @@ impl Mint {
     }
 
     /// A token of nine claims, the `number`th.
-    pub(super) fn token(&self, number: usize, flaw: Flaw) -> Result<String, Unspecified> {
+    pub(crate) fn token(&self, number: usize, flaw: Flaw) -> Result<String, Unspecified> {
         let (input, mut signature) = self.parts(number, flaw)?;
         if flaw == Flaw::Signature {
             let middle = signature.len() / 2 + 4;
@@ -147,7 +147,7 @@ impl Mint {
     }
 
     /// What is signed, and its signature.
-    pub(super) fn parts(
+    pub(crate) fn parts(
         &self,
         number: usize,
         flaw: Flaw,
@@ -192,7 +192,7 @@ impl Mint {
 }
 
 impl Floor {
-    pub(super) fn verify(&self, input: &[u8], signature: &[u8]) -> Result<(), Unspecified> {
+    pub(crate) fn verify(&self, input: &[u8], signature: &[u8]) -> Result<(), Unspecified> {
         match self {
             Self::Asymmetric(key) => key.verify_sig(input, signature),
             Self::Shared(key) => hmac::verify(key, input, signature),
@@ -201,7 +201,7 @@ impl Floor {
 }
 
 /// `GET /orders` with `token`.
-pub(super) fn bearing(token: &str) -> Result<Template, header::InvalidHeaderValue> {
+pub(crate) fn bearing(token: &str) -> Result<Template, header::InvalidHeaderValue> {
     let value = HeaderValue::from_str(&format!("Bearer {token}"))?;
     Ok(Template::get("/orders").header(header::AUTHORIZATION, value))
 }

@@ -13,12 +13,15 @@ use zt_benches::{Bar, BenchError, Group, Kind, Measured, Options, Outcome, Repor
 
 use self::{
     floors::{SIGNATURE, SIGNATURES},
-    mint::{Flaw, Kty, Mint, bearing},
     ours::{COLD, FORGED, HIT, MISSING},
+};
+pub(crate) use self::{
+    mint::{Flaw, Kty, Mint, bearing},
+    ours::verifier,
 };
 use crate::bare::{AXUM, router};
 
-type Answered<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+pub(crate) type Answered<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Many more than the cache holds that they go through: each is gone when its turn comes again.
 const TOKENS: usize = 4_096;

@@ -79,7 +79,7 @@ pub(super) fn bare(group: &mut Group, mint: &Mint, requests: &Requests) -> Outco
     Ok(())
 }
 
-fn verifier(mint: &Mint) -> Answered<VerifierBuilder> {
+pub(crate) fn verifier(mint: &Mint) -> Answered<VerifierBuilder> {
     let issuer = match mint.jwks() {
         Some(jwks) => Issuer::keys(ISSUER, AUDIENCE, KeySet::parse(jwks.as_bytes())?),
         None => Issuer::shared_secret(

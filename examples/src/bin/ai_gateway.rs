@@ -27,7 +27,7 @@ use zt_examples::{
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
-    let audit = std::env::temp_dir().join(format!("zt-ai-gateway-{}.jsonl", std::process::id()));
+    let audit = std::env::temp_dir().join(format!("zt-ai-gateway-{}", std::process::id()));
     let mut options = Options {
         listen: ([127, 0, 0, 1], 0).into(),
         clock: SystemClock,

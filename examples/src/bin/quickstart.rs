@@ -24,7 +24,7 @@ async fn orders(caller: Principal, permit: Permit) -> String {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let log = std::env::temp_dir().join(format!("zt-quickstart-{}.jsonl", std::process::id()));
+    let log = std::env::temp_dir().join(format!("zt-quickstart-{}", std::process::id()));
     let log = AuditLog::open(log, Options::default())?;
     let store = Arc::new(MemoryStore::new(SystemClock));
     let tokens = ServiceTokens::open(store, SystemClock, ServiceTokenConfig::new("prod")).await?;

@@ -27,7 +27,7 @@ async fn main() -> Result<()> {
     let verifier = Verifier::builder().issuer(issuer).build()?;
     tokio::spawn(verifier.keep_fresh());
 
-    let log = std::env::temp_dir().join(format!("zt-resource-{}.jsonl", std::process::id()));
+    let log = std::env::temp_dir().join(format!("zt-resource-{}", std::process::id()));
     let quota = Quota::new("peer", 100, Duration::from_secs(60))?;
     let zt = ZeroTrust::builder()
         .record(RecordAuditLayer::new(AuditLog::open(

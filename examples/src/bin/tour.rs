@@ -81,7 +81,7 @@ async fn serve(folder: PathBuf) -> Result<ExitCode> {
         "curl -i --path-as-is http://{gateway}/orders/../reports -H 'X-Service-Token: {token}'"
     );
     println!(
-        "cargo run --bin zt-audit -- verify {}/gateway.jsonl\n",
+        "cargo run --bin zt-audit -- verify {}/gateway\n",
         folder.display()
     );
     shop.wait().await;

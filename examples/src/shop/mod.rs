@@ -141,7 +141,7 @@ impl Shop {
         let sanctions = Sanctions::local(clock.clone());
         let mut logs = Vec::new();
         let mut log = |name: &str| -> Result<AuditLog> {
-            let path = folder.join(format!("{name}.jsonl"));
+            let path = folder.join(name);
             let log = AuditLog::open(&path, Options::default().clock(clock.clone()))?;
             logs.push((path, log.clone()));
             Ok(log)

@@ -2,7 +2,9 @@ use std::{fmt, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::raw::Answer;
+use zt_audit::verify::Finding;
+
+use crate::{audit, raw::Answer};
 
 /// One request of the tour, or one fact about its records.
 #[derive(Debug, Clone)]
@@ -161,10 +163,9 @@ impl Report {
             .and_then(|stem| stem.to_str())
             .unwrap_or_default()
             .to_owned();
-        let found = std::fs::File::open(log).and_then(zt_audit::verify);
-        let (happened, good) = match found {
-            Ok(report) if report.is_intact() => {
-                (format!("{} records verify", report.records), true)
+        let (happened, good) = match audit::check(log) {
+            Ok(report) if report.finding == Finding::Sound => {
+                (format!("{} records, all signed", report.records), true)
             }
             Ok(report) => (report.to_string(), false),
             Err(error) => (error.to_string(), false),

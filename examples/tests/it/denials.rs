@@ -26,7 +26,10 @@ use zt_core::{
     store::MemoryStore,
     validate::{ValidateRequestConfig, ValidateRequestLayer},
 };
-use zt_examples::raw::{Answer, send};
+use zt_examples::{
+    audit,
+    raw::{Answer, send},
+};
 use zt_jwt::{
     Verifier,
     require::{RequireStepUp, RequireStepUpLayer},
@@ -59,9 +62,8 @@ struct Lab {
 impl Lab {
     async fn new(name: &str, feed: bool) -> Self {
         let clock = ManualClock::default();
-        let path =
-            std::env::temp_dir().join(format!("zt-denials-{}-{name}.jsonl", std::process::id()));
-        let _ = std::fs::remove_file(&path);
+        let path = std::env::temp_dir().join(format!("zt-denials-{}-{name}", std::process::id()));
+        audit::remove(&path).unwrap();
         let log = AuditLog::open(path, Options::default().clock(clock.clone())).unwrap();
         let mut options = ServiceTokenOptions::new(ServiceTokenConfig::new("test"));
         if feed {

@@ -2,8 +2,9 @@
 
 use std::{fs, time::Duration};
 
-use zt_audit::{AuditLog, Options};
+use zt_audit::{AuditLog, Options, verify::Finding};
 use zt_core::clock::ManualClock;
+use zt_examples::audit;
 use zt_ratelimit::{
     Cost, Limit, Limits,
     counter::{MemoryCounters, Moment},
@@ -39,7 +40,7 @@ async fn reserve(limits: &Limits, who: &Subjects<'_>, now: Moment) -> Reservatio
 async fn a_verified_log_says_what_was_spent() {
     let folder = std::env::temp_dir().join(format!("zt-ledger-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
-    let path = folder.join("audit.jsonl");
+    let path = folder.join("audit");
     let log = AuditLog::open(&path, Options::default()).unwrap();
     let clock = ManualClock::default();
     let limits = Limits::builder(MemoryCounters::new())
@@ -82,13 +83,11 @@ async fn a_verified_log_says_what_was_spent() {
     tokio::task::yield_now().await;
     log.close().unwrap();
 
-    let report = zt_audit::verify(fs::File::open(&path).unwrap()).unwrap();
-    assert!(report.is_intact());
+    let report = audit::check(&path).unwrap();
+    assert_eq!(report.finding, Finding::Sound, "{report}");
     let mut ledger = Ledger::new();
-    for line in fs::read(&path).unwrap().split(|byte| *byte == b'\n') {
-        if !line.is_empty() {
-            ledger.add_line(line).unwrap();
-        }
+    for record in audit::records(&path).unwrap() {
+        ledger.add_line(record.to_string().as_bytes()).unwrap();
     }
     assert_eq!(ledger.lost(), 0);
     let entries: Vec<_> = ledger.entries().collect();

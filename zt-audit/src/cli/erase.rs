@@ -43,7 +43,7 @@ exit codes:
   3  the question was not understood, or the log or the vault cannot be written
 
 examples:
-  zt-audit erase audit --subject alice --issuer https://id.example --author dpo --reason 'request 17'
+  zt-audit erase audit --subject alice --issuer https://id.example --author dpo --reason 'case 17'
   zt-audit erase audit --day 2030-01-31 --author dpo --reason 'kept for 90 days'
 ",
     spec: Spec {

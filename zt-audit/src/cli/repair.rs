@@ -77,11 +77,7 @@ fn run(arguments: &Arguments, io: &mut Io<'_, '_>) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn say(
-    arguments: &Arguments,
-    repaired: &Repaired,
-    io: &mut Io<'_, '_>,
-) -> Result<(), Failure> {
+fn say(arguments: &Arguments, repaired: &Repaired, io: &mut Io<'_, '_>) -> Result<(), Failure> {
     let lost = repaired
         .was
         .as_ref()
@@ -99,7 +95,10 @@ fn say(
     }
     let damage = repaired.damage.to_string();
     io.say(format_args!("damaged: {}", escape::text(&damage)))?;
-    io.say(format_args!("kept: the {} records before it", repaired.kept))?;
+    io.say(format_args!(
+        "kept: the {} records before it",
+        repaired.kept
+    ))?;
     if let Some(lost) = lost {
         io.say(format_args!("lost: {lost} records that were signed"))?;
     }

@@ -33,9 +33,7 @@ pub(super) fn open(
     let keys = keys(arguments, log)?;
     let vault = keys.join(SUBJECTS).exists();
     let signing = signing_key(arguments)?;
-    let mut options = Options::default()
-        .clock(clock(io))
-        .keys_in(keys);
+    let mut options = Options::default().clock(clock(io)).keys_in(keys);
     if let Some(key) = signing {
         options = options.signing_key(key);
     }

@@ -70,15 +70,7 @@ impl Follower {
         let (stop, asked) = watch::channel(false);
         let reading = Reading::new(source, options.opened.clone());
         let alarms = Alarms::new(&options);
-        let task = Task::new(
-            sink,
-            reading,
-            cursor,
-            options,
-            alarms,
-            tell,
-            Stop(asked),
-        );
+        let task = Task::new(sink, reading, cursor, options, alarms, tell, Stop(asked));
         Ok(Self {
             health,
             stop,

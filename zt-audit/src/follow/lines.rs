@@ -69,7 +69,9 @@ impl Lines {
             which,
             done: waiting,
         });
-        self.wait().await.map_or(Ok(()), |written| written.map(drop))
+        self.wait()
+            .await
+            .map_or(Ok(()), |written| written.map(drop))
     }
 
     /// What became of the last text, if it is not known yet.
@@ -94,7 +96,11 @@ fn write_all(mut writer: impl Write, jobs: &mpsc::Receiver<Job>) {
     let mut torn = false;
     for job in jobs {
         // Half a line may be there after an error: the next one does not go on in it.
-        let begun = if torn { writer.write_all(b"\n") } else { Ok(()) };
+        let begun = if torn {
+            writer.write_all(b"\n")
+        } else {
+            Ok(())
+        };
         let written = begun
             .and_then(|()| writer.write_all(&job.text))
             .and_then(|()| writer.flush());

@@ -34,7 +34,7 @@
 //! once in [`FollowOptions::save_every`], so that it costs the log's disk little: after a crash some
 //! records come again. Sinks that keep what they get tell records apart by (origin, index).
 //!
-//! **What it does not do**: it checks no signature; [`verify`](crate::verify) does, and
+//! **What it does not do**: it checks no signature; [`verify`](mod@crate::verify) does, and
 //! `postgres::Fleet` over a copy. It does not hold back pruning: prune what the copies have.
 
 mod alarm;
@@ -72,10 +72,8 @@ pub trait Sink: Send + 'static {
     ///
     /// The future is dropped at the deadline, and the same records come again: whatever it was in
     /// the middle of must be safe to give up.
-    fn deliver(
-        &mut self,
-        records: &[Record],
-    ) -> impl Future<Output = Result<(), SinkError>> + Send;
+    fn deliver(&mut self, records: &[Record])
+    -> impl Future<Output = Result<(), SinkError>> + Send;
 }
 
 /// A sink that did not take what it was given.

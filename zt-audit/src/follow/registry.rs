@@ -259,7 +259,11 @@ impl Roster {
                 }),
             }
         }
-        found.extend(unknown.into_iter().map(|origin| FleetFinding::Unknown { origin }));
+        found.extend(
+            unknown
+                .into_iter()
+                .map(|origin| FleetFinding::Unknown { origin }),
+        );
         for (origin, member) in &self.members {
             let notes = said.get_mut(&**origin);
             let notes = notes.map(std::mem::take).unwrap_or_default();

@@ -56,7 +56,8 @@ impl LogFiles {
             return Ok(Arc::clone(storage));
         }
         let opened = Folder::read_only(&self.folder);
-        let opened = opened.map_err(|error| failed("open", &self.folder.to_string_lossy(), error))?;
+        let opened =
+            opened.map_err(|error| failed("open", &self.folder.to_string_lossy(), error))?;
         Ok(Arc::clone(self.storage.insert(Arc::new(opened))))
     }
 }
@@ -73,11 +74,13 @@ impl Source for LogFiles {
     fn signed(&mut self) -> Result<u64, ReadError> {
         let storage = self.storage()?;
         let failed = |error| failed("read", name::CHECKPOINT, error);
-        let Some(bytes) = small(&*storage, name::CHECKPOINT, MAX_CHECKPOINT).map_err(failed)? else {
+        let Some(bytes) = small(&*storage, name::CHECKPOINT, MAX_CHECKPOINT).map_err(failed)?
+        else {
             return Ok(0);
         };
         let note = SignedCheckpoint::parse(&bytes);
-        let note = note.map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+        let note =
+            note.map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidData, error)))?;
         Ok(note.checkpoint().size)
     }
 

@@ -145,11 +145,7 @@ impl<S: Sink> Task<S> {
     }
 
     async fn look(&mut self) -> Result<Step, Halt> {
-        let (from, most, bytes) = (
-            self.position,
-            self.options.batch,
-            self.options.batch_bytes,
-        );
+        let (from, most, bytes) = (self.position, self.options.batch, self.options.batch_bytes);
         let found = self
             .blocking(move |files| files.reading.batch(from, most, bytes))
             .await?;

@@ -1,6 +1,9 @@
 //! Trees and proofs of other people beside ours.
 
-#![expect(clippy::cast_possible_truncation, reason = "the trees of tests are small")]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "the trees of tests are small"
+)]
 
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use sha2::Sha256;

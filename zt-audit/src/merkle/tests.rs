@@ -1,4 +1,7 @@
-#![expect(clippy::cast_possible_truncation, reason = "the trees of tests are small")]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "the trees of tests are small"
+)]
 #![expect(clippy::string_slice, reason = "they are ASCII")]
 
 use std::{collections::BTreeSet, fs, io, path::Path};

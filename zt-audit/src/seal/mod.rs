@@ -25,7 +25,8 @@
 //!    begun is finished at the next opening, if the machine stopped in it. What the person does
 //!    later is sealed under another key.
 //! 6. A slot that was being written when the machine stopped is dropped at opening. Any other damage
-//!    refuses, and is named: a key is never quietly taken for one that was never there.
+//!    refuses, and is named, and so does a file that is missing beside the other: a key is never
+//!    quietly taken for one that was never there.
 //! 7. One process at a time makes and destroys keys (`LOCK`); any number read beside it, and see what
 //!    it does at once.
 //!
@@ -44,6 +45,9 @@
 //!   expire as soon as the law wants people forgotten. Backups of the log need not.
 //! - A vault that is put back to an older copy has lost the keys made since. New keys go into the
 //!   places of those, and what the lost ones sealed does not open: it is reported as altered.
+//! - Damage to the slots written last, before anything else was written after them, looks like a
+//!   slot that was half written. The vault opens; what such a slot sealed is reported as damage.
+//! - Where the application keeps the sealing key, a vault without its file `subjects` looks new.
 //! - A pseudonym links the records of one person for everybody who reads the log. That is the price
 //!   of finding them. What stands in the clear beside it (route, tenant, times) is not erased.
 //! - Two issuers' users of the same name share what is sealed under the name alone (budgets, grants,

@@ -12,7 +12,7 @@ use super::{
     DataSubject, Pseudonym, VaultError, VaultOptions,
     cache::Cache,
     master::{KEY, KeyBytes, Master, aead, day_of},
-    slot::{Kind, Slot},
+    slot::{Kind, SLOT, Slot},
     subjects::{self, FILE, Slots, Writer},
 };
 use crate::storage::{Folder, Storage};
@@ -112,24 +112,42 @@ impl Vault {
             std::io::ErrorKind::WouldBlock => VaultError::InUse,
             _ => VaultError::file("lock", LOCK)(error),
         })?;
-        let is_new = is_new(&*storage)?;
-        let secret = match &options.sealing_key {
-            Some(given) => given.clone(),
-            None => match read_sealing_key(&*storage)? {
-                Some(kept) => kept,
-                None if is_new => make_sealing_key(&*storage, &*options.entropy)?,
-                // A new one would open nothing, and hide that the old one is gone.
-                None => return Err(VaultError::SealingKey("is missing, and keys are there")),
-            },
+        let kept = match &options.sealing_key {
+            Some(given) => Some(given.clone()),
+            None => read_sealing_key(&*storage)?,
+        };
+        let found = found(&*storage)?;
+        let is_new = match (&kept, &options.sealing_key) {
+            (Some(_), Some(_)) => found <= Found::Begun,
+            // The file is made before the key: it was there.
+            (Some(_), None) if found == Found::Nothing => {
+                let gone = format!("`{FILE}` is missing, and `{SEALING_KEY}` is there");
+                return Err(VaultError::Damaged(gone));
+            }
+            (Some(_), None) => false,
+            // A new one would open nothing, and hide that the old one is gone.
+            (None, _) if found == Found::Keys => {
+                return Err(VaultError::SealingKey("is missing, and keys are there"));
+            }
+            (None, _) => true,
+        };
+        let secret = match &kept {
+            Some(kept) => kept.clone(),
+            None => Secret::new(new_key(&*options.entropy)?.to_vec()),
         };
         let master = Master::new(&secret)?;
         let mut nonces = Nonces::default();
         let mut slots = if is_new {
             let first = own_slot(&master, &mut nonces, &*options.entropy)?;
-            Slots::create(storage, &first).map_err(VaultError::file("make", FILE))?
+            Slots::create(Arc::clone(&storage), &first).map_err(VaultError::file("make", FILE))?
         } else {
-            Slots::open(storage).map_err(VaultError::file("open", FILE))?
+            Slots::open(Arc::clone(&storage)).map_err(VaultError::file("open", FILE))?
         };
+        if kept.is_none() {
+            storage
+                .replace(SEALING_KEY, secret.expose())
+                .map_err(VaultError::file("make", SEALING_KEY))?;
+        }
         is_its_own(&master, &mut slots)?;
         let writer = Writer::open(&mut slots, lock)?;
         Ok(Self {
@@ -472,20 +490,34 @@ fn new_key(entropy: &dyn Entropy) -> Result<KeyBytes, VaultError> {
     Ok(key)
 }
 
-/// Whether there is no key yet: no file, or one whose making was cut short.
-fn is_new(storage: &dyn Storage) -> Result<bool, VaultError> {
+/// What there is of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Found {
+    /// There is none.
+    Nothing,
+    /// Its making was cut short.
+    Begun,
+    /// There is no key in it but the vault's own.
+    Empty,
+    /// There are, or were, keys in it.
+    Keys,
+}
+
+fn found(storage: &dyn Storage) -> Result<Found, VaultError> {
     match storage.open(FILE, false) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Found::Nothing),
         Err(error) => Err(VaultError::file("open", FILE)(error)),
         Ok(mut file) => {
-            let fails = VaultError::file("read", FILE);
-            let begun = file.length().map_err(VaultError::file("read", FILE))?;
-            if begun > super::slot::SLOT as u64 {
-                return Ok(false);
+            let length = file.length().map_err(VaultError::file("read", FILE))?;
+            if length > SLOT as u64 {
+                return Ok(Found::Keys);
             }
-            let bytes = subjects::read_to_end(&mut *file).map_err(fails)?;
-            let whole = bytes.as_array().and_then(Slot::read);
-            Ok(whole.is_none())
+            let bytes =
+                subjects::read_to_end(&mut *file).map_err(VaultError::file("read", FILE))?;
+            match bytes.as_array().and_then(Slot::read) {
+                Some(_) => Ok(Found::Empty),
+                None => Ok(Found::Begun),
+            }
         }
     }
 }
@@ -527,14 +559,6 @@ fn read_sealing_key(storage: &dyn Storage) -> Result<Option<Secret>, VaultError>
         KEY => Ok(Some(secret)),
         _ => Err(VaultError::SealingKey("is not 32 bytes long")),
     }
-}
-
-fn make_sealing_key(storage: &dyn Storage, entropy: &dyn Entropy) -> Result<Secret, VaultError> {
-    let key = new_key(entropy)?;
-    storage
-        .replace(SEALING_KEY, &*key)
-        .map_err(VaultError::file("make", SEALING_KEY))?;
-    Ok(Secret::new(key.to_vec()))
 }
 
 /// What is in the vault is its owner's alone.

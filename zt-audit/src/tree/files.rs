@@ -45,7 +45,7 @@ impl TreeFiles {
             size: 0,
             unfinished: Vec::new(),
         };
-        let there = files.length(0)?.min(tree.size());
+        let there = files.stored.length(0)?.min(tree.size());
         let believed = match there == tree.size() {
             true => there,
             false => there & !TILE_MASK,
@@ -182,14 +182,6 @@ impl TreeFiles {
         Ok(&mut **place.insert(open))
     }
 
-    /// How many hashes a level has.
-    fn length(&self, level: u8) -> io::Result<u64> {
-        match self.stored.files.get(usize::from(level)) {
-            Some(Some(file)) => Ok(file.length()? / HASH as u64),
-            _ => Ok(0),
-        }
-    }
-
     fn set_length(&mut self, level: u8, count: u64) -> io::Result<()> {
         let bytes = count * HASH as u64;
         let there = match self.stored.files.get(usize::from(level)) {
@@ -232,7 +224,7 @@ impl TreeFiles {
         self.unfinished.clear();
         for level in 0..LEVELS {
             let count = size >> (8 * level);
-            let there = self.length(level)?;
+            let there = self.stored.length(level)?;
             if there >= count {
                 self.set_length(level, count)?;
             }

@@ -25,6 +25,7 @@
 mod files;
 mod proof;
 mod prover;
+mod recent;
 mod stored;
 #[cfg(test)]
 mod tests;

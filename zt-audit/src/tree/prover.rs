@@ -1,6 +1,10 @@
-use std::{io, path::Path, sync::Arc};
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
-use super::{Consistency, Inclusion, Stored};
+use super::{Consistency, Inclusion, Stored, recent::Recent};
 use crate::{
     format::name,
     merkle::{
@@ -21,6 +25,8 @@ pub struct Prover {
     checkpoint: SignedCheckpoint,
     pub(crate) stored: Stored,
     pub(crate) records: Records,
+    /// What the stored hashes do not give, read once.
+    recent: OnceLock<Option<Recent>>,
 }
 
 impl Prover {
@@ -58,6 +64,7 @@ impl Prover {
             checkpoint: SignedCheckpoint::parse(&note)?,
             stored,
             records: Records { storage, pruned },
+            recent: OnceLock::new(),
         })
     }
 
@@ -142,12 +149,22 @@ impl Prover {
         reader.next()?.ok_or(ProveError::Damaged)
     }
 
-    /// What `make` makes and finds sound: from the stored hashes, or else from the records.
+    /// What `make` makes and finds sound: from the stored hashes; or from those and the hashes of
+    /// the last records, which a live log may not have stored yet; or from the records alone.
     fn proved<T>(
         &self,
         make: impl Fn(&dyn Hashes) -> io::Result<Option<T>>,
     ) -> Result<T, ProveError> {
         if let Ok(Some(sound)) = make(&self.stored) {
+            return Ok(sound);
+        }
+        let recent = self.recent.get_or_init(|| {
+            let size = self.checkpoint.checkpoint().size;
+            Recent::read(&self.records.storage, &self.stored, size)
+        });
+        if let Some(recent) = recent
+            && let Ok(Some(sound)) = make(&recent.over(&self.stored))
+        {
             return Ok(sound);
         }
         match make(&self.records) {

@@ -44,6 +44,14 @@ impl Stored {
         Ok(hashes.iter().copied().map(Hash::from_bytes).collect())
     }
 
+    /// How many hashes a level has.
+    pub(super) fn length(&self, level: u8) -> io::Result<u64> {
+        match self.files.get(usize::from(level)) {
+            Some(Some(file)) => Ok(file.length()? / HASH as u64),
+            _ => Ok(0),
+        }
+    }
+
     /// What is not stored itself, from its two halves: where a file's hash is not there yet, and
     /// where a subtree is partly of records that were pruned. The first hash that is nowhere ends
     /// it, so it does no more work than there are hashes.
@@ -95,7 +103,7 @@ pub(super) fn file(level: u8) -> String {
     format!("{}/{level}", name::TREE)
 }
 
-fn absent() -> io::Error {
+pub(super) fn absent() -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, "the hash is not stored")
 }
 

@@ -17,9 +17,7 @@ use zt_core::{
     decision::{Code, Denial, Permit},
     gate::{End, Settings},
     identity::{AuthMethod, Principal, PrincipalKind},
-    state::{
-        Acknowledgement, AdminEvent, DecisionEvent, Event, OutcomeEvent, Recorder, Verdict,
-    },
+    state::{Acknowledgement, AdminEvent, DecisionEvent, Event, OutcomeEvent, Recorder, Verdict},
 };
 
 pub(crate) const ORIGIN: &str = "shop/1";

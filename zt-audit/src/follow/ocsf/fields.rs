@@ -29,7 +29,10 @@ impl Fields {
     }
 
     pub(super) fn kind(&self) -> &str {
-        self.left.get("kind").and_then(Value::as_str).unwrap_or("unknown")
+        self.left
+            .get("kind")
+            .and_then(Value::as_str)
+            .unwrap_or("unknown")
     }
 
     pub(super) fn origin(&self) -> String {

@@ -183,7 +183,10 @@ fn admin(fields: &mut Fields) -> Event {
         _ => OTHER,
     };
     let entity = object([
-        ("name", fields.take("object").or_else(|| Some("sealed".into()))),
+        (
+            "name",
+            fields.take("object").or_else(|| Some("sealed".into())),
+        ),
         ("type", Some(area.into()).filter(|_| !area.is_empty())),
     ]);
     let rest = object([
@@ -251,7 +254,10 @@ fn config(fields: &mut Fields) -> Event {
         _ => (OTHER, INFORMATIONAL, SUCCESS),
     };
     let entity = object([
-        ("name", fields.take("part").or_else(|| Some("unknown".into()))),
+        (
+            "name",
+            fields.take("part").or_else(|| Some("unknown".into())),
+        ),
         ("version", fields.take("version")),
         ("type", Some("configuration".into())),
     ]);
@@ -269,7 +275,11 @@ fn alert(fields: &mut Fields) -> Event {
         500.. => MEDIUM,
         _ => LOW,
     };
-    let uid = format!("{}/{}", fields.origin(), fields.number("idx").unwrap_or_default());
+    let uid = format!(
+        "{}/{}",
+        fields.origin(),
+        fields.number("idx").unwrap_or_default()
+    );
     let detector = fields.take("detector");
     let finding = object([
         ("uid", Some(uid.into())),

@@ -67,7 +67,11 @@ pub(super) fn decision(fields: &mut Fields) -> Event {
         observables.push(json!({"name": "src_endpoint.ip", "type_id": 2, "value": ip}));
     }
     if let Some(name) = user.get("name").filter(|name| *name != "anonymous") {
-        let of = if is_authentication { "user.name" } else { "actor.user.name" };
+        let of = if is_authentication {
+            "user.name"
+        } else {
+            "actor.user.name"
+        };
         observables.push(json!({"name": of, "type_id": 4, "value": name}));
     }
     if let Some(agent) = &agent {
@@ -153,7 +157,10 @@ pub(super) fn outcome(fields: &mut Fields) -> Event {
     let panicked = fields.is("handler", "panicked");
     let failed = code.is_some()
         || panicked
-        || status.as_ref().and_then(Value::as_u64).is_some_and(|status| status >= 500);
+        || status
+            .as_ref()
+            .and_then(Value::as_u64)
+            .is_some_and(|status| status >= 500);
     let origin = fields.origin();
     let request_id = fields.text("request_id");
     let elapsed = fields.number("elapsed").map(|micros| micros / 1000);
@@ -231,7 +238,9 @@ fn caller(fields: &mut Fields) -> Value {
 pub(super) fn source(fields: &mut Fields) -> Value {
     let address = |text: String| {
         let socket = text.parse::<SocketAddr>().ok();
-        let ip = socket.map(|socket| socket.ip()).or_else(|| text.parse::<IpAddr>().ok());
+        let ip = socket
+            .map(|socket| socket.ip())
+            .or_else(|| text.parse::<IpAddr>().ok());
         Some((ip?, socket.map(|socket| socket.port())))
     };
     let peer = fields.take_text("peer_addr").and_then(address);

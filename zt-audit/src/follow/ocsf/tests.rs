@@ -103,7 +103,11 @@ fn events() -> Vec<Recorded> {
     let violating = Denial::new(Code::PolicyDenied).detail("not hers");
     events.push(decision(&trail(), Verdict::Deny(violating), false));
     events.push(decision(&trail(), Verdict::Undecided, false));
-    for handler in [HandlerRun::NotReached, HandlerRun::Reached, HandlerRun::Panicked] {
+    for handler in [
+        HandlerRun::NotReached,
+        HandlerRun::Reached,
+        HandlerRun::Panicked,
+    ] {
         events.push(outcome(handler));
     }
     events.push(admin("token 7"));
@@ -181,8 +185,19 @@ fn events() -> Vec<Recorded> {
 /// As a log with a vault has them: personal fields are gone, a pseudonym stands for them.
 fn sealed(record: &Map<String, Value>) -> Map<String, Value> {
     const PERSONAL: [&str; 13] = [
-        "path", "detail", "subject", "token", "peer_addr", "client_addr", "user_agent", "author",
-        "object", "grant", "root", "reason", "evidence",
+        "path",
+        "detail",
+        "subject",
+        "token",
+        "peer_addr",
+        "client_addr",
+        "user_agent",
+        "author",
+        "object",
+        "grant",
+        "root",
+        "reason",
+        "evidence",
     ];
     let mut record = record.clone();
     let count = record.len();
@@ -250,7 +265,10 @@ fn a_permit_is_an_api_call_that_a_control_allowed() {
         ("/action_id", json!(1)),
         ("/disposition_id", json!(1)),
         ("/status_id", json!(1)),
-        ("/policy", json!({"uid": "orders.read", "name": "orders", "version": "v3"})),
+        (
+            "/policy",
+            json!({"uid": "orders.read", "name": "orders", "version": "v3"}),
+        ),
         ("/authorizations/0/decision", json!("permit")),
         ("/actor/user/name", json!("alice")),
         ("/actor/session/credential_uid", json!("jti-1")),
@@ -278,7 +296,10 @@ fn a_refused_credential_is_a_logon_that_failed() {
             || ["binding-mismatch", "replayed", "step-up-required"].contains(&word);
         let class = if expected { 3002 } else { 6003 };
         assert_eq!(event["class_uid"], class, "{word}");
-        assert_eq!((&event["action_id"], &event["status_id"]), (&json!(2), &json!(2)));
+        assert_eq!(
+            (&event["action_id"], &event["status_id"]),
+            (&json!(2), &json!(2))
+        );
         assert_eq!(event["status_code"], word);
     }
 }
@@ -289,18 +310,38 @@ fn each_kind_has_its_class() {
     for event in all_events() {
         let kind = event["metadata"]["event_code"].as_str().unwrap().to_owned();
         let class = event["class_uid"].as_u64().unwrap();
-        classes.entry(kind).or_insert_with(std::collections::BTreeSet::new).insert(class);
+        classes
+            .entry(kind)
+            .or_insert_with(std::collections::BTreeSet::new)
+            .insert(class);
     }
     let told = |kind: EventKind| classes[kind.as_str()].iter().copied().collect::<Vec<_>>();
     assert_eq!(told(EventKind::Decision), [3002, 6003]);
     assert_eq!(told(EventKind::Outcome), [6003]);
     assert_eq!(told(EventKind::Grant), [3003]);
-    for kind in [EventKind::Admin, EventKind::Sanction, EventKind::Budget, EventKind::Config] {
+    for kind in [
+        EventKind::Admin,
+        EventKind::Sanction,
+        EventKind::Budget,
+        EventKind::Config,
+    ] {
         assert_eq!(told(kind), [3004]);
     }
     assert_eq!(told(EventKind::Alert), [2004]);
-    for own in ["started", "key", "recovered", "gap", "erased", "prune", "rolled-up"] {
-        assert_eq!(classes[own].iter().copied().collect::<Vec<_>>(), [1008], "{own}");
+    for own in [
+        "started",
+        "key",
+        "recovered",
+        "gap",
+        "erased",
+        "prune",
+        "rolled-up",
+    ] {
+        assert_eq!(
+            classes[own].iter().copied().collect::<Vec<_>>(),
+            [1008],
+            "{own}"
+        );
     }
     assert_eq!(classes.len(), 15);
 }
@@ -314,7 +355,10 @@ fn a_sealed_record_names_pseudonyms_and_passes_nothing_sealed_on() {
     assert_eq!(event["src_endpoint"]["uid"], pseudonym);
     assert_eq!(event["unmapped"]["pseudonyms"], json!([pseudonym]));
     let text = event.to_string();
-    assert!(!text.contains("c2VhbGVk") && !text.contains("alice"), "{text}");
+    assert!(
+        !text.contains("c2VhbGVk") && !text.contains("alice"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -328,7 +372,10 @@ fn addresses_are_parsed_and_what_is_none_is_left_out() {
         source("[2001:db8::1]:443", "192.0.2.7"),
         json!({"ip": "192.0.2.7", "intermediate_ips": ["2001:db8::1"]})
     );
-    assert_eq!(source("192.0.2.7:99", ""), json!({"ip": "192.0.2.7", "port": 99}));
+    assert_eq!(
+        source("192.0.2.7:99", ""),
+        json!({"ip": "192.0.2.7", "port": 99})
+    );
     assert_eq!(source("not an address", ""), json!({"name": "unknown"}));
 }
 
@@ -400,7 +447,10 @@ fn packages() -> Option<PathBuf> {
             Err(error) => error.to_string(),
         };
         assert!(kept.is_none(), "{why}");
-        println!("skipped: PyPI's ocsf-json-schema cannot be had: {}", why.trim());
+        println!(
+            "skipped: PyPI's ocsf-json-schema cannot be had: {}",
+            why.trim()
+        );
         return None;
     }
     Some(folder)

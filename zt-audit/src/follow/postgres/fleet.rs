@@ -3,7 +3,10 @@ use std::{fmt, sync::Arc};
 use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
 use zt_core::clock::Timestamp;
 
-use super::{PostgresError, link::{Link, unanswered}};
+use super::{
+    PostgresError,
+    link::{Link, unanswered},
+};
 use crate::{
     merkle::{Frontier, Hash, leaf_hash},
     note::{SignedCheckpoint, VerifierKey},

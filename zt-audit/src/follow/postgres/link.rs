@@ -56,7 +56,8 @@ impl Link {
     ) -> Result<u64, PostgresError> {
         let mut connection = self.take().await?;
         let answer = in_time(self.checked.answer, statement.execute(&mut connection)).await;
-        self.keep(connection, answer).map(|done| done.rows_affected())
+        self.keep(connection, answer)
+            .map(|done| done.rows_affected())
     }
 
     pub(super) async fn migrate(&mut self) -> Result<(), PostgresError> {

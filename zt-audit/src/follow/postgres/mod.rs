@@ -58,18 +58,19 @@ mod fleet;
 mod link;
 mod schema;
 mod sink;
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;
 
 use std::{fmt, sync::Arc};
 
-use self::{config::Checked, link::Link};
 pub use self::{
     checkpoints::{CheckpointSink, PublishError},
     config::{PostgresConfig, PostgresError},
     fleet::{Copied, CopiedLog, CopyFinding, Filter, Fleet, Merged},
     sink::PostgresSink,
 };
+use self::{config::Checked, link::Link};
 
 /// A database for copies of logs; see the [module](self). Each sink and each reader has one
 /// connection of its own.

@@ -98,7 +98,10 @@ impl<'a> Columns<'a> {
             indexes: column(Record::index)?,
             times: column(|record| record.time().as_micros())?,
             kinds: records.iter().map(Record::kind).collect(),
-            leaves: records.iter().map(|record| &record.leaf().as_bytes()[..]).collect(),
+            leaves: records
+                .iter()
+                .map(|record| &record.leaf().as_bytes()[..])
+                .collect(),
             records: records.iter().map(Record::stored).collect(),
         })
     }

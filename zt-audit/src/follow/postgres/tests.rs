@@ -10,19 +10,18 @@ use std::{
 
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use zt_core::{
-    clock::{Clock, SystemClock, Timestamp},
+    clock::{Clock, SystemClock},
     testing::PostgresServer,
 };
 
 use super::*;
 use crate::{
     follow::{
-        FollowOptions, Follower, Halt, SinkError,
+        FollowOptions, Follower, Halt,
         source::LogFiles,
         tests::{Scratch, checkpoint, log_of, sign, signing_key},
     },
     read::testing::{Memory, TestLog},
-    storage::Storage as _,
 };
 
 /// The server that the tests of this process share; it ends with the process.
@@ -99,7 +98,12 @@ async fn everything(postgres: &Postgres, filter: Filter) -> Vec<Copied> {
 #[test]
 fn refuses_a_server_elsewhere_that_need_not_prove_who_it_is() {
     let refused = |url: &str| Postgres::new(PostgresConfig::new(url)).unwrap_err();
-    for mode in ["", "?sslmode=require", "?sslmode=verify-ca", "?sslmode=prefer"] {
+    for mode in [
+        "",
+        "?sslmode=require",
+        "?sslmode=verify-ca",
+        "?sslmode=prefer",
+    ] {
         let url = format!("postgres://zt@db.example/audit{mode}");
         assert_eq!(refused(&url), PostgresError::Unverified, "{url}");
     }
@@ -134,7 +138,10 @@ async fn a_server_that_is_away_or_has_no_tables_is_asked_again() {
     let follower = follow(&log.disk, &postgres, &cursors);
     let health = follower.until(|health| health.failures > 1).await;
     let said = health.last_error.unwrap();
-    assert!(said.ends_with("the tables are not there: migrate first"), "{said}");
+    assert!(
+        said.ends_with("the tables are not there: migrate first"),
+        "{said}"
+    );
     postgres.migrate().await.unwrap();
     follower.delivered(3).await.unwrap();
     let away = Postgres::new(PostgresConfig::new("postgres://zt@%2Fnonexistent/a")).unwrap();
@@ -163,7 +170,9 @@ async fn many_may_migrate_at_once_and_a_later_format_is_refused() {
 
 #[tokio::test]
 async fn two_logs_are_copied_and_read_as_one() {
-    let Some(postgres) = fresh().await else { return };
+    let Some(postgres) = fresh().await else {
+        return;
+    };
     let mut one = log_named("shop/1", 600);
     one.roll().batch(30);
     sign(&one);
@@ -210,7 +219,9 @@ async fn two_logs_are_copied_and_read_as_one() {
 
 #[tokio::test]
 async fn what_comes_again_is_one_record() {
-    let Some(postgres) = fresh().await else { return };
+    let Some(postgres) = fresh().await else {
+        return;
+    };
     let mut log = log_of(700);
     ship(&log, &postgres).await;
     log.batch(9);
@@ -223,12 +234,17 @@ async fn what_comes_again_is_one_record() {
 
 #[tokio::test]
 async fn other_bytes_in_a_records_place_are_a_conflict_and_stay() {
-    let Some(postgres) = fresh().await else { return };
+    let Some(postgres) = fresh().await else {
+        return;
+    };
     ship(&log_of(300), &postgres).await;
     let before = everything(&postgres, Filter::all()).await;
     // The same origin and another history, from record 299 on.
     let mut forked = TestLog::new();
-    forked.batch(299).record("admin", r#","action":"forged""#).commit();
+    forked
+        .batch(299)
+        .record("admin", r#","action":"forged""#)
+        .commit();
     sign(&forked);
     let cursors = Scratch::new();
     let follower = follow(&forked.disk, &postgres, &cursors);
@@ -244,7 +260,9 @@ async fn other_bytes_in_a_records_place_are_a_conflict_and_stay() {
 #[tokio::test]
 async fn a_record_that_was_changed_or_removed_in_the_copy_is_named() {
     let Some(server) = server() else { return };
-    let Some(postgres) = fresh().await else { return };
+    let Some(postgres) = fresh().await else {
+        return;
+    };
     let log = log_of(1500);
     ship(&log, &postgres).await;
     let (signed, key) = (checkpoint(&log), signing_key(&log.origin).verifier());
@@ -255,9 +273,8 @@ async fn a_record_that_was_changed_or_removed_in_the_copy_is_named() {
     assert!(matches!(unsigned, Err(PostgresError::Checkpoint(_))));
 
     const OPEN: &str = "ALTER TABLE {s}.zt_audit_records DISABLE TRIGGER append_only;";
-    let script = format!(
-        "{OPEN} UPDATE {{s}}.zt_audit_records SET record = record || ' ' WHERE idx = 1234"
-    );
+    let script =
+        format!("{OPEN} UPDATE {{s}}.zt_audit_records SET record = record || ' ' WHERE idx = 1234");
     administer(server, &postgres, &script).await;
     let found = fleet.verify(&signed, &key).await;
     assert_eq!(found, Ok(CopyFinding::Altered { index: 1234 }));
@@ -315,7 +332,11 @@ async fn a_writer_needs_to_insert_and_select_and_may_do_no_more() {
 
     for (url, who) in [(&url, "the writer"), (&server.url(), "the owner")] {
         for table in ["zt_audit_records", "zt_audit_checkpoints"] {
-            for forbidden in ["UPDATE {t} SET origin = ''", "DELETE FROM {t}", "TRUNCATE {t}"] {
+            for forbidden in [
+                "UPDATE {t} SET origin = ''",
+                "DELETE FROM {t}",
+                "TRUNCATE {t}",
+            ] {
                 let statement = forbidden.replace("{t}", &format!("{schema}.{table}"));
                 let mut connection = PgConnection::connect(url).await.unwrap();
                 let refused = connection.execute(sqlx::AssertSqlSafe(statement)).await;
@@ -328,7 +349,9 @@ async fn a_writer_needs_to_insert_and_select_and_may_do_no_more() {
 
 #[tokio::test]
 async fn checkpoints_are_published_and_the_latest_and_largest_are_read() {
-    let Some(postgres) = fresh().await else { return };
+    let Some(postgres) = fresh().await else {
+        return;
+    };
     let (small, large) = (log_of(3), log_of(9));
     for log in [&large, &small] {
         let sink = CheckpointSink::spawn(&postgres, Duration::ZERO);
@@ -396,13 +419,15 @@ async fn nothing_is_lost_and_nothing_doubled_over_kills_under_load() {
             while !stop.load(Ordering::Relaxed) {
                 log.batch(16);
                 sign(&log);
-                std::thread::sleep(Duration::from_millis(12));
+                std::thread::sleep(Duration::from_millis(40));
             }
             log
         }));
     }
     for round in 0..4_u64 {
-        SystemClock.sleep(Duration::from_millis(250 + 130 * round)).await;
+        SystemClock
+            .sleep(Duration::from_millis(250 + 130 * round))
+            .await;
         server.kill();
         SystemClock.sleep(Duration::from_millis(200)).await;
         server.restart();
@@ -424,6 +449,148 @@ async fn nothing_is_lost_and_nothing_doubled_over_kills_under_load() {
     let sizes: Vec<_> = logs.iter().map(|log| log.tree.size()).collect();
     let copied: Vec<_> = copies.iter().map(|copy| copy.records).collect();
     assert_eq!(copied, sizes);
-    assert!(sizes.iter().all(|size| *size > 1000), "too few to tell: {sizes:?}");
+    assert!(
+        sizes.iter().all(|size| *size > 1000),
+        "too few to tell: {sizes:?}"
+    );
     println!("{sizes:?} records of two logs over four kills, each once");
+}
+
+/// How long records took, by what the database did meanwhile: microseconds of `record` and until
+/// durable.
+#[derive(Default)]
+struct Took(std::sync::Mutex<[Vec<(u64, u64)>; 2]>);
+
+impl Took {
+    fn add(&self, away: bool, enqueue: Duration, durable: Duration) {
+        let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap();
+        self.0.lock().unwrap()[usize::from(away)].push((micros(enqueue), micros(durable)));
+    }
+
+    /// How many, p50 and p99 of both.
+    fn told(&self, away: bool) -> (usize, [u64; 4]) {
+        let all = self.0.lock().unwrap()[usize::from(away)].clone();
+        let at = |of: fn(&(u64, u64)) -> u64, percent: usize| {
+            let mut values: Vec<_> = all.iter().map(of).collect();
+            values.sort_unstable();
+            values[values.len() * percent / 100]
+        };
+        let quantiles = [
+            at(|it| it.0, 50),
+            at(|it| it.0, 99),
+            at(|it| it.1, 50),
+            at(|it| it.1, 99),
+        ];
+        (all.len(), quantiles)
+    }
+}
+
+/// `ZT_OUTAGE_SECS=60` keeps the server away for a minute.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn permits_are_as_fast_while_the_server_is_away_and_the_copies_are_whole_later() {
+    use std::sync::atomic::AtomicBool;
+
+    use zt_core::state::Recorder as _;
+
+    use crate::{AuditLog, Options, testing::permit};
+
+    let Some(mut server) = PostgresServer::with(&[]) else {
+        return;
+    };
+    let secs = std::env::var("ZT_OUTAGE_SECS").ok();
+    let span = Duration::from_secs(secs.and_then(|secs| secs.parse().ok()).unwrap_or(3));
+    let postgres = on(&server, "zt").await;
+    let scratch = Scratch::new();
+    let (stop, away) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicBool::new(false)),
+    );
+    let took = Arc::new(Took::default());
+    let (mut logs, mut sinks, mut callers) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 0..2 {
+        let folder = scratch.0.join(format!("audit-{number}"));
+        let published = CheckpointSink::spawn(&postgres, Duration::from_millis(200));
+        let options = Options::default().on_checkpoint(published.hook());
+        let log = AuditLog::open(&folder, options).unwrap();
+        let options = FollowOptions::new("postgres")
+            .retry(Duration::from_millis(50), Duration::from_millis(500));
+        sinks.push((
+            Follower::spawn(&folder, postgres.sink(), options).unwrap(),
+            published,
+        ));
+        for _ in 0..4 {
+            let (log, stop, away, took) = (log.clone(), stop.clone(), away.clone(), took.clone());
+            callers.push(tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    let is_away = away.load(Ordering::Relaxed);
+                    let event = permit();
+                    let begun = SystemClock.monotonic();
+                    let durable = log.record(event);
+                    let taken = SystemClock.monotonic().saturating_sub(begun);
+                    durable
+                        .await
+                        .expect("a permit is refused while a copy is late");
+                    let whole = SystemClock.monotonic().saturating_sub(begun);
+                    took.add(is_away, taken, whole);
+                    SystemClock.sleep(Duration::from_millis(2)).await;
+                }
+            }));
+        }
+        logs.push(log);
+    }
+    SystemClock.sleep(span).await;
+    away.store(true, Ordering::Relaxed);
+    tokio::task::block_in_place(|| server.kill());
+    SystemClock.sleep(span).await;
+    away.store(false, Ordering::Relaxed);
+    tokio::task::block_in_place(|| server.restart());
+    SystemClock.sleep(Duration::from_secs(1)).await;
+    stop.store(true, Ordering::Relaxed);
+    for caller in callers {
+        caller.await.unwrap();
+    }
+
+    let mut fleet = postgres.fleet();
+    let mut sizes = Vec::new();
+    for (log, (follower, published)) in logs.iter().zip(sinks) {
+        log.close().unwrap();
+        let signed = log.checkpoint().unwrap();
+        let size = signed.checkpoint().size;
+        follower.delivered(size).await.unwrap();
+        let health = follower.shutdown().await;
+        assert!(health.last_error.is_some(), "the outage was not noticed");
+        assert_eq!((health.lag, health.missed, health.conflicts), (0, 0, 0));
+        let found = fleet.verify(&signed, &log.verifier_key()).await;
+        assert_eq!(found, Ok(CopyFinding::Sound));
+        published.shutdown().await.unwrap();
+        sizes.push((log.origin().to_owned(), size));
+    }
+    let copies = fleet.logs().await.unwrap();
+    sizes.sort();
+    let copied: Vec<_> = copies
+        .iter()
+        .map(|copy| (copy.origin.clone(), copy.records))
+        .collect();
+    assert_eq!(copied, sizes, "lost or doubled");
+    let mut seen = Vec::new();
+    for note in fleet.checkpoints().await.unwrap() {
+        seen.push((note.checkpoint().origin.clone(), note.checkpoint().size));
+    }
+    seen.dedup();
+    assert_eq!(seen, sizes, "the last checkpoints are in the second place");
+
+    let ((up, there), (down, gone)) = (took.told(false), took.told(true));
+    println!(
+        "server there: {up} permits, enqueue p50/p99 {}/{} us, durable {}/{} us",
+        there[0], there[1], there[2], there[3]
+    );
+    println!(
+        "server away:  {down} permits, enqueue p50/p99 {}/{} us, durable {}/{} us",
+        gone[0], gone[1], gone[2], gone[3]
+    );
+    // The middle, and generously: what is measured is the disk, and other tests use it too.
+    assert!(
+        gone[2] < there[2] * 4 + 20_000,
+        "permits waited for the database"
+    );
 }

@@ -8,7 +8,10 @@ async fn delivers_every_record_once_and_in_order() {
     follower.delivered(1300).await.unwrap();
     let health = follower.shutdown().await;
     assert_eq!(stand.sink.indexes(), (0..1300).collect::<Vec<_>>());
-    assert_eq!((health.delivered, health.lag, health.position), (1300, 0, 1300));
+    assert_eq!(
+        (health.delivered, health.lag, health.position),
+        (1300, 0, 1300)
+    );
     assert_eq!(health.stage, Stage::Stopped(Halt::Shutdown));
     let state = stand.sink.state();
     assert_eq!(state.asked.len(), 3, "batches of 512");
@@ -30,7 +33,9 @@ async fn delivers_nothing_that_is_not_signed_for() {
     follower.delivered(3).await.unwrap();
     // Several looks later it is still so.
     let until = stand.clock.monotonic() + Duration::from_secs(3);
-    stand.until(&follower, |_| stand.clock.monotonic() >= until).await;
+    stand
+        .until(&follower, |_| stand.clock.monotonic() >= until)
+        .await;
     assert_eq!(stand.sink.indexes(), [0, 1, 2]);
     sign(&log);
     stand.until(&follower, |health| health.position == 7).await;
@@ -48,7 +53,9 @@ async fn follows_a_log_that_comes_later_and_through_rolls() {
         log.batch(256).roll();
         sign(&log);
         let size = log.tree.size();
-        stand.until(&follower, |health| health.position == size).await;
+        stand
+            .until(&follower, |health| health.position == size)
+            .await;
     }
     assert_eq!(stand.sink.indexes(), (0..768).collect::<Vec<_>>());
 }
@@ -93,7 +100,10 @@ async fn asks_a_sink_that_is_away_later_and_later_up_to_a_bound() {
     stand.sink.is(Mood::Takes);
     stand.until(&follower, |health| health.position == 5).await;
     let health = follower.health();
-    assert_eq!((health.stage.clone(), health.failures), (Stage::Following, 0));
+    assert_eq!(
+        (health.stage.clone(), health.failures),
+        (Stage::Following, 0)
+    );
     assert_eq!(stand.sink.indexes(), [0, 1, 2, 3, 4]);
 }
 
@@ -147,7 +157,11 @@ async fn writes_its_cursor_no_more_often_than_it_was_told() {
     let cursor = stand.cursors.0.join("copy.cursor");
     assert!(!cursor.exists());
     let until = stand.clock.monotonic() + Duration::from_secs(61);
-    stand.until(&follower, |_| stand.clock.monotonic() >= until && cursor.exists()).await;
+    stand
+        .until(&follower, |_| {
+            stand.clock.monotonic() >= until && cursor.exists()
+        })
+        .await;
     log.batch(1);
     sign(&log);
     stand.until(&follower, |health| health.position == 3).await;
@@ -176,7 +190,10 @@ async fn a_shutdown_waits_for_the_delivery_in_progress() {
     assert!(!shutdown.is_finished());
     go.send(()).unwrap();
     let health = shutdown.await.unwrap();
-    assert_eq!((health.position, health.stage), (2, Stage::Stopped(Halt::Shutdown)));
+    assert_eq!(
+        (health.position, health.stage),
+        (2, Stage::Stopped(Halt::Shutdown))
+    );
     assert!(stand.cursors.0.join("copy.cursor").exists());
 }
 
@@ -229,7 +246,9 @@ async fn what_was_pruned_before_it_was_delivered_is_an_alarm_and_it_goes_on() {
     stand.sink.is(Mood::Takes);
     let options = stand.options().alerts(Arc::clone(&alerts) as _);
     let follower = stand.follow_with(&log.disk, options);
-    stand.until(&follower, |health| health.position == 259).await;
+    stand
+        .until(&follower, |health| health.position == 259)
+        .await;
     assert_eq!(stand.sink.indexes(), [256, 257, 258]);
     assert_eq!(follower.health().missed, 256);
     assert_eq!(
@@ -252,7 +271,9 @@ async fn what_was_delivered_may_be_pruned() {
     log.disk.remove(&crate::format::name::segment(0)).unwrap();
     sign(&log);
     let follower = stand.follow(&log.disk);
-    stand.until(&follower, |health| health.position == 259).await;
+    stand
+        .until(&follower, |health| health.position == 259)
+        .await;
     assert_eq!(follower.health().missed, 0);
     assert_eq!(stand.sink.indexes(), (0..259).collect::<Vec<_>>());
 }
@@ -273,7 +294,10 @@ impl zt_core::state::Recorder for Alerts {
         let zt_core::state::Event::Alert(alert) = event else {
             panic!("no alert: {event:?}");
         };
-        assert_eq!((alert.detector, &*alert.subject), ("audit-follower", "copy"));
+        assert_eq!(
+            (alert.detector, &*alert.subject),
+            ("audit-follower", "copy")
+        );
         self.0.lock().unwrap().push(alert);
         zt_core::state::Durable::done(Ok(()))
     }

@@ -51,7 +51,11 @@ async fn refuses_cursors_within_the_log() {
     let log = scratch.0.join("audit");
     std::fs::create_dir(&log).unwrap();
     let clock = ManualClock::default();
-    for inner in [log.clone(), log.join("cursors"), log.join("../audit/cursors")] {
+    for inner in [
+        log.clone(),
+        log.join("cursors"),
+        log.join("../audit/cursors"),
+    ] {
         let options = FollowOptions::new("copy").cursors_in(&inner);
         let begun = Follower::spawn(&log, Told::new(&clock), options);
         assert!(matches!(begun, Err(FollowError::Within(_))), "{inner:?}");
@@ -84,7 +88,10 @@ async fn stops_where_the_last_delivered_record_is_another_one_now() {
     rewritten.micros += 1;
     rewritten.batch(5);
     sign(&rewritten);
-    assert_eq!(halt(&stand, &rewritten).await, Halt::OtherRecord { index: 2 });
+    assert_eq!(
+        halt(&stand, &rewritten).await,
+        Halt::OtherRecord { index: 2 }
+    );
 }
 
 #[tokio::test]
@@ -152,7 +159,11 @@ async fn stops_where_the_cursor_cannot_be_read() {
         std::fs::write(&file, &bad).unwrap();
         let found = halt(&stand, &log).await;
         assert!(matches!(found, Halt::Cursor(_)), "{bad}: {found}");
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), bad, "it was overwritten");
+        assert_eq!(
+            std::fs::read_to_string(&file).unwrap(),
+            bad,
+            "it was overwritten"
+        );
     }
 }
 
@@ -179,5 +190,8 @@ async fn says_so_where_its_sink_panics() {
     let log = log_of(5);
     let follower = stand.follow(&log.disk);
     assert_eq!(follower.stopped().await, Halt::Panicked);
-    assert_eq!(follower.shutdown().await.stage, Stage::Stopped(Halt::Panicked));
+    assert_eq!(
+        follower.shutdown().await.stage,
+        Stage::Stopped(Halt::Panicked)
+    );
 }

@@ -62,8 +62,7 @@ async fn records(log: &TestLog) -> Vec<Record> {
     let stand = Stand::new();
     let follower = stand.follow(&log.disk);
     follower.delivered(log.tree.size()).await.unwrap();
-    let taken = stand.sink.state().taken.clone();
-    taken
+    stand.sink.state().taken.clone()
 }
 
 #[tokio::test]
@@ -117,7 +116,11 @@ async fn half_a_line_is_ended_before_the_batch_comes_again() {
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.len(), 3);
     assert_eq!(lines[0].len(), 70);
-    assert!(lines[1..].iter().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+    assert!(
+        lines[1..]
+            .iter()
+            .all(|line| serde_json::from_str::<Value>(line).is_ok())
+    );
 }
 
 #[test]

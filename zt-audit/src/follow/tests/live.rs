@@ -60,7 +60,10 @@ async fn a_copy_is_sealed_unless_it_is_opened_and_who_was_erased_stays_so() {
     let vault = || Arc::new(Vault::read_only(scratch.0.join("audit.keys")).unwrap());
 
     let sealed = copy(&folder, size, FollowOptions::new("sealed")).await;
-    assert!(!sealed.contains("alice") && !sealed.contains("bob"), "{sealed}");
+    assert!(
+        !sealed.contains("alice") && !sealed.contains("bob"),
+        "{sealed}"
+    );
     assert_eq!(sealed.matches("\"sealed\":[[").count(), 3);
     let options = FollowOptions::new("opened").opened(vault());
     let opened = copy(&folder, size, options).await;

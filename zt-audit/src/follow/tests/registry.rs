@@ -52,9 +52,7 @@ async fn roster(clock: &ManualClock) -> Roster {
 }
 
 /// What is wrong where the instances said `seen`.
-async fn findings(
-    seen: impl FnOnce(Timestamp) -> Vec<SignedCheckpoint>,
-) -> Vec<FleetFinding> {
+async fn findings(seen: impl FnOnce(Timestamp) -> Vec<SignedCheckpoint>) -> Vec<FleetFinding> {
     let clock = ManualClock::default();
     let roster = roster(&clock).await;
     let now = clock.now().unwrap();
@@ -165,7 +163,10 @@ async fn a_key_that_is_too_long_or_was_never_added_is_refused() {
     let long = key(&"x".repeat(240), 1).verifier();
     let refused = registry.add(&long).await;
     assert!(matches!(refused, Err(RegistryError::Key(_))));
-    registry.retire(&key("shop/1", 1).verifier(), "never was").await.unwrap();
+    registry
+        .retire(&key("shop/1", 1).verifier(), "never was")
+        .await
+        .unwrap();
     drop(registry);
     let read = Roster::read(&folder);
     assert!(matches!(read, Err(RosterError::Record { .. })), "{read:?}");
@@ -185,6 +186,9 @@ async fn a_log_with_a_new_key_is_the_same_log() {
     let roster = Roster::read(&folder).unwrap();
     assert_eq!(roster.members()["shop/1"].keys.len(), 2);
     let now = clock.now().unwrap();
-    let seen = [note(&old, 3, "a", ago(now, 60)), note(&new, 5, "b", ago(now, 5))];
+    let seen = [
+        note(&old, 3, "a", ago(now, 60)),
+        note(&new, 5, "b", ago(now, 5)),
+    ];
     assert_eq!(roster.check(&seen, now, LIMIT), []);
 }

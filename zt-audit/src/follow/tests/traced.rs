@@ -57,9 +57,18 @@ async fn records_are_events_of_their_level_and_fake_no_line() {
     let mut log = TestLog::new();
     let forged = "a\\nb\\u001b[2J\\u202ec";
     for (kind, fields) in [
-        ("decision", r#","decision":"permit","rule":"orders.read""#.to_owned()),
-        ("decision", r#","decision":"deny","code":"policy-denied","status":403"#.to_owned()),
-        ("outcome", r#","handler":"panicked","code":"handler-panicked""#.to_owned()),
+        (
+            "decision",
+            r#","decision":"permit","rule":"orders.read""#.to_owned(),
+        ),
+        (
+            "decision",
+            r#","decision":"deny","code":"policy-denied","status":403"#.to_owned(),
+        ),
+        (
+            "outcome",
+            r#","handler":"panicked","code":"handler-panicked""#.to_owned(),
+        ),
         ("outcome", r#","handler":"reached","status":200"#.to_owned()),
         ("alert", format!(r#","subject":"{forged}""#)),
         ("started", String::new()),
@@ -83,7 +92,10 @@ async fn records_are_events_of_their_level_and_fake_no_line() {
     assert!(kept.iter().all(|(_, target, _)| target == "zt_audit"));
     let (_, _, denied) = &kept[1];
     assert!(denied.contains(r#"code="policy-denied""#), "{denied}");
-    assert!(denied.contains("index=1") && denied.contains("status=403"), "{denied}");
+    assert!(
+        denied.contains("index=1") && denied.contains("status=403"),
+        "{denied}"
+    );
     let (_, _, alert) = &kept[4];
     assert!(!alert.contains(['\n', '\u{1b}', '\u{202e}']), "{alert:?}");
     assert!(alert.contains(r"\u{202e}c"), "{alert}");

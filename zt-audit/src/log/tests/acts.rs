@@ -27,7 +27,10 @@ async fn a_person_who_is_forgotten_leaves_records_that_open_to_nobody_and_a_log_
     let records = scratch.records();
     let opened = crate::open_record(records[2].to_string().as_bytes(), &vault);
     let opened = serde_json::to_string(&opened.unwrap()).unwrap();
-    assert!(opened.contains("erased") && !opened.contains("secret-object"), "{opened}");
+    assert!(
+        opened.contains("erased") && !opened.contains("secret-object"),
+        "{opened}"
+    );
     let said: Vec<_> = records.iter().filter(|r| r["kind"] == "erased").collect();
     assert_eq!(said[0]["action"], "begun");
     assert_eq!(said[1]["action"], "done");

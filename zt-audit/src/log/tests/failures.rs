@@ -24,7 +24,14 @@ async fn after_a_failed_write_or_flush_the_batch_goes_into_another_segment() {
     assert!(recovered["why"].as_str().unwrap().contains("os error 5"));
     assert_eq!(
         kinds(&disk),
-        ["started", "key", "admin", "recovered", "decision", "decision"]
+        [
+            "started",
+            "key",
+            "admin",
+            "recovered",
+            "decision",
+            "decision"
+        ]
     );
     assert_sound(&disk);
     drop(log);
@@ -109,7 +116,12 @@ async fn everybody_who_waits_is_told_of_a_failure() {
 async fn a_full_disk_still_takes_the_record_that_says_so_and_refuses_until_there_is_room() {
     let (log, disk) = log();
     log.record(permit()).await.unwrap();
-    let full = disk.state().files.values().map(|file| file.bytes.len()).sum();
+    let full = disk
+        .state()
+        .files
+        .values()
+        .map(|file| file.bytes.len())
+        .sum();
     disk.state().space = Some(full);
     let mut written = 1;
     let result = loop {
@@ -198,7 +210,10 @@ async fn a_live_file_that_somebody_else_cut_or_extended_ends_the_log() {
         let scratch = Scratch::new("length");
         let log = scratch.open().unwrap();
         log.record(permit()).await.unwrap();
-        let file = fs::File::options().write(true).open(scratch.live()).unwrap();
+        let file = fs::File::options()
+            .write(true)
+            .open(scratch.live())
+            .unwrap();
         let length = file.metadata().unwrap().len();
         file.set_len(length.checked_add_signed(change).unwrap())
             .unwrap();

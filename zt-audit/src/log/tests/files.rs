@@ -13,7 +13,11 @@ fn a_log_is_continued() {
         let report = crate::verify::verify(scratch.log(), &trust).unwrap();
         assert_eq!(report.finding, Finding::Sound, "{report}");
     }
-    let kinds: Vec<_> = scratch.records().iter().map(|r| r["kind"].clone()).collect();
+    let kinds: Vec<_> = scratch
+        .records()
+        .iter()
+        .map(|r| r["kind"].clone())
+        .collect();
     assert_eq!(kinds, ["started", "key", "admin", "started", "admin"]);
     assert_eq!(scratch.records()[0]["process"], std::process::id());
 }
@@ -145,7 +149,9 @@ fn a_flush_does_not_change_the_length_of_the_file() {
         let durable = log.record(permit());
         let tell = tell.clone();
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
             tell.send(runtime.block_on(durable)).unwrap();
         });
         told.recv_timeout(Duration::from_secs(20)).unwrap().unwrap();

@@ -34,12 +34,18 @@ fn a_key_that_is_not_in_force_does_not_open_the_log() {
     let (log, disk) = log();
     drop(log);
     let refused = open_with(&disk, another_key()).unwrap_err();
-    assert!(matches!(refused, OpenError::KeyNotInForce { .. }), "{refused}");
+    assert!(
+        matches!(refused, OpenError::KeyNotInForce { .. }),
+        "{refused}"
+    );
     assert!(refused.to_string().contains("rotate"), "{refused}");
     // Also where nothing was signed yet.
     disk.state().files.remove("checkpoint");
     let refused = open_with(&disk, another_key()).unwrap_err();
-    assert!(matches!(refused, OpenError::KeyNotInForce { .. }), "{refused}");
+    assert!(
+        matches!(refused, OpenError::KeyNotInForce { .. }),
+        "{refused}"
+    );
     let stranger = SigningKey::generate("other", &SeededEntropy::new(9)).unwrap();
     let refused = open_with(&disk, stranger).unwrap_err();
     assert!(matches!(refused, OpenError::Origin { .. }), "{refused}");
@@ -80,7 +86,10 @@ async fn a_new_key_is_endorsed_by_the_old_one_and_signs_from_then_on() {
     log.record(admin("a")).await.unwrap();
     let refused = log.rotate_key(SigningKey::generate("other", &SeededEntropy::new(9)).unwrap());
     assert!(matches!(refused, Err(RotateError::Name { .. })));
-    assert!(matches!(log.rotate_key(signing_key()), Err(RotateError::Same)));
+    assert!(matches!(
+        log.rotate_key(signing_key()),
+        Err(RotateError::Same)
+    ));
     let signed = log.rotate_key(another_key()).unwrap();
     assert!(signed.verify(&another_key().verifier()).is_ok());
     assert_eq!(log.verifier_key(), another_key().verifier());

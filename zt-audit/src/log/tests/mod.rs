@@ -100,7 +100,9 @@ impl Scratch {
     fn records(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.live()).unwrap();
         let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
-        lines.filter(|line: &Value| line["commit"].is_null()).collect()
+        lines
+            .filter(|line: &Value| line["commit"].is_null())
+            .collect()
     }
 }
 

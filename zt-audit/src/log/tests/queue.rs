@@ -21,7 +21,10 @@ fn bounds_that_are_too_small_are_refused() {
         (Options::default().max_records(63), "max_records"),
         (Options::default().max_bytes(1000), "max_bytes"),
         (Options::default().segment_bytes(1000), "segment_bytes"),
-        (Options::default().batch_delay(std::time::Duration::ZERO), "batch_delay"),
+        (
+            Options::default().batch_delay(std::time::Duration::ZERO),
+            "batch_delay",
+        ),
     ] {
         let error = log_on(&Disk::default(), options).unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
@@ -301,7 +304,10 @@ fn what_is_batched_or_asynchronous_is_acknowledged_at_once_and_what_is_synchrono
             panic!("a decision")
         };
         let acknowledge = Some(how);
-        log.record(Event::Decision(DecisionEvent { acknowledge, ..event }))
+        log.record(Event::Decision(DecisionEvent {
+            acknowledge,
+            ..event
+        }))
     };
     disk.hold();
     let mut sync = with(Acknowledgement::Sync);

@@ -28,6 +28,12 @@ fn chain() -> Chain {
 
 const ZEROS: Hash = Hash::from_bytes([0; 32]);
 
+fn to_hex(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    super::json::hex(&mut out, bytes);
+    out
+}
+
 fn line(event: &Event) -> Vec<u8> {
     let mut out = Vec::new();
     let hash = chain().append_event(&mut out, event).unwrap();

@@ -65,11 +65,29 @@ fn refuses_a_sealing_key_that_others_can_read() {
 #[test]
 fn refuses_to_make_a_new_sealing_key_where_keys_are() {
     let folder = Temporary::new();
-    drop(folder.open().unwrap());
+    sealed(&folder.open().unwrap(), person("alice"));
     let key = folder.0.join("sealing.key");
     fs::remove_file(&key).unwrap();
     assert!(matches!(folder.open(), Err(VaultError::SealingKey(_))));
     assert!(!key.exists());
+}
+
+#[test]
+fn refuses_to_begin_anew_where_the_keys_of_subjects_are_gone() {
+    let folder = Temporary::new();
+    drop(folder.open().unwrap());
+    let subjects = folder.0.join("subjects");
+    for bytes in [None, Some(&b""[..]), Some(&[0; 128])] {
+        match bytes {
+            None => fs::remove_file(&subjects).unwrap(),
+            Some(bytes) => fs::write(&subjects, bytes).unwrap(),
+        }
+        let refused = folder.open();
+        assert!(
+            matches!(refused, Err(VaultError::Damaged(_))),
+            "{refused:?}"
+        );
+    }
 }
 
 #[test]

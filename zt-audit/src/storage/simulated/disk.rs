@@ -260,10 +260,10 @@ impl Disk {
     /// A flush by whoever knows of `seen` that failed.
     pub(super) fn sync(&mut self, id: Id, name: &str, seen: &mut u64) -> io::Result<()> {
         let begun = self.begin(Kind::Sync, name)?;
-        if begun.fails() {
-            if let Some(inode) = self.inodes.get_mut(&id) {
-                inode.lose(&mut self.chance);
-            }
+        if begun.fails()
+            && let Some(inode) = self.inodes.get_mut(&id)
+        {
+            inode.lose(&mut self.chance);
         }
         // Of a flush in which the power goes off, anything may be there; it stays as it was written.
         let known = std::mem::replace(seen, self.errors(id));

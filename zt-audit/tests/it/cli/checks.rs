@@ -16,15 +16,14 @@ fn log() -> Scratch {
     scratch
 }
 
-/// Where line `number` of the first segment begins, and where it ends.
-fn line(scratch: &Scratch, number: usize) -> (usize, usize) {
+/// Where line `number` of the first segment begins.
+fn line(scratch: &Scratch, number: usize) -> usize {
     let bytes = fs::read(scratch.segment()).unwrap();
-    let mut start = 0;
-    for line in bytes.split_inclusive(|byte| *byte == b'\n').take(number) {
-        start += line.len();
-    }
-    let length = bytes[start..].iter().position(|byte| *byte == b'\n');
-    (start, start + length.unwrap())
+    bytes
+        .split_inclusive(|byte| *byte == b'\n')
+        .take(number)
+        .map(<[u8]>::len)
+        .sum()
 }
 
 fn poke(scratch: &Scratch, offset: usize, byte: u8) {
@@ -75,7 +74,12 @@ fn a_changed_record_is_1_and_named_by_index_and_byte() {
     let ran = run("verify", &scratch.log(), ["--key", &scratch.vkey()]).is(1);
     let says = format!("record {index} at byte {start} ");
     assert!(ran.out.contains(&says), "{says}: {ran:?}");
-    let ran = run("verify", &scratch.log(), ["--key", &scratch.vkey(), "--json"]).is(1);
+    let ran = run(
+        "verify",
+        &scratch.log(),
+        ["--key", &scratch.vkey(), "--json"],
+    )
+    .is(1);
     let report = &ran.json()[0];
     assert_eq!(report["verdict"], "tampered");
     assert_eq!(report["bad"]["index"], index);
@@ -85,7 +89,7 @@ fn a_changed_record_is_1_and_named_by_index_and_byte() {
 #[test]
 fn a_cut_log_is_1_while_its_checkpoint_is_there() {
     let scratch = log();
-    let (start, _) = line(&scratch, 4);
+    let start = line(&scratch, 4);
     let file = fs::File::options().write(true).open(scratch.segment());
     file.unwrap().set_len(start as u64).unwrap();
     run("verify", &scratch.log(), ["--key", &scratch.vkey()]).is(1);
@@ -102,7 +106,12 @@ fn a_torn_end_is_2_and_its_place_is_named() {
     let ran = run("verify", &scratch.log(), ["--key", &scratch.vkey()]).is(2);
     assert!(ran.out.contains(&end.to_string()), "{end}: {ran:?}");
     assert!(!praises(&ran.out), "{ran:?}");
-    let ran = run("verify", &scratch.log(), ["--key", &scratch.vkey(), "--json"]).is(2);
+    let ran = run(
+        "verify",
+        &scratch.log(),
+        ["--key", &scratch.vkey(), "--json"],
+    )
+    .is(2);
     assert_eq!(ran.json()[0]["verdict"], "torn");
     assert_eq!(ran.json()[0]["torn"]["offset"], end);
 }
@@ -120,7 +129,12 @@ fn a_log_that_was_rolled_back_is_1_against_a_checkpoint_kept_elsewhere() {
 
     run("verify", &old, ["--key", &key]).is(0);
     run("verify", &old, ["--key", &key, "--checkpoint", kept]).is(1);
-    run("verify", &scratch.log(), ["--key", &key, "--checkpoint", kept]).is(0);
+    run(
+        "verify",
+        &scratch.log(),
+        ["--key", &key, "--checkpoint", kept],
+    )
+    .is(0);
 }
 
 #[test]
@@ -250,18 +264,19 @@ fn keys_shows_where_a_key_was_rotated_and_refuses_one_that_nobody_endorsed() {
     let scratch = log();
     let first = scratch.vkey();
     let log = scratch.open();
-    let key = zt_audit::note::SigningKey::generate(
-        crate::logs::ORIGIN,
-        &zt_core::random::OsEntropy,
-    )
-    .unwrap();
+    let key =
+        zt_audit::note::SigningKey::generate(crate::logs::ORIGIN, &zt_core::random::OsEntropy)
+            .unwrap();
     let second = key.verifier().to_string();
     log.rotate_key(key).unwrap();
     log.close().unwrap();
     let ran = run("keys", &scratch.log(), ["--json"]).is(0);
     let keys = ran.json();
     assert_eq!(keys.len(), 2);
-    assert_eq!((&keys[0]["vkey"], &keys[0]["standing"]), (&first.into(), &"first".into()));
+    assert_eq!(
+        (&keys[0]["vkey"], &keys[0]["standing"]),
+        (&first.into(), &"first".into())
+    );
     assert_eq!(
         (&keys[1]["vkey"], &keys[1]["standing"]),
         (&second.as_str().into(), &"endorsed".into())

@@ -14,7 +14,10 @@ fn log() -> Scratch {
 /// `prove --check` with these further arguments.
 fn check(proof: &std::path::Path, arguments: &[&str]) -> super::Ran {
     let mut program = program();
-    program.args(["prove", "--check"]).arg(proof).args(arguments);
+    program
+        .args(["prove", "--check"])
+        .arg(proof)
+        .args(arguments);
     super::Ran::of(program.output().unwrap())
 }
 
@@ -28,7 +31,12 @@ fn record(scratch: &Scratch, index: usize) -> Vec<u8> {
 fn a_proof_of_another_record_or_by_another_key_is_1() {
     let (scratch, other) = (log(), log());
     let proof = scratch.path("proof");
-    run("prove", &scratch.log(), ["7", "--out", proof.to_str().unwrap()]).is(0);
+    run(
+        "prove",
+        &scratch.log(),
+        ["7", "--out", proof.to_str().unwrap()],
+    )
+    .is(0);
     let key = scratch.vkey();
     let right = scratch.path("right");
     fs::write(&right, record(&scratch, 7)).unwrap();
@@ -38,7 +46,9 @@ fn a_proof_of_another_record_or_by_another_key_is_1() {
 
     check(&proof, &["--key", &key, "--record", wrong]).is(1);
     check(&proof, &["--key", &other.vkey(), "--record", right]).is(1);
-    check(&proof, &["--key", &key, "--record", right]).is(0).says("7");
+    check(&proof, &["--key", &key, "--record", right])
+        .is(0)
+        .says("7");
 
     let text = fs::read_to_string(&proof).unwrap();
     fs::write(&proof, text.replace("index 7", "index 6")).unwrap();
@@ -51,7 +61,12 @@ fn a_proof_of_another_record_or_by_another_key_is_1() {
 fn a_checked_proof_needs_a_key() {
     let scratch = log();
     let proof = scratch.path("proof");
-    run("prove", &scratch.log(), ["7", "--out", proof.to_str().unwrap()]).is(0);
+    run(
+        "prove",
+        &scratch.log(),
+        ["7", "--out", proof.to_str().unwrap()],
+    )
+    .is(0);
     check(&proof, &[]).is(3).says("--key");
 }
 
@@ -76,7 +91,9 @@ fn a_record_that_is_not_there_is_3() {
     let scratch = log();
     run("prove", &scratch.log(), ["1000"]).is(3);
     run("prove", &scratch.log(), ["-1"]).is(3);
-    run("prove", &scratch.log(), ["seven"]).is(3).says("`seven`");
+    run("prove", &scratch.log(), ["seven"])
+        .is(3)
+        .says("`seven`");
     run("prove", &scratch.path("absent"), ["0"]).is(3);
     run("prove", &scratch.log(), NOTHING).is(3);
 }
@@ -86,7 +103,12 @@ fn a_proof_is_not_written_over_a_file() {
     let scratch = log();
     let proof = scratch.path("proof");
     fs::write(&proof, "precious").unwrap();
-    run("prove", &scratch.log(), ["0", "--out", proof.to_str().unwrap()]).is(3);
+    run(
+        "prove",
+        &scratch.log(),
+        ["0", "--out", proof.to_str().unwrap()],
+    )
+    .is(3);
     assert_eq!(fs::read_to_string(&proof).unwrap(), "precious");
 }
 
@@ -99,14 +121,21 @@ fn a_log_that_does_not_go_on_from_a_checkpoint_is_1() {
 
     fs::copy(scratch.log().join("checkpoint"), &kept).unwrap();
     scratch.write([permit("bob", "/")]);
-    let ran = run("consistency", &scratch.log(), [kept.to_str().unwrap(), "--json"]).is(0);
+    let ran = run(
+        "consistency",
+        &scratch.log(),
+        [kept.to_str().unwrap(), "--json"],
+    )
+    .is(0);
     let answer = &ran.json()[0];
     assert!(answer["old"]["size"].as_u64() < answer["new"]["size"].as_u64());
     run("consistency", &scratch.log(), ["3", "20"]).is(0);
     run("consistency", &scratch.log(), ["20", "3"]).is(3);
     run("consistency", &scratch.log(), ["0"]).is(3);
     run("consistency", &scratch.log(), ["3", "1000"]).is(3);
-    run("consistency", &scratch.log(), ["nowhere"]).is(3).says("`nowhere`");
+    run("consistency", &scratch.log(), ["nowhere"])
+        .is(3)
+        .says("`nowhere`");
 }
 
 #[test]
@@ -121,7 +150,10 @@ fn a_published_log_has_its_checkpoint_tiles_and_entries() {
         .arg(&folder);
     super::Ran::of(program.output().unwrap()).is(0);
     let published = fs::read(folder.join("checkpoint")).unwrap();
-    assert_eq!(published, fs::read(scratch.log().join("checkpoint")).unwrap());
+    assert_eq!(
+        published,
+        fs::read(scratch.log().join("checkpoint")).unwrap()
+    );
     for (folder, level) in [(folder.join("tile/0"), 0), (folder.join("tile/entries"), 1)] {
         assert!(fs::read_dir(folder).unwrap().count() > 0, "{level}");
     }

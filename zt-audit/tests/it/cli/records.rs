@@ -3,9 +3,7 @@
 use serde_json::Value;
 
 use super::{NOTHING, run};
-use crate::logs::{
-    ISSUER, Scratch, admin, denial, outcome, permit, permit_to, record, trail,
-};
+use crate::logs::{ISSUER, Scratch, admin, denial, outcome, permit, permit_to, record, trail};
 
 /// Who asks with these characters wants to write on a terminal, or to fake a record.
 const EVIL: &str = "/evil\u{9b}2J\u{202e}";
@@ -53,11 +51,15 @@ fn nothing_personal_is_shown_without_the_vault() {
         ("status", &[]),
     ] {
         let ran = run(command, &scratch.log(), arguments).is(0);
-        for personal in ["alice", "bob", "curl", "/orders", "/admin", "scanner", "token-7"] {
+        for personal in [
+            "alice", "bob", "curl", "/orders", "/admin", "scanner", "token-7",
+        ] {
             assert!(!ran.out.contains(personal), "{command} {personal}: {ran:?}");
         }
     }
-    run("tail", &scratch.log(), NOTHING).is(0).says("GET sealed");
+    run("tail", &scratch.log(), NOTHING)
+        .is(0)
+        .says("GET sealed");
 }
 
 #[test]
@@ -89,7 +91,9 @@ fn another_log_s_vault_is_not_theirs() {
     let ran = run("tail", &scratch.log(), ["--open", keys]);
     assert!(!ran.out.contains("alice"), "{ran:?}");
     assert!(query(&scratch, &["--subject", "alice", "--open", keys]).is_empty());
-    run("tail", &scratch.log(), ["--open", "absent"]).is(3).says("absent");
+    run("tail", &scratch.log(), ["--open", "absent"])
+        .is(3)
+        .says("absent");
     std::fs::remove_dir_all(scratch.keys()).unwrap();
     run("query", &scratch.log(), ["--subject", "alice"])
         .is(3)
@@ -134,9 +138,18 @@ fn a_query_finds_what_every_option_matches() {
     assert_eq!(all, query(&scratch, &[]).len());
     // Only the administrator's record is of that second.
     let (from, to) = ("2030-01-01T00:00:00Z", "2030-01-01T00:00:01Z");
-    assert_eq!(kinds(&query(&scratch, &["--from", from, "--to", to])), ["admin"]);
-    assert_eq!(query(&scratch, &["--from", to, "--to", "2031-01-01"]).len(), 0);
-    assert_eq!(query(&scratch, &["--from", "1h", "--kind", "decision"]).len(), 3);
+    assert_eq!(
+        kinds(&query(&scratch, &["--from", from, "--to", to])),
+        ["admin"]
+    );
+    assert_eq!(
+        query(&scratch, &["--from", to, "--to", "2031-01-01"]).len(),
+        0
+    );
+    assert_eq!(
+        query(&scratch, &["--from", "1h", "--kind", "decision"]).len(),
+        3
+    );
     assert_eq!(query(&scratch, &["--to", "1h"]).len(), 0);
 }
 
@@ -145,12 +158,18 @@ fn a_person_is_found_by_name_and_issuer() {
     let (scratch, _) = log();
     let keys = scratch.keys();
     let keys = keys.to_str().unwrap();
-    let found = query(&scratch, &["--subject", "alice", "--issuer", ISSUER, "--open", keys]);
+    let found = query(
+        &scratch,
+        &["--subject", "alice", "--issuer", ISSUER, "--open", keys],
+    );
     assert_eq!(found.len(), 1);
     assert_eq!(found[0]["subject"], "alice");
     assert_eq!(query(&scratch, &["--subject", "alice"]).len(), 1);
     assert_eq!(query(&scratch, &["--subject", "root"]).len(), 1);
-    assert_eq!(query(&scratch, &["--subject", "alice", "--issuer", "other"]).len(), 0);
+    assert_eq!(
+        query(&scratch, &["--subject", "alice", "--issuer", "other"]).len(),
+        0
+    );
     assert_eq!(query(&scratch, &["--subject", "Alice"]).len(), 0);
 }
 
@@ -166,7 +185,10 @@ fn nobody_commands_the_terminal_through_a_path_or_an_agent() {
         .collect();
     let log = scratch.open();
     record(&log, denial(&trail(&path, AGENT)));
-    record(&log, admin("r\u{1b}]0;owned\u{7}\u{202e}\ncode=ok", 1_893_456_000));
+    record(
+        &log,
+        admin("r\u{1b}]0;owned\u{7}\u{202e}\ncode=ok", 1_893_456_000),
+    );
     log.close().unwrap();
     let keys = scratch.keys();
     let keys = keys.to_str().unwrap();
@@ -194,8 +216,12 @@ fn nobody_commands_the_terminal_through_a_path_or_an_agent() {
 #[test]
 fn tail_shows_the_last_ones() {
     let (scratch, _) = log();
-    let all = run("tail", &scratch.log(), ["-n", "100", "--json"]).is(0).json();
-    let last = run("tail", &scratch.log(), ["-n", "2", "--json"]).is(0).json();
+    let all = run("tail", &scratch.log(), ["-n", "100", "--json"])
+        .is(0)
+        .json();
+    let last = run("tail", &scratch.log(), ["-n", "2", "--json"])
+        .is(0)
+        .json();
     assert_eq!(last, all[all.len() - 2..]);
     assert_eq!(run("tail", &scratch.log(), ["-n", "0"]).is(0).out, "");
     run("tail", &scratch.path("absent"), NOTHING).is(3);
@@ -207,7 +233,9 @@ fn tail_goes_back_over_segments() {
     scratch.write_many(900);
     assert!(scratch.segments() > 1);
     let all = run("export", &scratch.log(), ["--json"]).is(0).json();
-    let last = run("tail", &scratch.log(), ["-n", "700", "--json"]).is(0).json();
+    let last = run("tail", &scratch.log(), ["-n", "700", "--json"])
+        .is(0)
+        .json();
     assert_eq!(last, all[all.len() - 700..]);
     let later = run("export", &scratch.log(), ["--json", "--from-index", "600"]);
     assert_eq!(later.is(0).json(), all[600..]);
@@ -230,7 +258,9 @@ fn a_damaged_record_is_1_and_named() {
         ("keys", &[]),
         ("status", &[]),
     ] {
-        run(command, &scratch.log(), arguments).is(1).says("record ");
+        run(command, &scratch.log(), arguments)
+            .is(1)
+            .says("record ");
     }
 }
 
@@ -242,6 +272,9 @@ fn ocsf_events_have_their_class() {
     for event in &events {
         assert!(event["class_uid"].is_u64(), "{event}");
     }
-    let classes: Vec<_> = events.iter().map(|event| event["class_uid"].as_u64()).collect();
+    let classes: Vec<_> = events
+        .iter()
+        .map(|event| event["class_uid"].as_u64())
+        .collect();
     assert!(classes.contains(&Some(6003)), "{classes:?}");
 }

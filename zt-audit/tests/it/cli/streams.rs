@@ -18,7 +18,11 @@ fn long() -> Scratch {
 #[test]
 fn a_reader_who_leaves_ends_it_quietly() {
     let scratch = long();
-    for arguments in [&["export", "--json"][..], &["query"], &["tail", "-n", "1000"]] {
+    for arguments in [
+        &["export", "--json"][..],
+        &["query"],
+        &["tail", "-n", "1000"],
+    ] {
         let mut child = program()
             .arg(arguments[0])
             .arg(scratch.log())
@@ -40,14 +44,23 @@ fn a_reader_who_leaves_ends_it_quietly() {
 #[test]
 fn a_full_disk_is_no_success_and_a_verdict_stays() {
     let scratch = long();
-    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let full = || {
+        std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .unwrap()
+    };
     for (command, arguments, code) in [
         ("export", &["--json"][..], 3),
         ("verify", &[], 3),
         ("verify", &["--max-age", "0s"], 2),
     ] {
         let mut program = program();
-        program.arg(command).arg(scratch.log()).args(arguments).stdout(full());
+        program
+            .arg(command)
+            .arg(scratch.log())
+            .args(arguments)
+            .stdout(full());
         assert_eq!(program.status().unwrap().code(), Some(code), "{command}");
     }
 }
@@ -83,7 +96,13 @@ fn colours_are_for_terminals_and_whoever_asks() {
     for command in ["tail", "verify", "status", "keys"] {
         let plain = run(command, &scratch.log(), ["--color", "never"]).is(0);
         assert!(!plain.out.contains('\u{1b}'), "{plain:?}");
-        assert_eq!(run(command, &scratch.log(), super::NOTHING).is(0).out.contains('\u{1b}'), false);
+        assert_eq!(
+            run(command, &scratch.log(), super::NOTHING)
+                .is(0)
+                .out
+                .contains('\u{1b}'),
+            false
+        );
         let coloured = run(command, &scratch.log(), ["--color=always"]).is(0);
         assert!(coloured.out.contains('\u{1b}'), "{command}: {coloured:?}");
     }
@@ -96,7 +115,12 @@ fn colours_are_for_terminals_and_whoever_asks() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut err)
+        .unwrap();
     assert!(child.wait().unwrap().success());
     assert_eq!(err, "");
 }

@@ -23,7 +23,9 @@ fn log() -> Scratch {
 fn opened(scratch: &Scratch) -> String {
     let keys = scratch.keys();
     let keys = keys.to_str().unwrap();
-    run("export", &scratch.log(), ["--json", "--open", keys]).is(0).out
+    run("export", &scratch.log(), ["--json", "--open", keys])
+        .is(0)
+        .out
 }
 
 fn erase(scratch: &Scratch, whom: &[&str]) -> Ran {
@@ -44,14 +46,25 @@ fn who_is_erased_cannot_be_read_or_found_and_the_log_is_sound() {
     assert!(opened(&scratch).contains("alice"));
     erase(&scratch, &ALICE).is(0).says("erased");
     let left = opened(&scratch);
-    assert!(!left.contains("alice") && !left.contains("/orders/7"), "{left}");
+    assert!(
+        !left.contains("alice") && !left.contains("/orders/7"),
+        "{left}"
+    );
     assert!(left.contains("bob") && left.contains("scanner"), "{left}");
     assert_eq!(run("query", &scratch.log(), ALICE).is(0).out, "");
-    assert!(!run("query", &scratch.log(), ["--subject", "bob"]).is(0).out.is_empty());
+    assert!(
+        !run("query", &scratch.log(), ["--subject", "bob"])
+            .is(0)
+            .out
+            .is_empty()
+    );
     run("verify", &scratch.log(), NOTHING).is(0);
     let told = run("query", &scratch.log(), ["--kind", "erased", "--json"]).is(0);
     let said = told.json();
-    let said: Vec<_> = said.iter().map(|record| record["action"].as_str()).collect();
+    let said: Vec<_> = said
+        .iter()
+        .map(|record| record["action"].as_str())
+        .collect();
     assert_eq!(said, [Some("begun"), Some("done")]);
     assert!(!told.out.contains("alice"), "{told:?}");
 }
@@ -69,7 +82,9 @@ fn erasing_again_does_no_harm() {
 fn a_day_s_strangers_are_erased_together() {
     let scratch = log();
     let today = jiff::Timestamp::now().to_string();
-    erase(&scratch, &["--day", &today[..10]]).is(0).says("erased");
+    erase(&scratch, &["--day", &today[..10]])
+        .is(0)
+        .says("erased");
     let left = opened(&scratch);
     assert!(!left.contains("scanner"), "{left}");
     assert!(left.contains("alice"), "{left}");
@@ -110,12 +125,20 @@ fn they_refuse_while_somebody_has_the_log_open_and_say_what_to_do() {
     let scratch = log();
     let open = scratch.open();
     erase(&scratch, &ALICE).is(3).says("AuditLog::erase");
-    run("prune", &scratch.log(), ["--before", "256", "--author", "a"])
-        .is(3)
-        .says("AuditLog::prune");
-    run("repair", &scratch.log(), [&["--acknowledge"][..], &ORDER].concat())
-        .is(3)
-        .says("stop it");
+    run(
+        "prune",
+        &scratch.log(),
+        ["--before", "256", "--author", "a"],
+    )
+    .is(3)
+    .says("AuditLog::prune");
+    run(
+        "repair",
+        &scratch.log(),
+        [&["--acknowledge"][..], &ORDER].concat(),
+    )
+    .is(3)
+    .says("stop it");
     open.close().unwrap();
     assert!(opened(&scratch).contains("alice"));
     run("verify", &scratch.log(), NOTHING).is(0);
@@ -128,12 +151,42 @@ fn what_they_do_not_understand_is_3() {
         ("erase", &["--subject", "alice", "--reason", "r"][..]),
         ("erase", &["--subject", "alice", "--author", "a"]),
         ("erase", &["--author", "a", "--reason", "r"]),
-        ("erase", &["--day", "today", "--author", "a", "--reason", "r"]),
-        ("erase", &["--day", "2030-01-01", "--subject", "s", "--author", "a", "--reason", "r"]),
-        ("erase", &["--day", "2030-01-01", "--issuer", "i", "--author", "a", "--reason", "r"]),
+        (
+            "erase",
+            &["--day", "today", "--author", "a", "--reason", "r"],
+        ),
+        (
+            "erase",
+            &[
+                "--day",
+                "2030-01-01",
+                "--subject",
+                "s",
+                "--author",
+                "a",
+                "--reason",
+                "r",
+            ],
+        ),
+        (
+            "erase",
+            &[
+                "--day",
+                "2030-01-01",
+                "--issuer",
+                "i",
+                "--author",
+                "a",
+                "--reason",
+                "r",
+            ],
+        ),
         ("prune", &["--before", "256"]),
         ("prune", &["--author", "a"]),
-        ("prune", &["--before", "1", "--older-than", "1d", "--author", "a"]),
+        (
+            "prune",
+            &["--before", "1", "--older-than", "1d", "--author", "a"],
+        ),
         ("prune", &["--older-than", "long", "--author", "a"]),
         ("repair", &["--author", "a", "--reason", "r"]),
         ("repair", &["--acknowledge", "--reason", "r"]),
@@ -149,23 +202,41 @@ fn what_they_do_not_understand_is_3() {
 fn prune_drops_whole_segments_and_what_is_left_is_sound() {
     let scratch = long();
     let before = scratch.segments();
-    run("prune", &scratch.log(), ["--before", "100", "--author", "ops"])
-        .is(0)
-        .says("nothing");
+    run(
+        "prune",
+        &scratch.log(),
+        ["--before", "100", "--author", "ops"],
+    )
+    .is(0)
+    .says("nothing");
     assert_eq!(scratch.segments(), before);
-    run("prune", &scratch.log(), ["--older-than", "1d", "--author", "ops"])
-        .is(0)
-        .says("nothing");
-    let ran = run("prune", &scratch.log(), ["--before", "1000", "--author", "ops", "--json"]).is(0);
+    run(
+        "prune",
+        &scratch.log(),
+        ["--older-than", "1d", "--author", "ops"],
+    )
+    .is(0)
+    .says("nothing");
+    let ran = run(
+        "prune",
+        &scratch.log(),
+        ["--before", "1000", "--author", "ops", "--json"],
+    )
+    .is(0);
     let first = ran.json()[0]["pruned"]["before"].as_u64().unwrap();
-    assert!(first > 0 && first <= 1000 && first.is_multiple_of(256), "{ran:?}");
+    assert!(
+        first > 0 && first <= 1000 && first.is_multiple_of(256),
+        "{ran:?}"
+    );
     let gone = ran.json()[0]["pruned"]["segments"].as_u64().unwrap();
     assert!(gone > 0, "{ran:?}");
     run("verify", &scratch.log(), NOTHING).is(0);
     let left = run("query", &scratch.log(), ["--json"]).is(0).json();
     assert_eq!(left[0]["idx"], first);
     assert!(left.iter().any(|record| record["kind"] == "prune"));
-    run("status", &scratch.log(), NOTHING).is(0).says("were pruned");
+    run("status", &scratch.log(), NOTHING)
+        .is(0)
+        .says("were pruned");
     run("export", &scratch.log(), ["--json", "--from-index", "0"])
         .is(3)
         .says("pruned");
@@ -197,13 +268,26 @@ fn a_damaged_log_is_repaired_only_when_it_is_acknowledged() {
     erase(&scratch, &ALICE).is(1).says("repair");
     run("repair", &scratch.log(), ORDER).is(3);
     assert_eq!(fs::read(scratch.segment()).unwrap(), bytes);
-    let ran = run("repair", &scratch.log(), [&["--acknowledge", "--json"][..], &ORDER].concat());
+    let ran = run(
+        "repair",
+        &scratch.log(),
+        [&["--acknowledge", "--json"][..], &ORDER].concat(),
+    );
     assert!(ran.is(0).json()[0].is_object());
     // The log goes on, and nothing hides that it was damaged.
     scratch.write([permit("carol", "/orders/9")]);
-    let told = run("query", &scratch.log(), ["--kind", "recovered", "--json"]).is(0).json();
-    assert!(told.iter().any(|record| record["kind"] == Value::from("recovered")));
-    run("repair", &scratch.log(), [&["--acknowledge"][..], &ORDER].concat())
+    let told = run("query", &scratch.log(), ["--kind", "recovered", "--json"])
         .is(0)
-        .says("nothing");
+        .json();
+    assert!(
+        told.iter()
+            .any(|record| record["kind"] == Value::from("recovered"))
+    );
+    run(
+        "repair",
+        &scratch.log(),
+        [&["--acknowledge"][..], &ORDER].concat(),
+    )
+    .is(0)
+    .says("nothing");
 }
