@@ -282,6 +282,10 @@ fn check(found: &SimulatedDisk, tolds: &[&Told], context: &str) {
             "{context}: acknowledged {durable:?}, recovered {recorded:?}"
         );
         for checkpoint in told.checkpoints.lock().unwrap().iter() {
+            // What one says that ends before the first record that is left cannot be compared.
+            if checkpoint.checkpoint().size < report.first {
+                continue;
+            }
             let report = verify(&folder, &trust().at_least(checkpoint.clone())).unwrap();
             let text = checkpoint.encode();
             assert_eq!(report.finding, Finding::Sound, "{context}: {text}");
