@@ -1,7 +1,7 @@
 //! A log opened to write, by the commands that do.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
@@ -101,7 +101,10 @@ fn is_sealed(log: &Path, keys: &Path) -> Result<bool, Failure> {
     }
     for first in reading::segments(log)? {
         let file = log.join(name::segment(first));
-        let found = File::open(&file).and_then(has_sealed);
+        let found = match fs::metadata(&file) {
+            Ok(there) if !there.is_file() => Err(io::Error::other("it is no file")),
+            _ => File::open(&file).and_then(has_sealed),
+        };
         let found = found.map_err(|error| {
             Failure::cannot(format_args!("cannot read `{}`: {error}", file.display()))
         })?;
