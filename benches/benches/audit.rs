@@ -38,7 +38,7 @@ use zt_core::{
 };
 
 use crate::{
-    bare::{BARE, Bare, wait},
+    bare::{BARE, Bare},
     limit::Named,
 };
 
