@@ -55,9 +55,13 @@ impl Waiters {
             return Poll::Ready(Err(ended.clone()));
         }
         // Whoever cannot be woken only wants to know how things stand.
-        if !waker.will_wake(Waker::noop()) {
-            state.tasks.insert(ticket, waker.clone());
-        }
+        let replaced = match waker.will_wake(Waker::noop()) {
+            true => None,
+            false => state.tasks.insert(ticket, waker.clone()),
+        };
+        drop(state);
+        // It may be the last to hold a task, and the task the last to hold the log.
+        drop(replaced);
         Poll::Pending
     }
 
@@ -113,5 +117,40 @@ impl Waiters {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, task::Wake};
+
+    use super::*;
+
+    /// Drops the last handle on something that takes the lock.
+    struct Last(Arc<Waiters>, Arc<AtomicBool>);
+
+    impl Wake for Last {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for Last {
+        fn drop(&mut self) {
+            let free = self.0.state.try_lock().is_ok();
+            self.1.store(free, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_waker_that_another_takes_the_place_of_is_dropped_outside_of_the_lock() {
+        let waiters = Arc::new(Waiters::default());
+        let free = Arc::new(AtomicBool::new(false));
+        let waker = Waker::from(Arc::new(Last(Arc::clone(&waiters), Arc::clone(&free))));
+        assert!(waiters.poll(0, || 0, &waker).is_pending());
+        drop(waker);
+        let other = Waker::from(Arc::new(Last(Arc::clone(&waiters), Arc::default())));
+        assert!(waiters.poll(0, || 0, &other).is_pending());
+        assert!(free.load(Ordering::Relaxed));
+        // Nor is one that is done.
+        waiters.wake(1);
     }
 }

@@ -3,6 +3,7 @@ mod failures;
 mod files;
 mod keys;
 mod queue;
+mod restarts;
 mod signs;
 
 use std::{
