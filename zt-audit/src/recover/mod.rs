@@ -52,9 +52,7 @@ use crate::{
     format::name,
     merkle::{Frontier, Hash},
     note::{NoteError, SignedCheckpoint, VerifierKey},
-    read::{
-        Look, Part, PrunedFile, Rest, Seen, Segments, State, chunks, scan, small, stored_tree,
-    },
+    read::{Look, Part, PrunedFile, Rest, Seen, Segments, State, chunks, scan, small, stored_tree},
     storage::Storage,
     verify::{BadRecord, KeyChange, MAX_CHECKPOINT, Reason},
 };

@@ -217,9 +217,9 @@ fn in_parallel(
                         read(storage, segments, place, from, sizes, &mut progress)
                     });
                     // Too much to keep until its turn comes; it is read again then.
-                    let read = read.filter(|read| {
-                        !matches!(read, Ok(read) if read.seen.keys.len() > FEW_KEYS)
-                    });
+                    let read = read.filter(
+                        |read| !matches!(read, Ok(read) if read.seen.keys.len() > FEW_KEYS),
+                    );
                     let news = News::Read(place, Box::new(read.transpose()));
                     if tell.send(news).is_err() {
                         break;

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::storage::{
-    simulated::{Fault, Loss, SimulatedDisk},
-};
+use crate::storage::simulated::{Fault, Loss, SimulatedDisk};
 
 fn open(disk: &SimulatedDisk) -> AuditLog {
     let storage = Arc::new(disk.clone());

@@ -673,7 +673,9 @@ fn an_empty_segment_does_not_hide_what_follows_the_last_commit_line() {
     log.batch(2);
     let forged = log.disk.copy();
     for hidden in [&forged, &signed] {
-        hidden.edit(&name::segment(0), |bytes| bytes.extend_from_slice(b"forged"));
+        hidden.edit(&name::segment(0), |bytes| {
+            bytes.extend_from_slice(b"forged")
+        });
         hidden.edit(&name::segment(size), |_| ());
         let report = check(hidden, &trust(&log));
         assert!(matches!(report.finding, Finding::Torn { .. }), "{report}");
