@@ -101,7 +101,7 @@ pub(super) fn flood(options: &Options, report: &mut Report<impl Write>) -> Outco
         &rows,
     )?;
     report.line(&format!(
-        "{refusals} requests were refused: {} of them are recorded in full, the rest is counted in {} records; the log tells each once, and is sound.",
+        "{refusals} requests were refused: {} of them are recorded in full, the rest is counted, `rolled-up` records: {}. The log tells each once, and is sound.",
         told.in_full, told.records
     ))?;
     for ((name, _), (runs, _)) in kinds.iter().zip(&runs).skip(1) {

@@ -70,7 +70,8 @@ fn refuses_a_record_of_another_version_by_its_number() {
 fn refuses_a_record_that_is_too_long_by_a_byte() {
     let fill = |length: usize| {
         let end = r#"","a":"#.len();
-        let mut line = RECORD[..RECORD.find(r#"ff","a""#).unwrap() + 2 + end].to_owned();
+        let begin = RECORD.find(r#"ff","a""#).unwrap() + 2 + end;
+        let mut line = RECORD.get(..begin).unwrap().to_owned();
         line.push('"');
         line.push_str(&"x".repeat(length - line.len() - 2));
         line.push_str("\"}");
@@ -96,7 +97,7 @@ fn reads_its_own_commit_lines_and_no_others() {
         text.replace("root", "Root"),
         text.to_uppercase(),
         format!("{text} "),
-        text[..text.len() - 1].to_owned(),
+        text.strip_suffix('}').unwrap().to_owned(),
         String::new(),
     ] {
         assert_eq!(

@@ -119,9 +119,11 @@ use crate::{
 ///
 /// * **Full.** The queue is bounded by count and by bytes ([`Options`]). Permits have room of their
 ///   own, so that a flood of denials cannot take it. Denials and outcomes of requests whose
-///   handler did not run, beyond their own room, are counted; the counts are exact and stand in the
-///   next `rolled-up` record. An outcome of a request whose handler did run, and that has no place,
-///   is a loss: it is counted too, and until that count is durable no further permit is taken.
+///   handler did not run, beyond the first of each source and reason in a while
+///   ([`denials_in_full`](Options::denials_in_full)) and beyond their own room, are counted; the counts
+///   are exact and stand in a `rolled-up` record when that while is over. An outcome of a request
+///   whose handler did run, and that has no place, is a loss: it is counted too, and until that
+///   count is durable no further permit is taken.
 /// * **Unavailable.** The disk is full or fails, also with a new file; everything is refused until
 ///   it is well again, and a `gap` record then says how much. Where the live file was deleted,
 ///   exchanged, linked or cut, it stays so until the log is opened again.

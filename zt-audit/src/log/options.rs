@@ -107,23 +107,24 @@ impl Options {
     }
 
     /// How many denials in a [window](Self::denial_window) are recorded in full, by source and
-    /// reason; further ones are counted. None for 0.
+    /// reason; further ones are counted. 20 where nothing else is said.
     #[must_use]
     pub const fn denials_in_full(mut self, denials: u32) -> Self {
         self.denials_in_full = denials;
         self
     }
 
-    /// How long denials of one source and reason are counted until the count is written; at least a
-    /// millisecond.
+    /// How long denials of one source and reason are counted until the count is written: 10 seconds
+    /// where nothing else is said, at least a millisecond. A crash loses the counts of one such
+    /// window.
     #[must_use]
     pub const fn denial_window(mut self, window: Duration) -> Self {
         self.denial_window = window;
         self
     }
 
-    /// How many pairs of source and reason are told apart in a window; at least 64. The rest is
-    /// counted by reason alone.
+    /// How many pairs of source and reason are told apart in a window: 4,096 where nothing else is
+    /// said, at least 64. The rest is counted by reason alone.
     #[must_use]
     pub const fn denial_sources(mut self, sources: usize) -> Self {
         self.denial_sources = sources;

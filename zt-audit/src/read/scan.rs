@@ -37,12 +37,6 @@ impl State {
             tree,
         }
     }
-
-    /// Whether a reader that began with `self`, which may know less, can stand for one that begins
-    /// with `other`.
-    pub(crate) fn agrees_with(&self, other: &Self) -> bool {
-        self.tree == other.tree && self.last == other.last && self.origin == other.origin
-    }
 }
 
 /// What to read of a segment.

@@ -223,8 +223,8 @@ fn names_the_first_record_that_is_not_good() {
     let clean = log.disk.bytes(&log.file());
     let text = String::from_utf8(clean.clone()).unwrap();
     let line = |index: u64| text.find(&format!(r#""idx":{index},"#)).unwrap() - 7;
-    let line = |index| line(index);
     let at = |index: u64| line(index) as u64;
+    let part = |from: usize, to: usize| text.get(from..to).unwrap();
     let cases: [(&str, String, (u64, u64, Reason)); 6] = [
         (
             "content",
@@ -243,7 +243,7 @@ fn names_the_first_record_that_is_not_good() {
         ),
         (
             "left out",
-            format!("{}{}", &text[..line(5)], &text[line(6)..]),
+            format!("{}{}", part(0, line(5)), part(line(6), text.len())),
             (5, at(5), Reason::Index { found: 6 }),
         ),
         (
@@ -256,8 +256,8 @@ fn names_the_first_record_that_is_not_good() {
             "a later one of a batch",
             format!(
                 "{}{}",
-                &text[..line(5)],
-                text[line(5)..].replacen("orders.read", "orders.writ", 1)
+                part(0, line(5)),
+                part(line(5), text.len()).replacen("orders.read", "orders.writ", 1)
             ),
             (5, at(5), Reason::Chain),
         ),

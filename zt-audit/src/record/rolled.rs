@@ -183,11 +183,16 @@ impl Chain {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::{net::Ipv4Addr, sync::Arc};
 
     use serde_json::Value;
+    use zt_core::random::SeededEntropy;
 
     use super::*;
+    use crate::{
+        seal::{Vault, VaultOptions},
+        storage::simulated::SimulatedDisk,
+    };
 
     /// The longest there is.
     fn widest(index: u16) -> Refusals {
@@ -226,6 +231,41 @@ mod tests {
         let codes: usize = Code::ALL.iter().map(|code| code.as_str().len() + 20).sum();
         let whole = sealed + clear + codes + 200;
         assert!(whole <= crate::record::MAX_RECORD, "{whole}");
+    }
+
+    /// Addresses are for whoever has the vault, and for nobody once the day is forgotten; the counts
+    /// by reason stay.
+    #[test]
+    fn sources_are_sealed_under_the_key_of_the_day() {
+        let disk = SimulatedDisk::new(1);
+        let options = VaultOptions::default().entropy(SeededEntropy::new(5));
+        let vault = Arc::new(Vault::with_storage(Arc::new(disk), options).unwrap());
+        let (origin, zeros) = ("log/1".into(), Hash::from_bytes([0; 32]));
+        let mut chain = Chain::new(origin, 0, zeros, Some(Arc::clone(&vault)));
+        let pieces = RolledUp::pieces((0..256).map(widest).collect());
+        let mut line = Vec::new();
+        let at = Timestamp::from_secs(1);
+        chain.append_rolled_up(&mut line, at, &pieces[0]).unwrap();
+        vault.commit().unwrap();
+        assert_eq!(line.pop(), Some(b'\n'));
+        assert!(line.len() <= crate::record::MAX_RECORD, "{}", line.len());
+        let clear: Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(
+            (clear.get("sources"), &clear["fields_sha256"]),
+            (None, &Value::Null)
+        );
+        let text = String::from_utf8(line.clone()).unwrap();
+        assert!(!text.contains("ffff:"));
+        let opened = Value::Object(crate::open_record(&line, &vault).unwrap());
+        assert_eq!(opened["sources"].as_array().unwrap().len(), ROWS);
+        assert_eq!(opened["sources"][7]["source"], "ffff:ffff:ffff:7::/64");
+
+        let day = DataSubject::Anonymous(pieces[0].refusals[0].from);
+        assert_eq!(vault.forget(day).unwrap().keys, 1);
+        let forgotten = Value::Object(crate::open_record(&line, &vault).unwrap());
+        assert_eq!(forgotten.get("sources"), None);
+        assert_eq!(forgotten["denied"], clear["denied"]);
+        assert_eq!(forgotten["erased"].as_array().unwrap().len(), 1);
     }
 
     #[test]

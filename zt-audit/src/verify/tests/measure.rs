@@ -118,7 +118,8 @@ fn measure_the_parts_of_a_record() {
         .split(|byte| *byte == b'\n')
         .filter(|line| line.starts_with(b"{\"v\""))
         .collect();
-    let parts: [(&str, fn(&[u8])); 3] = [
+    type Part = fn(&[u8]);
+    let parts: [(&str, Part); 3] = [
         ("leaf hash", |line| {
             black_box(leaf_hash(line));
         }),

@@ -35,6 +35,11 @@ fn check(disk: &Memory, trust: &Trust) -> Report {
     report
 }
 
+/// Where `what` begins next.
+fn after(text: &str, begin: usize, what: &str) -> usize {
+    begin + text.get(begin..).unwrap().find(what).unwrap()
+}
+
 fn trust(log: &TestLog) -> Trust {
     Trust::key(log.key.verifier())
 }
@@ -148,7 +153,7 @@ fn names_the_record_that_was_exchanged_and_where_it_begins() {
     disk.edit(&name::segment(256), |bytes| {
         let text = String::from_utf8(bytes.clone()).unwrap();
         let place = text.find(r#""idx":300,"#).unwrap();
-        let rule = place + text[place..].find("orders.read").unwrap();
+        let rule = after(&text, place, "orders.read");
         bytes[rule] = b'0';
     });
     let middle = String::from_utf8(log.disk.bytes(&name::segment(256))).unwrap();
@@ -213,7 +218,7 @@ fn where_batches_ended_is_not_signed() {
     let file = name::segment(256);
     let text = String::from_utf8(log.disk.bytes(&file)).unwrap();
     let begin = text.find(&line(506)).unwrap();
-    let end = begin + text[begin..].find('\n').unwrap() + 1;
+    let end = after(&text, begin, "\n") + 1;
     let disk = log.disk.copy();
     disk.edit(&file, |bytes| drop(bytes.drain(begin..end)));
     assert_eq!(check(&disk, &trust(&log)).finding, Finding::Sound);
@@ -393,7 +398,7 @@ fn each_wrong_checkpoint_has_its_reason() {
         Reason::CheckpointForm
     );
     // One of the two signatures is missing.
-    let first = note[body..].find('\n').unwrap() + body + 1;
+    let first = after(&note, body, "\n") + 1;
     assert_eq!(
         with(&log, &note.as_bytes()[..first]),
         Reason::CheckpointUnsigned
@@ -417,8 +422,9 @@ fn each_wrong_checkpoint_has_its_reason() {
     // The signature is of another text.
     log.batch(1);
     let newer = log.signed().encode();
-    let body = newer.find("\n\n").unwrap();
-    let mixed = format!("{}{}", &newer[..body], &note[note.find("\n\n").unwrap()..]);
+    let (text, _) = newer.split_once("\n\n").unwrap();
+    let (_, signatures) = note.split_once("\n\n").unwrap();
+    let mixed = format!("{text}\n\n{signatures}");
     assert_eq!(with(&log, mixed.as_bytes()), Reason::CheckpointSignature);
 }
 
