@@ -15,7 +15,7 @@ use crate::{
     recover::{Found, recover},
     seal::{DataSubject, Sealed, Vault, VaultOptions},
     storage::simulated::{Loss, SimulatedDisk},
-    verify::{Finding, Trust, verify_storage},
+    verify::{Finding, Trust, Verification},
 };
 
 /// A line as it was read.
@@ -73,7 +73,11 @@ pub fn pruned(bytes: &[u8]) -> Option<(u64, usize, Vec<u8>)> {
     ))
 }
 
-pub use crate::follow::fuzzing_cursor as cursor;
+/// Reads the cursor of a sink, and answers as it is written.
+#[must_use]
+pub fn cursor(bytes: &[u8]) -> Option<String> {
+    crate::follow::cursor_as_written(bytes)
+}
 
 /// A log that is sound, and what its lines are.
 struct Honest {
@@ -134,7 +138,7 @@ pub fn folder(input: &[u8]) {
         replace(&disk, &honest.names, rest);
     }
     let trust = Trust::key(honest.key.clone());
-    let report = verify_storage(&disk, &trust);
+    let report = Verification::new(&trust).check(&disk);
     let lines = |disk: &SimulatedDisk| {
         let bytes = disk.read("log/00000000000000000000.jsonl").unwrap_or_default();
         let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);

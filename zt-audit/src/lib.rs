@@ -57,6 +57,9 @@
 pub mod cli;
 pub mod follow;
 pub(crate) mod format;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod log;
 pub mod merkle;
 pub mod note;

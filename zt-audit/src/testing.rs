@@ -1,5 +1,11 @@
 //! Events, a disk that does as it is told, and logs read back.
 
+#![expect(
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
+    reason = "a test that is wrong panics"
+)]
+
 use std::{
     collections::BTreeMap,
     fmt, io,
@@ -83,18 +89,6 @@ impl Disk {
         while !state.stalled {
             state = self.0.1.wait(state).unwrap();
         }
-    }
-
-    /// A copy of it as it is now, or as it would be after a loss of power.
-    pub(crate) fn copy(&self, durable_only: bool) -> Self {
-        let copy = Self::default();
-        copy.state().files = self.state().files.clone();
-        if durable_only {
-            for file in copy.state().files.values_mut() {
-                file.bytes.clone_from(&file.durable);
-            }
-        }
-        copy
     }
 
     pub(crate) fn segments(&self) -> Vec<String> {

@@ -11,7 +11,7 @@ use super::Report;
 use crate::{Result, audit};
 
 /// What somebody did to the lines of a segment.
-type Change = fn(&mut Vec<String>) -> Option<()>;
+type Change = fn(Vec<String>) -> Option<Vec<String>>;
 
 /// Changes copies of `log` in four ways, and gives a fifth the checkpoint of `other`.
 pub(super) fn play(log: &Path, other: &Path, report: &mut Report) -> Result<()> {
@@ -38,23 +38,23 @@ pub(super) fn play(log: &Path, other: &Path, report: &mut Report) -> Result<()> 
     copy.found("a log with another service's checkpoint", report)
 }
 
-fn change_a_word(lines: &mut Vec<String>) -> Option<()> {
+fn change_a_word(mut lines: Vec<String>) -> Option<Vec<String>> {
     let line = lines
         .iter_mut()
         .find(|line| line.contains(r#""decision":"deny""#))?;
     *line = line.replace(r#""decision":"deny""#, r#""decision":"permit""#);
-    Some(())
+    Some(lines)
 }
 
-fn remove_a_record(lines: &mut Vec<String>) -> Option<()> {
+fn remove_a_record(mut lines: Vec<String>) -> Option<Vec<String>> {
     let at = lines
         .iter()
         .position(|line| line.contains(r#""decision":"deny""#))?;
     lines.remove(at);
-    Some(())
+    Some(lines)
 }
 
-fn swap_two_records(lines: &mut Vec<String>) -> Option<()> {
+fn swap_two_records(mut lines: Vec<String>) -> Option<Vec<String>> {
     let mut denials = lines
         .iter()
         .enumerate()
@@ -62,11 +62,11 @@ fn swap_two_records(lines: &mut Vec<String>) -> Option<()> {
         .map(|(at, _)| at);
     let (first, second) = (denials.next()?, denials.next()?);
     lines.swap(first, second);
-    Some(())
+    Some(lines)
 }
 
 /// To the end of an earlier batch: what is left agrees with itself.
-fn cut_the_end_off(lines: &mut Vec<String>) -> Option<()> {
+fn cut_the_end_off(mut lines: Vec<String>) -> Option<Vec<String>> {
     let mut commits = lines
         .iter()
         .enumerate()
@@ -75,7 +75,7 @@ fn cut_the_end_off(lines: &mut Vec<String>) -> Option<()> {
         .rev();
     let (_last, before) = (commits.next()?, commits.next()?);
     lines.truncate(before + 1);
-    Some(())
+    Some(lines)
 }
 
 /// A copy of a log, beside it; gone when it is dropped. Its key is that of the log.
@@ -97,13 +97,13 @@ impl Copy {
             .collect::<io::Result<_>>()?;
         segments.sort();
         let segment = segments.last().ok_or("a log without a segment")?;
-        let mut lines: Vec<String> = fs::read_to_string(segment)?
+        let lines: Vec<String> = fs::read_to_string(segment)?
             .lines()
             .map(str::to_owned)
             .collect();
-        if change(&mut lines).is_none() {
+        let Some(mut lines) = change(lines) else {
             return Ok(false);
-        }
+        };
         lines.push(String::new());
         fs::write(segment, lines.join("\n"))?;
         Ok(true)

@@ -299,6 +299,7 @@ fn curl_meets_one_endpoint_a_layer() {
 
 /// The log of a server that runs, published and checked by a program that knows the specifications
 /// alone.
+#[expect(clippy::print_stdout, reason = "it says what it skips")]
 fn publish(about: &serde_json::Value, folder: &Path) {
     let log = Path::new(about["dir"].as_str().unwrap());
     let out = folder.join("published");

@@ -29,7 +29,7 @@ const FIRST_LINE: &str = "zt-audit cursor 1";
 const LARGEST: usize = 4096;
 
 impl Cursor {
-    fn encode(&self) -> String {
+    pub(super) fn encode(&self) -> String {
         let Self {
             origin,
             index,
@@ -38,7 +38,7 @@ impl Cursor {
         format!("{FIRST_LINE}\n{origin}\n{index}\n{leaf}\n")
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
         let mut lines = text.split('\n');
         if lines.next()? != FIRST_LINE {

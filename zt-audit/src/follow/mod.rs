@@ -93,3 +93,9 @@ pub enum SinkError {
         index: u64,
     },
 }
+
+/// For the fuzz target: a cursor that was read, as it is written.
+#[cfg(fuzzing)]
+pub(crate) fn cursor_as_written(bytes: &[u8]) -> Option<String> {
+    cursor::Cursor::decode(bytes).map(|cursor| cursor.encode())
+}

@@ -281,16 +281,14 @@ impl Handle {
 
     fn close(&self) {
         self.core.shared.close();
-        let threads = {
-            let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *threads)
-        };
         // What they wake or drop may hold the last handle; a thread cannot wait for itself, and the
         // writer not for the keeper, which waits for it.
         if self.ids.contains(&thread::current().id()) {
             return;
         }
-        for thread in threads {
+        // Held until they have ended: who closes second waits for that as well.
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        for thread in threads.drain(..) {
             // One that panicked has said so in the log's health.
             let _ = thread.join();
         }

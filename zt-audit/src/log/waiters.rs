@@ -135,3 +135,38 @@ impl State {
         self.tasks.get_mut(place)?.replace(waker.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, task::Wake};
+
+    use super::*;
+
+    /// Drops the last handle on something that takes the lock.
+    struct Last(Arc<Waiters>, Arc<AtomicBool>);
+
+    impl Wake for Last {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for Last {
+        fn drop(&mut self) {
+            let free = self.0.state.try_lock().is_ok();
+            self.1.store(free, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_waker_that_another_takes_the_place_of_is_dropped_outside_of_the_lock() {
+        let waiters = Arc::new(Waiters::default());
+        let free = Arc::new(AtomicBool::new(false));
+        let waker = Waker::from(Arc::new(Last(Arc::clone(&waiters), Arc::clone(&free))));
+        assert!(waiters.poll(0, || 0, &waker).is_pending());
+        drop(waker);
+        let other = Waker::from(Arc::new(Last(Arc::clone(&waiters), Arc::default())));
+        assert!(waiters.poll(0, || 0, &other).is_pending());
+        assert!(free.load(Ordering::Relaxed));
+        // Nor is one that is done.
+        waiters.wake(1);
+    }
+}

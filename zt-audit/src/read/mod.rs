@@ -10,7 +10,7 @@
 //!    from the log's beginning, and from a segment for which the hashes in `tree/` are there and fit.
 //!
 //! Anything else is a [`ReadError`], and the reader stays where it is. A last batch that is only half
-//! there is none: the reader waits for the rest. Signatures are [`verify`](crate::verify)'s.
+//! there is none: the reader waits for the rest. Signatures are [`verify`](mod@crate::verify)'s.
 //!
 //! A commit line can be read a moment before it is durable. [`LogReader::only_durable`] makes a reader
 //! that holds the last batch back until another follows it or the checkpoint covers it: for copies
@@ -32,7 +32,7 @@ mod tree;
 pub use self::reader::{Entry, LogReader, ReadError};
 pub(crate) use self::{
     lines::{Lines, Raw, chunks, first_set, last_set, small},
-    scan::{Look, Part, Rest, Scanned, Seen, State, Stop, scan},
+    scan::{Look, MAX_TAIL, Part, Rest, Scanned, Seen, State, Stop, scan},
     segments::{PrunedFile, Segments},
     tree::{TreeFiles, stored, stored_tree},
 };

@@ -232,11 +232,3 @@ fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// Most bytes of an origin.
 const ORIGIN: usize = 256;
-
-/// `bytes` as hexadecimal digits.
-#[cfg(test)]
-pub(crate) fn to_hex(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len() * 2);
-    json::hex(&mut out, bytes);
-    out
-}

@@ -41,7 +41,10 @@ impl Folder {
         let path = path.as_ref();
         match DirBuilder::new().mode(0o700).create(path) {
             Ok(()) => sync_parent(path)?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => is_folder(path)?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                is_folder(path)?;
+                made_before(path)?;
+            }
             Err(error) => return Err(error),
         }
         Ok(Self {
@@ -107,7 +110,7 @@ impl Folder {
         };
         match DirBuilder::new().mode(0o700).create(parent) {
             Ok(()) => sync_parent(parent),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => made_before(parent),
             Err(error) => Err(error),
         }
     }
@@ -314,6 +317,15 @@ fn not_regular(path: &Path) -> io::Error {
         "`{}` is not a regular file or folder",
         path.display()
     ))
+}
+
+/// Makes the name of a folder durable that was there already: who made it may have been killed before
+/// they came to it. One whose parent is not ours to read was made by somebody else.
+fn made_before(path: &Path) -> io::Result<()> {
+    match sync_parent(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        synced => synced,
+    }
 }
 
 /// Makes the name of `path` durable.

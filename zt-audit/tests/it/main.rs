@@ -1,6 +1,13 @@
 //! The audit log from outside: the program `zt-audit`, and logs made by the public API.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says what it measured or skipped"
+)]
 
 mod cli;
 mod crash;

@@ -117,7 +117,8 @@
 //! body that a handler reads. Set your server's header timeout, and a timeout on handlers.
 //!
 //! **Filling the audit log.** Permits have room of their own in its queue, so a flood of denials cannot
-//! take it; denials that find no room are counted exactly. Requests that a full disk leaves without
+//! take it; beyond the first of a source and reason in a while denials are counted, exactly, and so are
+//! those that find no room. Requests that a full disk leaves without
 //! evidence are refused.
 //!
 //! # Afterwards

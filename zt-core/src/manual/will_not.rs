@@ -27,6 +27,5 @@
 //!
 //! # Not yet
 //!
-//! Client certificates, proofs of possession for tokens (DPoP), budgets, limits and stores that several
-//! instances share, signed checkpoints of the audit log. Codes and stages are reserved for them, and
-//! nothing answers with those codes today.
+//! Client certificates and proofs of possession for tokens (DPoP). Codes and stages are reserved for them,
+//! and nothing answers with those codes today.

@@ -1,8 +1,11 @@
+#![expect(clippy::string_slice, reason = "names of segments are ASCII")]
+
 mod acts;
 mod failures;
 mod files;
 mod keys;
 mod queue;
+mod restarts;
 mod signs;
 
 use std::{

@@ -2,8 +2,6 @@
 
 use std::fs;
 
-use serde_json::Value;
-
 use super::{NOTHING, Ran, run};
 use crate::logs::{ISSUER, Scratch, admin, denial, permit, trail};
 
@@ -279,10 +277,7 @@ fn a_damaged_log_is_repaired_only_when_it_is_acknowledged() {
     let told = run("query", &scratch.log(), ["--kind", "recovered", "--json"])
         .is(0)
         .json();
-    assert!(
-        told.iter()
-            .any(|record| record["kind"] == Value::from("recovered"))
-    );
+    assert!(told.iter().any(|record| record["kind"] == "recovered"));
     run(
         "repair",
         &scratch.log(),

@@ -6,6 +6,14 @@
 //!   rolling and closing.
 //! * [`files`]: real files are deleted, exchanged and linked under a live log; real disks are full.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::string_slice,
+    reason = "a test fails by panicking, and says what it skips"
+)]
+
 pub(crate) mod events;
 mod files;
 mod process;
