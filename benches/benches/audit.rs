@@ -1,6 +1,10 @@
 //! The audit log: what handing over costs the caller, and how many records a second are durable.
 
+mod durable;
 mod flood;
+#[cfg(feature = "peers-audit")]
+mod peers;
+mod reading;
 
 use std::{
     collections::HashMap,
@@ -20,11 +24,8 @@ use zt_audit::{
     AuditLog, Options as LogOptions, RecordAuditLayer,
     note::SigningKey,
     storage::{Place, Storage, StorageFile},
-    verify::{Finding, Trust, verify},
 };
-use zt_benches::{
-    Bar, Group, Kind, Limit, Options, Outcome, Report, Template, median, quantile, span, times,
-};
+use zt_benches::{Bar, Group, Kind, Options, Outcome, Report, Template, median, quantile, span};
 use zt_core::{
     authorize::{AnyAuthenticated, AuthorizeLayer},
     clock::{Clock, SystemClock},
@@ -37,9 +38,8 @@ use zt_core::{
 };
 
 use crate::{
-    bare::{BARE, Bare, wait},
+    bare::{BARE, Bare},
     limit::Named,
-    raw_log::RawLog,
 };
 
 pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Outcome {
@@ -47,7 +47,11 @@ pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Outcome
     handing_over(options, report)?;
     if options.only.is_none() {
         asleep(options, report)?;
-        durable(options, report)?;
+        seldom(options, report)?;
+        durable::durable(options, report)?;
+        #[cfg(feature = "peers-audit")]
+        peers::appender(options, report)?;
+        reading::run(options, report)?;
         flood::flood(options, report)?;
     }
     Ok(())
@@ -65,6 +69,11 @@ fn handing_over(options: &Options, report: &mut Report<impl Write>) -> Outcome {
     let log = busy.clone();
     group.function(Kind::Zt, RECORD, "no request", move || {
         log.record(event.clone()).detach();
+    });
+    let batched = permit_as(Acknowledgement::Batched);
+    let log = busy.clone();
+    group.function(Kind::Zt, BATCHED, "no request", move || {
+        log.record(batched.clone()).detach();
     });
     let in_full = roomy().denials_in_full(u32::MAX);
     for (name, log) in [
@@ -109,11 +118,13 @@ fn handing_over(options: &Options, report: &mut Report<impl Write>) -> Outcome {
     report.group(&measured)?;
     if options.only.is_none() {
         let bar = report.nanos(2_000.0);
-        report.bar(Bar::new(
-            "handing a record over, the writer in a flush",
-            bar,
-            measured.median(RECORD)?,
-        ));
+        for name in [RECORD, BATCHED] {
+            report.bar(Bar::new(
+                format!("handing a record over, the writer in a flush: {name}"),
+                bar,
+                measured.median(name)?,
+            ));
+        }
     }
     Ok(())
 }
@@ -151,74 +162,37 @@ fn asleep(options: &Options, report: &mut Report<impl Write>) -> Outcome {
     Ok(())
 }
 
-/// Records a second that are on the disk, by so many callers that wait for theirs.
-fn durable(options: &Options, report: &mut Report<impl Write>) -> Outcome {
-    let folder = Folder::new("audit")?;
-    let path = folder.0.join("durable");
-    let log = AuditLog::open(&path, roomy())?;
-    let raw = RawLog::open(&folder.0.join("raw"))?;
-    let line = vec![b'x'; 430];
-    let event = permit();
-
-    let mut runs = Vec::new();
-    for callers in [1, 16, 64] {
-        let (mut ours, mut floors) = (Vec::new(), Vec::new());
-        // They take turns: the disk is not the same from one second to the next.
-        for _ in 0..3 * options.runs {
-            floors.push(wait(callers_of(callers, options, || raw.append(&line)))??);
-            ours.push(wait(callers_of(callers, options, || {
-                log.record(event.clone())
-            }))??);
-        }
-        runs.push((callers, floors, ours));
-    }
-    let key = log.verifier_key();
-    log.close()?;
-    let proof = verify(&path, &Trust::key(key))?;
-    if proof.finding != Finding::Sound {
-        return Err(format!("the log that was measured: {proof}").into());
-    }
-
-    let mut rows = Vec::new();
-    for (callers, floors, ours) in &runs {
-        for (name, runs) in [("raw group commit", floors), ("AuditLog", ours)] {
-            rows.push(vec![
-                format!("{name}, {callers} callers"),
-                format!("{:.0}", median_of(runs, |run| run.per_second)),
-                span(median_of(runs, |run| run.p50)),
-                span(median_of(runs, |run| run.p99)),
-                times(against(runs, floors, |run| run.per_second)),
-            ]);
-        }
-        match callers {
-            1 => report.bar(Bar::new(
-                "a durable record, one caller, p50 against the raw group commit",
-                Limit::Times(1.3),
-                against(ours, floors, |run| run.p50),
-            )),
-            64 => report.bar(Bar::new(
-                "durable records a second, 64 callers, against the raw group commit",
-                Limit::AtLeast(0.8),
-                against(ours, floors, |run| run.per_second),
-            )),
-            _ => {}
-        }
-    }
-    report.table(
-        "durable before the answer",
-        &["", "per second", "p50", "p99", "× raw"],
-        &rows,
-    )?;
+/// A thousand records a second, none of which anybody waits for.
+fn seldom(options: &Options, report: &mut Report<impl Write>) -> Outcome {
+    let log = nowhere(FLUSH, roomy())?;
+    let event = permit_as(Acknowledgement::Batched);
+    let nanos: Vec<f64> = (0..options.rounds * 5)
+        .map(|_| {
+            std::thread::sleep(Duration::from_micros(900));
+            let event = event.clone();
+            let begin = SystemClock.monotonic();
+            log.record(event).detach();
+            SystemClock.monotonic().saturating_sub(begin).as_secs_f64() * 1e9
+        })
+        .collect();
+    let p50 = median(&nanos);
     report.line(&format!(
-        "The log that was measured, {} records, verifies.",
-        proof.records
+        "`AuditLog::record`, batched, a thousand times a second: p50 {}, p99 {}, with two readings of the clock.",
+        span(p50),
+        span(quantile(&nanos, 0.99))
     ))?;
+    report.bar(Bar::new(
+        "handing a batched record over, a thousand a second, p50",
+        report.nanos(2_000.0),
+        p50,
+    ));
     Ok(())
 }
 
 /// What a flush takes here; see the table of durable records.
 const FLUSH: Duration = Duration::from_micros(150);
 const RECORD: &str = "AuditLog::record";
+const BATCHED: &str = "AuditLog::record, batched";
 const DENIED: &str = "AuditLog::record, a denial, in full";
 const COUNTED: &str = "AuditLog::record, a denial, counted";
 const UNRECORDED: &str = "a named caller, permitted";
@@ -250,7 +224,7 @@ where
     F: Fn() -> D,
     D: Future<Output: IsDurable>,
 {
-    let span = options.batch * 300;
+    let span = options.batch * 150;
     let begin = SystemClock.monotonic();
     let caller = || async {
         let mut nanos = Vec::new();
@@ -291,6 +265,10 @@ impl<E> IsDurable for Result<(), E> {
 
 /// A permit as a stack would record it.
 fn permit() -> Event {
+    permit_as(Acknowledgement::Sync)
+}
+
+fn permit_as(acknowledge: Acknowledgement) -> Event {
     let request = Request::get("/orders/7?page=2")
         .header("host", "shop.example")
         .header("user-agent", "bench/1.0");
@@ -303,7 +281,7 @@ fn permit() -> Event {
     Event::Decision(DecisionEvent {
         trail: Arc::clone(cx.trail()),
         verdict: Verdict::Permit(Permit::assertion("orders.read").finish()),
-        acknowledge: Some(Acknowledgement::Sync),
+        acknowledge: Some(acknowledge),
     })
 }
 

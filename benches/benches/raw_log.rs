@@ -3,13 +3,15 @@
 
 use std::{
     fs::File,
-    io::{self, Write as _},
+    io::{self, Seek as _, Write as _},
     path::Path,
     pin::Pin,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
     thread::JoinHandle,
 };
+
+const ZEROS: u64 = 64 << 20;
 
 pub(crate) struct RawLog {
     shared: Arc<Shared>,
@@ -36,8 +38,10 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self, mut file: File) -> io::Result<()> {
+    /// Where there are `zeros` ahead, it begins again at their end.
+    fn run(&self, mut file: File, zeros: u64) -> io::Result<()> {
         let mut batch = Vec::new();
+        let mut written = 0;
         loop {
             let mut state = self.state();
             while state.bytes.is_empty() {
@@ -52,6 +56,11 @@ impl Shared {
             std::mem::swap(&mut state.bytes, &mut batch);
             let taken = state.taken;
             drop(state);
+            if zeros > 0 && written + batch.len() as u64 > zeros {
+                file.rewind()?;
+                written = 0;
+            }
+            written += batch.len() as u64;
             file.write_all(&batch)?;
             file.sync_data()?;
             batch.clear();
@@ -66,10 +75,24 @@ impl Shared {
 
 impl RawLog {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::create(path)?;
+        Self::over(File::create(path)?, 0)
+    }
+
+    /// Into a file that is as long as it becomes: a flush changes no length.
+    pub(crate) fn open_zeroed(path: &Path) -> io::Result<Self> {
+        let mut file = File::create(path)?;
+        for _ in 0..ZEROS >> 16 {
+            file.write_all(&[0; 1 << 16])?;
+        }
+        file.sync_all()?;
+        file.rewind()?;
+        Self::over(file, ZEROS)
+    }
+
+    fn over(file: File, zeros: u64) -> io::Result<Self> {
         let shared = Arc::<Shared>::default();
         let writer = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().spawn(move || writer.run(file))?;
+        let thread = std::thread::Builder::new().spawn(move || writer.run(file, zeros))?;
         Ok(Self {
             shared,
             thread: Some(thread),

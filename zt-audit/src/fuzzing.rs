@@ -66,11 +66,7 @@ pub fn line(line: &[u8]) -> Option<Line> {
 #[must_use]
 pub fn pruned(bytes: &[u8]) -> Option<(u64, usize, Vec<u8>)> {
     let pruned = Pruned::parse(bytes)?;
-    Some((
-        pruned.before(),
-        pruned.tree.hashes().len(),
-        pruned.encode(),
-    ))
+    Some((pruned.before(), pruned.tree.hashes().len(), pruned.encode()))
 }
 
 /// Reads the cursor of a sink, and answers as it is written.
@@ -89,9 +85,7 @@ struct Honest {
 static HONEST: LazyLock<Honest> = LazyLock::new(|| {
     let disk = SimulatedDisk::new(1);
     let key = SigningKey::generate("shop/1", &SeededEntropy::new(7));
-    let Ok(key) = key else {
-        std::process::abort()
-    };
+    let Ok(key) = key else { std::process::abort() };
     let verifier = key.verifier();
     let options = Options::default()
         .origin("shop/1")
@@ -140,8 +134,13 @@ pub fn folder(input: &[u8]) {
     let trust = Trust::key(honest.key.clone());
     let report = Verification::new(&trust).check(&disk);
     let lines = |disk: &SimulatedDisk| {
-        let bytes = disk.read("log/00000000000000000000.jsonl").unwrap_or_default();
-        let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let bytes = disk
+            .read("log/00000000000000000000.jsonl")
+            .unwrap_or_default();
+        let end = bytes
+            .iter()
+            .rposition(|byte| *byte != 0)
+            .map_or(0, |last| last + 1);
         bytes.get(..end).unwrap_or_default().to_vec()
     };
     let before = lines(&honest.disk);

@@ -9,7 +9,7 @@ use super::{
     order::Order,
     outage::{GivenUp, Missing},
     queue::{Entry, Rooms},
-    shared::State,
+    shared::{GROUP, State},
 };
 use crate::{
     format::{MAX_RECORD, write_commit},
@@ -20,6 +20,8 @@ use crate::{
 
 /// Most records of a batch.
 pub(super) const MOST: u64 = 1024;
+/// Most events of a batch that are written while another is flushed.
+const MOST_AHEAD: usize = 512;
 /// Most bytes of a batch.
 const MOST_BYTES: usize = 1 << 20;
 
@@ -31,12 +33,17 @@ pub(super) struct Batch {
     last: Hash,
     /// The same with the batch.
     tree: Frontier,
+    end: Hash,
     root: Hash,
     leaves: Vec<Hash>,
     bytes: Vec<u8>,
     /// Events taken from the queue, and those of them that are in the batch.
     taken: VecDeque<Entry>,
     events: Vec<Entry>,
+    /// The beginning of the next one, made while this one is flushed.
+    ahead: Ahead,
+    /// Events that are durable, to be let go.
+    spent: Vec<Entry>,
     /// Counts of what has no record, and how many of them are in the batch.
     rolled: VecDeque<RolledUp>,
     rolled_in: usize,
@@ -48,12 +55,22 @@ pub(super) struct Batch {
     pub(super) gap: Option<Missing>,
 }
 
+/// Records that follow on a batch that is being flushed.
+#[derive(Default)]
+struct Ahead {
+    tree: Frontier,
+    leaves: Vec<Hash>,
+    bytes: Vec<u8>,
+    events: Vec<Entry>,
+}
+
 impl Batch {
     pub(super) fn new(core: Arc<Core>, durable: Frontier, last: Hash) -> Self {
         Self {
             chain: chain(&core, &durable, last),
             core,
             tree: Frontier::new(),
+            end: last,
             root: Hash::EMPTY_TREE,
             durable,
             last,
@@ -61,6 +78,8 @@ impl Batch {
             bytes: Vec::with_capacity(MOST_BYTES),
             taken: VecDeque::with_capacity(1024),
             events: Vec::with_capacity(1024),
+            ahead: Ahead::default(),
+            spent: Vec::with_capacity(1024),
             rolled: VecDeque::new(),
             rolled_in: 0,
             orders: VecDeque::new(),
@@ -75,13 +94,19 @@ impl Batch {
         self.durable.size()
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    pub(super) const fn bytes(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// How many events are in it.
+    pub(super) const fn events(&self) -> usize {
+        self.events.len()
     }
 
     /// Whether anything is left from before to be written.
     pub(super) fn is_empty(&self) -> bool {
         self.taken.is_empty()
+            && self.ahead.events.is_empty()
             && self.orders.is_empty()
             && self.rolled.is_empty()
             && self.gap.is_none()
@@ -106,7 +131,22 @@ impl Batch {
         self.ordered = 0;
         self.rolled_in = 0;
         self.tree.clone_from(&self.durable);
-        if self.chain.next() != self.durable() || self.chain.prev() != self.last {
+        let begun = self.ahead.events.len() as u64;
+        let fits = self.events.is_empty() && self.given_up.is_none() && self.gap.is_none();
+        let goes_on = begun > 0 && fits && begun <= most.saturating_sub(self.durable());
+        let most = if goes_on {
+            mem::swap(&mut self.tree, &mut self.ahead.tree);
+            mem::swap(&mut self.leaves, &mut self.ahead.leaves);
+            mem::swap(&mut self.bytes, &mut self.ahead.bytes);
+            mem::swap(&mut self.events, &mut self.ahead.events);
+            // The rest is written while this is flushed.
+            most.min(self.chain.next().saturating_add(GROUP as u64))
+        } else {
+            self.put_back();
+            most
+        };
+        let written = self.events.len();
+        if !goes_on && (self.chain.next() != self.durable() || self.chain.prev() != self.last) {
             self.chain = chain(&self.core, &self.durable, self.last);
         }
 
@@ -136,8 +176,10 @@ impl Batch {
             leaf(order.append(chain, out, index, now)?);
             self.ordered += 1;
         }
-        for entry in &self.events {
-            leaf(chain.append_event(out, &entry.event)?);
+        if !goes_on {
+            for entry in self.events.iter().take(written) {
+                leaf(chain.append_event(out, &entry.event)?);
+            }
         }
         while chain.next() < most && out.len() < MOST_BYTES - MAX_RECORD {
             let Some(entry) = self.taken.pop_front() else {
@@ -153,15 +195,65 @@ impl Batch {
                 .commit()
                 .map_err(VaultError::file("write", "subjects"))?;
         }
+        self.end = self.chain.prev();
         self.root = self.tree.root();
         write_commit(&mut self.bytes, self.tree.size(), &self.root);
         Ok(())
     }
 
+    /// While the batch is flushed: takes what waits, to go on with.
+    pub(super) fn take_ahead(&mut self, state: &mut State) {
+        if self.taken.is_empty() {
+            state.take_ahead(&mut self.taken);
+        }
+    }
+
+    /// Whether events were taken that are in no batch yet.
+    pub(super) fn has_taken(&self) -> bool {
+        !self.taken.is_empty()
+    }
+
+    /// While the batch is flushed: writes the record of one more event into memory. Whether there
+    /// was one, and room. What cannot be sealed is tried, and answered, with its batch.
+    pub(super) fn go_on(&mut self) -> bool {
+        let ahead = &mut self.ahead;
+        if ahead.events.is_empty() {
+            ahead.tree.clone_from(&self.tree);
+            ahead.leaves.clear();
+            ahead.bytes.clear();
+        }
+        // Room is left for what the log itself has to say.
+        if ahead.events.len() >= MOST_AHEAD || ahead.bytes.len() >= MOST_BYTES / 2 - MAX_RECORD {
+            return false;
+        }
+        let Some(entry) = self.taken.pop_front() else {
+            return false;
+        };
+        match self.chain.append_event(&mut ahead.bytes, &entry.event) {
+            Ok(leaf) => {
+                ahead.tree.append(leaf);
+                ahead.leaves.push(leaf);
+                ahead.events.push(entry);
+                true
+            }
+            Err(_) => {
+                self.taken.push_front(entry);
+                false
+            }
+        }
+    }
+
+    /// What was written ahead does not follow on what is durable; it is written anew.
+    fn put_back(&mut self) {
+        for entry in self.ahead.events.drain(..).rev() {
+            self.taken.push_front(entry);
+        }
+    }
+
     /// It is durable; `zeros` are wanted ahead.
     pub(super) fn accept(&mut self, zeros: bool) {
         mem::swap(&mut self.durable, &mut self.tree);
-        self.last = self.chain.prev();
+        self.last = self.end;
         self.given_up = None;
         self.gap = None;
         let told = self.rolled.drain(..self.rolled_in);
@@ -177,7 +269,8 @@ impl Batch {
         }
         let shared = &self.core.shared;
         let count = self.events.len() as u64;
-        shared.advance(count, &used, told, !self.taken.is_empty());
+        let rest_of_it = !self.taken.is_empty() || !self.ahead.events.is_empty();
+        shared.advance(count, &used, told, rest_of_it);
         for order in self.orders.drain(..self.ordered) {
             order.done(Ok(()));
         }
@@ -186,7 +279,20 @@ impl Batch {
                 shared.fanout.publish(&entry.event);
             }
         }
-        self.events.clear();
+        self.spent.append(&mut self.events);
+    }
+
+    /// Whether the next one is begun, and can be flushed at once.
+    pub(super) const fn is_begun(&self) -> bool {
+        !self.ahead.events.is_empty()
+    }
+
+    /// Wakes whoever waits for what is durable, and lets that go.
+    pub(super) fn wake(&mut self) {
+        if !self.spent.is_empty() {
+            self.core.shared.wake_settled();
+            self.spent.clear();
+        }
     }
 
     /// Whether there are counts that stand in no record.
@@ -215,6 +321,7 @@ impl Batch {
 
     /// Nothing of it becomes durable, nor what waits.
     pub(super) fn refuse(&mut self, why: &RecordError) {
+        self.put_back();
         let mut events = mem::take(&mut self.events);
         events.extend(self.taken.drain(..));
         let untold = self.gap.take().map(|gap| gap.events);

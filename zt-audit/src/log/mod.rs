@@ -6,13 +6,16 @@
 //!    commit line with the root of the tree over everything so far. It is written by one positioned
 //!    write and made durable by one `fdatasync`; only then whoever waits is woken. There is no
 //!    timer: the next batch gathers while this one is flushed.
+//!    Where more than one caller waits, a thread of its own flushes, and meanwhile the writer makes
+//!    the records of the next batch in memory. Nothing of it is written before it is known how the
+//!    one before ended; where that failed the next is made anew.
 //! 2. **A flush changes no length.** Segments are zeroed ahead, first 256 KiB, then as much as the
 //!    log has grown, at most 8 MiB. When a log is closed the zeros are cut off.
 //! 3. **Segments** end at a multiple of 256 records once they have `segment_bytes`; the full one is cut
 //!    and flushed before the next is begun.
-//! 4. **Two threads.** The writer does what somebody waits for, and nothing else. The keeper zeroes
-//!    ahead, writes the hashes of `tree/` and signs. The hook for checkpoints has a third, outside of
-//!    all locks.
+//! 4. **Two threads**, and the one that flushes for the writer. The writer does what somebody waits
+//!    for, and nothing else. The keeper zeroes ahead, writes the hashes of `tree/` and signs. The hook
+//!    for checkpoints has another, outside of all locks.
 //! 5. **Checkpoints** are signed only over what is durable: each second while there is news, each
 //!    minute while there is none, when a segment is full, when the log is opened and closed, and by
 //!    [`AuditLog::sign`].
@@ -67,6 +70,7 @@ mod batch;
 mod core;
 mod error;
 mod flood;
+mod flusher;
 mod ground;
 mod hashes;
 mod health;
@@ -277,16 +281,14 @@ impl Handle {
 
     fn close(&self) {
         self.core.shared.close();
-        let threads = {
-            let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *threads)
-        };
         // What they wake or drop may hold the last handle; a thread cannot wait for itself, and the
         // writer not for the keeper, which waits for it.
         if self.ids.contains(&thread::current().id()) {
             return;
         }
-        for thread in threads {
+        // Held until they have ended: who closes second waits for that as well.
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        for thread in threads.drain(..) {
             // One that panicked has said so in the log's health.
             let _ = thread.join();
         }

@@ -51,6 +51,10 @@ pub(super) struct State {
     queued_since: Option<Duration>,
     /// The same of those that the writer has and that are not durable.
     flushing_since: Option<Duration>,
+    /// The same of those that the writer took while a batch was flushed.
+    ahead_since: Option<Duration>,
+    /// The number of the last flush beside the writer that has ended.
+    flushed: u64,
     /// What was refused since the log cannot write.
     pub(super) outage: Option<Refused>,
     /// The writer ended, and counts of what has no record stand nowhere.
@@ -69,7 +73,12 @@ enum Rest {
     Dozing = 1,
     /// It has to be woken.
     Asleep = 2,
+    /// A batch is being flushed beside it; a [`GROUP`] of entries wakes it.
+    Flushing = 3,
 }
+
+/// So many entries are written into memory while the batch before is flushed.
+pub(super) const GROUP: usize = 8;
 
 /// Of `batch_delay`: how often the writer looks by itself.
 const LOOKS: u32 = 4;
@@ -91,6 +100,8 @@ impl Shared {
                 rest: Rest::Awake,
                 queued_since: None,
                 flushing_since: None,
+                ahead_since: None,
+                flushed: 0,
                 outage: None,
                 untold: false,
                 ended: None,
@@ -241,6 +252,33 @@ impl Shared {
         }
     }
 
+    /// For the thread that flushes: flush `number` is over.
+    pub(super) fn flushed(&self, number: u64) {
+        let mut state = self.state();
+        state.flushed = number;
+        let waits = state.rest == Rest::Flushing;
+        drop(state);
+        if waits {
+            self.work.notify_one();
+        }
+    }
+
+    /// For the writer, while flush `number` is under way: waits for events to go on with; `None`
+    /// when it is over.
+    pub(super) fn beside(&self, number: u64) -> Option<MutexGuard<'_, State>> {
+        let mut state = self.state();
+        loop {
+            let flushed = state.flushed == number;
+            if flushed || state.queue.entries.len() >= GROUP {
+                self.rest(&mut state, Rest::Awake);
+                return (!flushed).then_some(state);
+            }
+            self.rest(&mut state, Rest::Flushing);
+            let waited = self.work.wait(state);
+            state = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// For the writer: what has no record of its own and is to be told now.
     pub(super) fn take_rolled_up(&self, state: &mut State, all: &mut VecDeque<RolledUp>) {
         if self.flood.is_due() {
@@ -269,16 +307,23 @@ impl Shared {
     }
 
     /// For the writer: `count` events with `used` room are durable, and so is the count of `told`
-    /// losses.
+    /// losses. Whoever waits is woken by [`wake_settled`](Self::wake_settled).
     pub(super) fn advance(&self, count: u64, used: &Rooms, told: u64, rest_of_it: bool) {
         self.durable.fetch_add(count, Ordering::Release);
-        let settled = self.settled.fetch_add(count, Ordering::Release) + count;
-        self.waiters.wake(settled);
+        self.settled.fetch_add(count, Ordering::Release);
         let mut state = self.state();
         state.queue.release(used, told);
+        let ahead = state.ahead_since.take();
         if !rest_of_it {
             state.flushing_since = None;
+        } else if ahead.is_some() {
+            state.flushing_since = ahead;
         }
+    }
+
+    /// For the writer: wakes whoever waits for what is decided.
+    pub(super) fn wake_settled(&self) {
+        self.waiters.wake(self.settled());
     }
 
     /// For the writer: it cannot write, `why` says why. What it has (`taken`) and what waits never
@@ -298,6 +343,7 @@ impl Shared {
             taken.extend(std::mem::take(&mut state.queue.entries));
             state.queued_since = None;
             state.flushing_since = None;
+            state.ahead_since = None;
             let mut used = Rooms::NONE;
             let outage = state.outage.get_or_insert_default();
             if let Some(untold) = untold {
@@ -368,6 +414,7 @@ impl Shared {
             Rest::Awake => false,
             Rest::Dozing => urgent,
             Rest::Asleep => true,
+            Rest::Flushing => state.queue.entries.len() >= GROUP,
         };
         if wake {
             self.rest(&mut state, Rest::Awake);
@@ -388,7 +435,15 @@ impl State {
     /// Gives the writer all events that wait.
     pub(super) fn take(&mut self, taken: &mut VecDeque<Entry>) {
         std::mem::swap(&mut self.queue.entries, taken);
-        self.flushing_since = self.queued_since.take();
+        let queued = self.queued_since.take();
+        self.flushing_since = self.flushing_since.or(queued);
+    }
+
+    /// The same while a batch is flushed.
+    pub(super) fn take_ahead(&mut self, taken: &mut VecDeque<Entry>) {
+        std::mem::swap(&mut self.queue.entries, taken);
+        let queued = self.queued_since.take();
+        self.ahead_since = self.ahead_since.or(queued);
     }
 
     fn has_work(&self) -> bool {
@@ -401,7 +456,9 @@ impl DurableProgress for Shared {
         let settled = || self.settled();
         let polled = self.waiters.poll(ticket, settled, task.waker());
         // Whoever waits does not wait for the writer to look by itself.
-        if polled.is_pending() && self.resting.load(Ordering::Relaxed) != Rest::Awake as u8 {
+        let resting = self.resting.load(Ordering::Relaxed);
+        let sleeps = resting == Rest::Dozing as u8 || resting == Rest::Asleep as u8;
+        if polled.is_pending() && sleeps {
             self.wake(self.state(), true);
         }
         polled

@@ -1,7 +1,7 @@
 //! Tasks that wait for a record.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     ops::Range,
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -19,11 +19,13 @@ pub(super) struct Waiters {
     failed: AtomicBool,
 }
 
-/// By ticket. A task that does not wait any more stays until its record is decided; so there are
-/// never more than records in the queue.
+/// A task that does not wait any more stays until its record is decided; so there are never more
+/// than records in the queue.
 #[derive(Debug, Default)]
 struct State {
-    tasks: BTreeMap<u64, Waker>,
+    /// By ticket, from `first` on.
+    tasks: VecDeque<Option<Waker>>,
+    first: u64,
     /// Tickets of records that never become durable, the latest ones.
     failed: VecDeque<(Range<u64>, RecordError)>,
     /// Of lower tickets it is not known any more whether they failed.
@@ -55,9 +57,13 @@ impl Waiters {
             return Poll::Ready(Err(ended.clone()));
         }
         // Whoever cannot be woken only wants to know how things stand.
-        if !waker.will_wake(Waker::noop()) {
-            state.tasks.insert(ticket, waker.clone());
-        }
+        let replaced = match waker.will_wake(Waker::noop()) {
+            true => None,
+            false => state.put(ticket, waker),
+        };
+        drop(state);
+        // It may be the last to hold a task, and the task the last to hold the log.
+        drop(replaced);
         Poll::Pending
     }
 
@@ -96,10 +102,13 @@ impl Waiters {
     pub(super) fn wake(&self, settled: u64) {
         let due = {
             let mut state = self.lock();
-            let later = state.tasks.split_off(&settled);
-            std::mem::replace(&mut state.tasks, later)
+            let due = settled.saturating_sub(state.first);
+            let due = usize::try_from(due).unwrap_or(usize::MAX);
+            let due = due.min(state.tasks.len());
+            state.first = state.first.max(settled);
+            state.tasks.drain(..due).flatten().collect::<Vec<_>>()
         };
-        due.into_values().for_each(Waker::wake);
+        due.into_iter().for_each(Waker::wake);
     }
 
     pub(super) fn end(&self, why: &RecordError) {
@@ -108,10 +117,56 @@ impl Waiters {
             state.ended = Some(why.clone());
             std::mem::take(&mut state.tasks)
         };
-        due.into_values().for_each(Waker::wake);
+        due.into_iter().flatten().for_each(Waker::wake);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The task that waits for `ticket`, which is not decided; the one in whose place it comes.
+    fn put(&mut self, ticket: u64, waker: &Waker) -> Option<Waker> {
+        let place = usize::try_from(ticket.checked_sub(self.first)?).ok()?;
+        if place >= self.tasks.len() {
+            self.tasks.resize(place.saturating_add(1), None);
+        }
+        self.tasks.get_mut(place)?.replace(waker.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, task::Wake};
+
+    use super::*;
+
+    /// Drops the last handle on something that takes the lock.
+    struct Last(Arc<Waiters>, Arc<AtomicBool>);
+
+    impl Wake for Last {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for Last {
+        fn drop(&mut self) {
+            let free = self.0.state.try_lock().is_ok();
+            self.1.store(free, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_waker_that_another_takes_the_place_of_is_dropped_outside_of_the_lock() {
+        let waiters = Arc::new(Waiters::default());
+        let free = Arc::new(AtomicBool::new(false));
+        let waker = Waker::from(Arc::new(Last(Arc::clone(&waiters), Arc::clone(&free))));
+        assert!(waiters.poll(0, || 0, &waker).is_pending());
+        drop(waker);
+        let other = Waker::from(Arc::new(Last(Arc::clone(&waiters), Arc::default())));
+        assert!(waiters.poll(0, || 0, &other).is_pending());
+        assert!(free.load(Ordering::Relaxed));
+        // Nor is one that is done.
+        waiters.wake(1);
     }
 }

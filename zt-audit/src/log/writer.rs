@@ -1,12 +1,13 @@
 //! The thread that writes.
 
-use std::{io, ops::ControlFlow, sync::Arc, time::Duration};
+use std::{io, mem, ops::ControlFlow, sync::Arc, time::Duration};
 
 use zt_core::{clock::Timestamp, state::RecordError};
 
 use super::{
     batch::{Batch, MOST},
     core::Core,
+    flusher::Flusher,
     outage::{Missing, Refused},
     segment::{Broken, Segment, Tampered},
 };
@@ -28,6 +29,10 @@ pub(super) struct Writer {
     core: Arc<Core>,
     segment: Option<Segment>,
     batch: Batch,
+    /// Made when there is more than one caller.
+    flusher: Option<Flusher>,
+    /// How many events the batch before had.
+    before: usize,
     halted: Option<Halt>,
     /// Its evidence is gone.
     gone: bool,
@@ -66,6 +71,8 @@ impl Writer {
             batch: Batch::new(Arc::clone(&core), durable, last),
             core,
             segment: Some(segment),
+            flusher: None,
+            before: 0,
             halted: None,
             gone: false,
         }
@@ -161,7 +168,58 @@ impl Writer {
         };
         let segment = self.segment.insert(segment);
         self.batch.compose(records)?;
-        Ok(segment.commit(self.batch.bytes(), last)?)
+        let alone = self.batch.events().max(self.before) <= 1;
+        self.before = self.batch.events();
+        if alone {
+            self.batch.wake();
+            return Ok(segment.commit(self.batch.bytes(), last)?);
+        }
+        Ok(self.flush(last)?)
+    }
+
+    /// Flushes the batch on another thread; meanwhile wakes whoever waits for the one before, and
+    /// begins the next.
+    fn flush(&mut self, last: bool) -> Result<bool, Broken> {
+        let Some(mut segment) = self.segment.take() else {
+            return Err(Broken::Disk(io::ErrorKind::NotFound.into()));
+        };
+        let mut flusher = match self.flusher.take() {
+            Some(flusher) => flusher,
+            None => match Flusher::start(&self.core.shared) {
+                Ok(flusher) => flusher,
+                Err(_) => {
+                    self.batch.wake();
+                    return self
+                        .segment
+                        .insert(segment)
+                        .commit(self.batch.bytes(), last);
+                }
+            },
+        };
+        let bytes = mem::take(self.batch.bytes());
+        let end = segment.end().saturating_add(bytes.len() as u64);
+        flusher.begin(segment, bytes, last);
+        self.batch.wake();
+        // Near its end a segment has batches that end where it ends.
+        if end < self.core.segment_bytes && self.halted.is_none() {
+            while !flusher.is_done() {
+                if !self.batch.go_on() {
+                    if self.batch.has_taken() {
+                        break;
+                    }
+                    let Some(mut state) = self.core.shared.beside(flusher.number()) else {
+                        break;
+                    };
+                    self.batch.take_ahead(&mut state);
+                }
+            }
+        }
+        let done = flusher.finish();
+        self.flusher = Some(flusher);
+        segment = done.segment;
+        *self.batch.bytes() = done.bytes;
+        self.segment = Some(segment);
+        done.result
     }
 
     fn begin(&self) -> Result<Segment, Broken> {
@@ -171,6 +229,10 @@ impl Writer {
 
     fn accept(&mut self, zeros: bool) {
         self.batch.accept(zeros);
+        // Otherwise the next is flushed first.
+        if !self.batch.is_begun() {
+            self.batch.wake();
+        }
         let full = |segment: &Segment| segment.end() >= self.core.segment_bytes;
         if self.batch.durable().is_multiple_of(ALIGNED) && self.segment.as_ref().is_some_and(full) {
             self.roll();
@@ -203,6 +265,7 @@ impl Writer {
     fn halt(&mut self, reason: &'static str, error: &dyn std::error::Error) {
         let why = RecordError::Unavailable(format!("{reason}: {error}").into());
         tracing::error!(%why, "the audit log refuses until it can write again");
+        self.batch.wake();
         self.batch.refuse(&why);
         self.halted = Some(Halt {
             reason,
@@ -272,6 +335,7 @@ impl Writer {
         let why = RecordError::Unavailable(format!("`{file}` {tampered}").into());
         tracing::error!(%why, "the audit log refuses from now on");
         self.core.ground.leave();
+        self.batch.wake();
         self.batch.refuse(&why);
         self.core.shared.end(&why);
         ControlFlow::Break(())

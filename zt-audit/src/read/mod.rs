@@ -32,7 +32,7 @@ mod tree;
 pub use self::reader::{Entry, LogReader, ReadError};
 pub(crate) use self::{
     lines::{Lines, Raw, chunks, first_set, last_set, small},
-    scan::{Look, Part, Rest, Scanned, Seen, State, Stop, scan},
+    scan::{Look, MAX_TAIL, Part, Rest, Scanned, Seen, State, Stop, scan},
     segments::{PrunedFile, Segments},
     tree::{TreeFiles, stored, stored_tree},
 };

@@ -175,6 +175,13 @@ impl Scanned {
     pub(crate) fn rest(&self, file: &dyn StorageFile, part: Part) -> io::Result<Rest> {
         let index = self.state.tree.size();
         let bad = |reason| Rest::Bad(bad(part.first, index, self.end, reason));
+        // No writer leaves as much; a file can say that it has more NULs than anybody could read.
+        if self.stop != Stop::Enough && file.length()?.saturating_sub(self.end) > MAX_TAIL {
+            return Ok(match &self.stop {
+                Stop::Problem { bad, .. } => Rest::Bad(bad.clone()),
+                Stop::Blank | Stop::Until | Stop::Enough => bad(Reason::Malformed),
+            });
+        }
         Ok(match (&self.stop, part.until) {
             (Stop::Enough, _) => Rest::Nothing,
             (Stop::Until, _) => match first_set(file, self.end)? {
@@ -356,5 +363,7 @@ fn has_hole(file: &dyn StorageFile, from: u64, to: u64) -> io::Result<bool> {
     Ok(found)
 }
 
+/// The most bytes that can follow the last good commit line of a log: a batch, and zeros ahead.
+pub(crate) const MAX_TAIL: u64 = 64 << 20;
 /// More than a commit line has, so that one that was cut off is none.
 const MAX_COMMIT: usize = 128;

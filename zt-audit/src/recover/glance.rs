@@ -3,7 +3,7 @@ use std::io;
 use super::{Judged, Looked, bad_file};
 use crate::{
     format::{Head, Line, name},
-    read::{Lines, Raw, Segments},
+    read::{Lines, MAX_TAIL, Raw, Segments},
     storage::{Storage, StorageFile},
     verify::{BadRecord, Reason},
 };
@@ -61,6 +61,7 @@ fn begins(file: &dyn StorageFile, so: impl FnOnce(&Head<'_>) -> bool) -> io::Res
 /// The size that the last line says, where it is a commit line, and where the line ends.
 fn last_commit(file: &dyn StorageFile) -> io::Result<(Option<u64>, u64)> {
     let mut end = file.length()?;
+    let least = end.saturating_sub(MAX_TAIL);
     let mut block = vec![0; BLOCK];
     loop {
         let begin = end.saturating_sub(BLOCK as u64);
@@ -80,8 +81,8 @@ fn last_commit(file: &dyn StorageFile) -> io::Result<(Option<u64>, u64)> {
             };
             return Ok((size, begin + text.len() as u64));
         }
-        if begin == 0 {
-            return Ok((None, 0));
+        if begin <= least {
+            return Ok((None, begin));
         }
         end = begin;
     }

@@ -17,6 +17,10 @@
 //! (with `.1`, `.2` behind it where there is one), the copy is made durable, and only then are they
 //! cut off the segment. Anything else is [`Found::Damaged`], and nothing is changed.
 //!
+//! What is good and no checkpoint covers may be read and not be on the disk: the flush of a process that
+//! was killed may have failed, and the next one would say "done" without it. It is written over with
+//! itself and made durable before anything follows it; so are the names of the segments.
+//!
 //! # What is read
 //!
 //! The segments from the one that the checkpoint ends in are read whole. The tree before them comes from
@@ -30,9 +34,10 @@
 //!   is in its last line, is a hole, or cuts its end off. It is kept in `torn/` and recorded; that
 //!   it was acknowledged only a copy elsewhere can tell. What a checkpoint covers never looks torn.
 //! - A log that was opened for the first time and crashed before its first checkpoint has none. So a
-//!   missing checkpoint is damage where the log has more than one segment (a roll is signed), or where
-//!   a minute passed between its first record and its last (each second is signed). Whoever removes the
-//!   checkpoint of a younger log can cut it; only a copy of the checkpoint tells.
+//!   missing checkpoint is damage where the log has more than one segment (a roll is signed), was
+//!   pruned (that is signed), or where a minute passed between its first record and its last (each
+//!   second is signed). Whoever removes the checkpoint can still cut a log of one segment to its first
+//!   minute; only a copy of the checkpoint tells.
 //! - An older state of the whole folder looks like what it was.
 
 mod glance;
@@ -47,7 +52,7 @@ use crate::{
     format::name,
     merkle::{Frontier, Hash},
     note::{NoteError, SignedCheckpoint, VerifierKey},
-    read::{Look, Part, PrunedFile, Rest, Seen, Segments, State, scan, small, stored_tree},
+    read::{Look, Part, PrunedFile, Rest, Seen, Segments, State, chunks, scan, small, stored_tree},
     storage::Storage,
     verify::{BadRecord, KeyChange, MAX_CHECKPOINT, Reason},
 };
@@ -101,6 +106,12 @@ pub(crate) fn recover(storage: &dyn Storage, key: Option<&VerifierKey>) -> io::R
     for (first, end) in &looked.torn {
         torn = set_aside(storage, *first, *end)?.or(torn);
     }
+    for (first, begin, end) in &looked.unsure {
+        make_durable(storage, *first, *begin, *end)?;
+    }
+    if !segments.firsts.is_empty() {
+        storage.sync_folder(name::LOG)?;
+    }
     let last = segments.firsts.last().copied().unwrap_or_default();
     let state = looked.state;
     let (Some(origin), Some(hash)) = (state.origin, state.last) else {
@@ -142,6 +153,8 @@ struct Looked {
     end: u64,
     /// What is to be set aside: segment and offset.
     torn: Vec<(u64, u64)>,
+    /// What is good and no checkpoint covers: segment, and from where to where.
+    unsure: Vec<(u64, u64, u64)>,
     keys: Vec<KeyChange>,
     signed: Option<SignedCheckpoint>,
 }
@@ -215,6 +228,8 @@ fn walk(
     let mut notes = Notes {
         watched: signed.as_ref().map(|signed| signed.checkpoint().size),
         root: None,
+        size: 0,
+        covered: 0,
         expects: false,
         begun: false,
         keys: Vec::new(),
@@ -227,6 +242,7 @@ fn walk(
     let mut state = from;
     let mut end = 0;
     let mut torn = Vec::new();
+    let mut unsure = Vec::new();
     for (place, first) in segments.firsts.iter().enumerate().skip(place) {
         let file = storage.open(&name::segment(*first), false)?;
         let part = Part {
@@ -237,6 +253,7 @@ fn walk(
         };
         // What the segment before has after its last commit line is no part of the log.
         notes.begun = false;
+        notes.covered = 0;
         notes.pending.clear();
         let scanned = scan(&*file, part, state, &mut notes)?;
         if !notes.expects {
@@ -254,12 +271,16 @@ fn walk(
         }
         state = scanned.state;
         end = scanned.end;
+        if notes.covered < end {
+            unsure.push((*first, notes.covered, end));
+        }
     }
     Ok(Ok(Walked {
         looked: Looked {
             state,
             end,
             torn,
+            unsure,
             keys: notes.keys,
             signed,
         },
@@ -285,7 +306,7 @@ impl Walked {
         let size = looked.state.tree.size();
         let Some(signed) = &looked.signed else {
             let aged = micros.is_some_and(|(first, last)| last.saturating_sub(first) > UNSIGNED);
-            if aged || segments.firsts.len() > 1 {
+            if aged || segments.firsts.len() > 1 || segments.begin() > 0 {
                 return Err(bad_file(name::CHECKPOINT, 0, Reason::CheckpointMissing));
             }
             return Ok(looked);
@@ -346,6 +367,10 @@ struct Notes {
     watched: Option<u64>,
     /// The root at that size.
     root: Option<Hash>,
+    /// The records so far.
+    size: u64,
+    /// Where the segment's last commit line ends that the checkpoint covers.
+    covered: u64,
     /// The segment before was given up, and no committed record says so yet.
     expects: bool,
     /// A record was read since the last commit line.
@@ -361,7 +386,8 @@ impl Look for Notes {
     fn record(&mut self, seen: Seen<'_>) -> Result<(), Reason> {
         let begin = self.micros.map_or(seen.head.micros, |(first, _)| first);
         self.micros = Some((begin, seen.head.micros));
-        if self.watched == Some(seen.tree.size()) {
+        self.size = seen.tree.size();
+        if self.watched == Some(self.size) {
             self.root = Some(seen.tree.root());
         }
         if self.expects && !self.begun && seen.head.kind != "recovered" {
@@ -378,7 +404,10 @@ impl Look for Notes {
         Ok(())
     }
 
-    fn committed(&mut self, _end: u64) -> ControlFlow<()> {
+    fn committed(&mut self, end: u64) -> ControlFlow<()> {
+        if self.watched.is_some_and(|signed| self.size <= signed) {
+            self.covered = end;
+        }
         self.keys.append(&mut self.pending);
         // Only the last ones count, and a log has few.
         let early = self.keys.len().saturating_sub(MAX_KEYS);
@@ -387,6 +416,25 @@ impl Look for Notes {
         self.begun = false;
         ControlFlow::Continue(())
     }
+}
+
+/// Writes what stands there over with itself, durably.
+fn make_durable(storage: &dyn Storage, first: u64, begin: u64, end: u64) -> io::Result<()> {
+    let name = name::segment(first);
+    let from = storage.open(&name, false)?;
+    let mut to = storage.open(&name, false)?;
+    // A length that was lost with the pages has to be another to be written.
+    let length = to.length()?;
+    to.set_length(length.saturating_add(1))?;
+    let mut written = Ok(());
+    chunks(&*from, begin, |offset, chunk| {
+        let left = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let chunk = chunk.get(..left).unwrap_or(chunk);
+        written = write_all(&mut *to, chunk, offset);
+        written.is_ok() && !chunk.is_empty()
+    })?;
+    written?;
+    to.sync()
 }
 
 fn bad_file(file: &str, index: u64, reason: Reason) -> BadRecord {

@@ -326,6 +326,31 @@ fn a_missing_checkpoint_is_damage_once_there_must_have_been_one() {
 }
 
 #[test]
+fn a_pruned_log_without_its_checkpoint_is_damaged_however_young_it_looks() {
+    let mut log = TestLog::begun();
+    log.batch(254);
+    let pruned = Pruned {
+        tree: log.tree.clone(),
+    };
+    log.roll().batch(3);
+    log.disk.replace("pruned", &pruned.encode()).unwrap();
+    log.disk.remove(&name::segment(0)).unwrap();
+    assert_eq!(damage(&log, &log.disk).reason, Reason::CheckpointMissing);
+}
+
+#[test]
+fn more_nuls_than_any_writer_leaves_are_damage() {
+    let mut log = long();
+    log.ahead(65 << 20);
+    damage(&log, &log.disk);
+    let log = long();
+    log.disk.edit(&name::segment(0), |bytes| {
+        bytes.resize(bytes.len() + (65 << 20), 0);
+    });
+    damage(&log, &log.disk);
+}
+
+#[test]
 fn a_segment_that_was_given_up_is_passed_over_when_the_next_says_so() {
     let mut log = TestLog::begun();
     log.sign();

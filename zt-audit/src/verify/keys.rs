@@ -28,7 +28,12 @@ impl KeyChange {
         let endorsed = match (fields.endorsed_by, fields.endorsement) {
             (None, None) if fields.action == "first" => None,
             (Some(by), Some(signature)) if fields.action == "rotated" => {
-                Some((by, BASE64_STANDARD.decode(signature).ok()?))
+                let signature = BASE64_STANDARD.decode(signature).ok()?;
+                // Nothing longer is kept until it is compared.
+                if signature.len() != SIGNATURE {
+                    return None;
+                }
+                Some((by, signature))
             }
             _ => return None,
         };
@@ -145,5 +150,7 @@ impl KeyHistory {
     }
 }
 
+/// Bytes of an Ed25519 signature.
+const SIGNATURE: usize = 64;
 /// A log whose key changes more often is none of ours.
 const MAX_CHANGES: usize = 4096;

@@ -31,7 +31,8 @@ pub(super) struct Found {
     pub(super) roots: Vec<(u64, Hash)>,
     /// Where keys change: the record's offset, and the change.
     pub(super) keys: Vec<(u64, KeyChange)>,
-    /// The last record that says that older ones were dropped: before which, and their root.
+    /// The last record that says that those before the log's first were dropped: before which, and
+    /// their root.
     pub(super) pruned: Option<(u64, Hash)>,
 }
 
@@ -71,6 +72,7 @@ pub(super) fn read(
     let file = storage.open(&name::segment(first), false)?;
     let mut eyes = Eyes {
         sizes,
+        begin: segments.begin(),
         told: 0,
         pending: Found::default(),
         found: Found::default(),
@@ -109,6 +111,8 @@ pub(super) fn read(
 
 struct Eyes<'a> {
     sizes: &'a [u64],
+    /// The log's first record.
+    begin: u64,
     /// How many bytes were told of.
     told: u64,
     /// What no commit line covers yet.
@@ -134,7 +138,11 @@ impl Look for Eyes<'_> {
                 }
                 self.pending.keys.push((seen.offset, change));
             }
-            "prune" => self.pending.pruned = pruned(seen.bytes),
+            // One that was recorded and not done, before or after, says nothing of this one.
+            "prune" => {
+                let said = pruned(seen.bytes).filter(|(before, _)| *before == self.begin);
+                self.pending.pruned = said.or(self.pending.pruned);
+            }
             _ => {}
         }
         if self.sizes.contains(&seen.tree.size()) {

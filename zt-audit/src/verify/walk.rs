@@ -3,6 +3,7 @@ use std::{
     io,
     ops::ControlFlow,
     sync::{
+        Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     format::name,
     merkle::Hash,
-    read::{PrunedFile, Rest, Segments, State},
+    read::{PrunedFile, Rest, Segments, State, last_set},
     storage::Storage,
 };
 
@@ -29,7 +30,7 @@ pub(super) struct Walked {
     /// The roots at the sizes that were asked for.
     pub(super) roots: BTreeMap<u64, Hash>,
     pub(super) keys: KeyHistory,
-    /// What the last `prune` record says.
+    /// What the last `prune` record says of those before the first.
     pub(super) pruned: Option<(u64, Hash)>,
     /// Bytes of good lines.
     pub(super) bytes: u64,
@@ -61,7 +62,7 @@ impl Walked {
     }
 
     /// Takes the segment at `place`; whether to go on.
-    fn take(&mut self, place: usize, read: Read, given_up: &mut bool) -> bool {
+    fn take(&mut self, place: usize, read: Read, given_up: &mut Option<(u64, u64)>) -> bool {
         let first = self.segments.firsts.get(place).copied().unwrap_or_default();
         let size = self.state.tree.size();
         let bad = |index, offset, reason| BadRecord {
@@ -70,8 +71,9 @@ impl Walked {
             offset,
             reason,
         };
-        if std::mem::take(given_up) && read.state.tree.size() > size && !read.seen.begins_recovered
-        {
+        // One that was just begun does not say yet what the one before is.
+        let begun = read.state.tree.size() > size;
+        if begun && std::mem::take(given_up).is_some() && !read.seen.begins_recovered {
             self.bad = Some(bad(size, 0, Reason::Trailing));
             return false;
         }
@@ -83,8 +85,8 @@ impl Walked {
                 return false;
             }
         }
-        // A segment that was just begun says nothing, and whoever began to read there knew less.
-        if read.state.tree.size() > size {
+        // Whoever began to read there knew less.
+        if begun {
             self.state = read.state;
         }
         self.roots.extend(read.seen.roots);
@@ -93,7 +95,7 @@ impl Walked {
         self.last = (first, read.end);
         match read.rest {
             Rest::Nothing => {}
-            Rest::GivenUp => *given_up = true,
+            Rest::GivenUp => *given_up = Some(self.last),
             Rest::Torn(bytes) => self.torn = bytes,
             Rest::Bad(bad) => {
                 self.bad = Some(bad);
@@ -133,10 +135,19 @@ pub(super) fn walk(
         });
         return Ok(walked);
     }
+    let mut given_up = None;
     if threads > 1 && segments.firsts.len() > 1 {
-        in_parallel(storage, &segments, sizes, threads, progress, &mut walked)?;
+        let progress = &mut *progress;
+        in_parallel(
+            storage,
+            &segments,
+            sizes,
+            threads,
+            progress,
+            &mut walked,
+            &mut given_up,
+        )?;
     } else {
-        let mut given_up = false;
         for place in 0..segments.firsts.len() {
             let mut tell = |bytes| {
                 progress(bytes);
@@ -148,6 +159,15 @@ pub(super) fn walk(
                 break;
             }
         }
+    }
+    if let Some((first, end)) = given_up
+        && walked.bad.is_none()
+        && walked.torn == 0
+    {
+        // The next segment has no record that says so.
+        let file = storage.open(&name::segment(first), false)?;
+        walked.torn = last_set(&*file, end)? - end;
+        walked.last = (first, end);
     }
     Ok(walked)
 }
@@ -167,20 +187,22 @@ fn in_parallel(
     threads: usize,
     progress: &mut dyn FnMut(u64),
     walked: &mut Walked,
+    given_up: &mut Option<(u64, u64)>,
 ) -> io::Result<()> {
     let count = segments.firsts.len();
     let next = AtomicUsize::new(0);
+    let window = Window::default();
     let stop = AtomicBool::new(false);
     let begin = walked.state.clone();
     let (tell, told) = mpsc::sync_channel(threads.min(count) * 4);
     thread::scope(|scope| {
         for _ in 0..threads.min(count) {
             let tell = tell.clone();
-            let (next, stop, begin) = (&next, &stop, &begin);
+            let (next, stop, begin, window) = (&next, &stop, &begin, &window);
             scope.spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
                     let place = next.fetch_add(1, Ordering::Relaxed);
-                    if place >= count {
+                    if place >= count || !window.wait(place, stop) {
                         break;
                     }
                     let from = match place {
@@ -194,6 +216,10 @@ fn in_parallel(
                         };
                         read(storage, segments, place, from, sizes, &mut progress)
                     });
+                    // Too much to keep until its turn comes; it is read again then.
+                    let read = read.filter(
+                        |read| !matches!(read, Ok(read) if read.seen.keys.len() > FEW_KEYS),
+                    );
                     let news = News::Read(place, Box::new(read.transpose()));
                     if tell.send(news).is_err() {
                         break;
@@ -204,7 +230,6 @@ fn in_parallel(
         drop(tell);
         let mut early = BTreeMap::new();
         let mut place = 0;
-        let mut given_up = false;
         let mut failed = None;
         for news in &told {
             match news {
@@ -217,12 +242,14 @@ fn in_parallel(
                 && walked.bad.is_none()
                 && let Some(found) = early.remove(&place)
             {
-                let taken = take_next(storage, walked, place, found, sizes, &mut given_up);
+                let taken = take_next(storage, walked, place, found, sizes, given_up);
                 failed = taken.err();
                 place += 1;
+                window.go_on(place);
             }
             if failed.is_some() || walked.bad.is_some() {
                 stop.store(true, Ordering::Relaxed);
+                window.go_on(usize::MAX);
                 early.clear();
             }
         }
@@ -230,13 +257,41 @@ fn in_parallel(
     })
 }
 
+/// How far ahead of the first segment that is not taken yet others are read, so that what is kept of
+/// them is bounded.
+#[derive(Default)]
+struct Window {
+    taken: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl Window {
+    /// Waits until the segment at `place` is near enough; whether to read it.
+    fn wait(&self, place: usize, stop: &AtomicBool) -> bool {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let far = |taken: &mut usize| place > taken.saturating_add(AHEAD);
+        let waited = self.changed.wait_while(taken, far);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        !stop.load(Ordering::Relaxed)
+    }
+
+    fn go_on(&self, place: usize) {
+        *self.taken.lock().unwrap_or_else(PoisonError::into_inner) = place;
+        self.changed.notify_all();
+    }
+}
+
+const AHEAD: usize = 256;
+/// More changes of keys in one segment than any log has.
+const FEW_KEYS: usize = 64;
+
 fn take_next(
     storage: &dyn Storage,
     walked: &mut Walked,
     place: usize,
     found: io::Result<Option<Read>>,
     sizes: &[u64],
-    given_up: &mut bool,
+    given_up: &mut Option<(u64, u64)>,
 ) -> io::Result<()> {
     let found = match found? {
         Some(found) if found.follows(&walked.state) => found,

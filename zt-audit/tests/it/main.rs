@@ -2,10 +2,7 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     clippy::string_slice,
-    clippy::panic,
-    clippy::print_stderr,
     reason = "a test fails by panicking, and says what it measured or skipped"
 )]
 

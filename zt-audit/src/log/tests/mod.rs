@@ -5,6 +5,7 @@ mod failures;
 mod files;
 mod keys;
 mod queue;
+mod restarts;
 mod signs;
 
 use std::{

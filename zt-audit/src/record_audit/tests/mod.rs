@@ -285,7 +285,8 @@ async fn the_answer_of_a_safe_method_does_not_leave_when_its_permit_could_not_be
     disk.release();
     let response = future.await.unwrap();
     assert_eq!(code(&response), Some(Code::AuditUnavailable));
-    assert_eq!(calls.count(), 1);
+    // It may have been refused before the handler began.
+    assert!(calls.count() <= 1);
     let body = read(response).await.unwrap();
     assert!(!body.windows(4).any(|text| text == b"fine"));
 }

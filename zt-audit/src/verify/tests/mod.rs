@@ -2,6 +2,7 @@ mod measure;
 
 use std::num::NonZeroUsize;
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use proptest::prelude::*;
 use zt_core::clock::Timestamp;
 
@@ -639,6 +640,95 @@ fn a_pruned_log_is_sound_only_where_a_record_says_that_it_was_pruned() {
     }
     log.disk.remove("pruned").unwrap();
     assert_eq!(tampered(&log.disk, &trust(&log)).reason, Reason::Missing);
+}
+
+#[test]
+fn a_pruning_that_was_recorded_and_not_done_does_not_hide_the_one_before() {
+    let mut log = TestLog::begun();
+    log.batch(510);
+    let first = Pruned {
+        tree: log.tree.clone(),
+    };
+    log.roll().batch(256);
+    let second = Pruned {
+        tree: log.tree.clone(),
+    };
+    log.roll().batch(4);
+    for pruned in [&first, &second] {
+        let (before, root) = (pruned.before(), pruned.tree.root());
+        let fields = format!(r#","before":{before},"root":"{root}""#);
+        log.record("prune", &fields).commit();
+    }
+    log.sign();
+    log.disk.remove(&name::segment(0)).unwrap();
+    for pruned in [&first, &second] {
+        log.disk.replace("pruned", &pruned.encode()).unwrap();
+        let report = check(&log.disk, &trust(&log));
+        assert_eq!(report.finding, Finding::Sound, "{report}");
+        assert_eq!(report.first, pruned.before());
+    }
+}
+
+#[test]
+fn an_empty_segment_does_not_hide_what_follows_the_last_commit_line() {
+    let mut log = TestLog::begun();
+    log.batch(3);
+    log.sign();
+    let size = log.tree.size();
+    let signed = log.disk.copy();
+    log.batch(2);
+    let forged = log.disk.copy();
+    for hidden in [&forged, &signed] {
+        hidden.edit(&name::segment(0), |bytes| {
+            bytes.extend_from_slice(b"forged")
+        });
+        hidden.edit(&name::segment(size), |_| ());
+        let report = check(hidden, &trust(&log));
+        assert!(matches!(report.finding, Finding::Torn { .. }), "{report}");
+    }
+    // A crash may leave it so where nothing follows.
+    let mut log = TestLog::begun();
+    log.batch(3);
+    log.sign();
+    log.roll();
+    assert_eq!(check(&log.disk, &trust(&log)).finding, Finding::Sound);
+}
+
+#[test]
+fn more_nuls_than_any_writer_leaves_are_not_read() {
+    let mut log = signed();
+    log.ahead(65 << 20);
+    assert_eq!(tampered(&log.disk, &trust(&log)).reason, Reason::Malformed);
+    let mut log = TestLog::begun();
+    log.ahead(65 << 20).roll().batch(1);
+    log.sign();
+    assert_eq!(tampered(&log.disk, &trust(&log)).reason, Reason::Malformed);
+}
+
+#[test]
+fn an_endorsement_is_as_long_as_a_signature() {
+    let vkey = key().verifier();
+    for length in [63, 65, 40_000] {
+        let signature = BASE64_STANDARD.encode(vec![0; length]);
+        let line = format!(
+            r#"{{"action":"rotated","vkey":"{vkey}","endorsed_by":"{vkey}","endorsement":"{signature}"}}"#
+        );
+        assert_eq!(super::KeyChange::parse(2, line.as_bytes()), None);
+    }
+}
+
+#[test]
+fn a_segment_full_of_keys_is_not_kept_while_others_are_read() {
+    let mut log = TestLog::begun();
+    log.batch(254).roll();
+    for _ in 0..100 {
+        log.rotate(key());
+    }
+    log.roll().batch(1);
+    log.tree_files();
+    let trusted = trust(&log);
+    log.sign();
+    assert_eq!(check(&log.disk, &trusted).finding, Finding::Sound);
 }
 
 #[test]
