@@ -19,8 +19,8 @@
 //! (on one line). `prev` is the leaf hash (RFC 6962) of the line before, without its newline. Times
 //! are microseconds since the epoch, spans are microseconds. Fields stand in a fixed order; what is
 //! not known is absent. A value that is longer than its field keeps is cut, and `<field>_sha256` has
-//! the hash of the whole. Control characters, line separators and bidirectional controls are escaped,
-//! so that a path or a user agent cannot fake a line.
+//! the hash of the whole. Control characters, line separators, bidirectional controls and characters
+//! that cannot be seen are escaped, so that a path or a user agent cannot fake a line.
 //!
 //! What is personal stands in `sealed`, by the person that it is about, and [`open_record`] puts it
 //! back: of a decision that is `subject`, `token`, `path`, `peer_addr`, `client_addr`, `user_agent`
@@ -36,7 +36,7 @@
 //! | `outcome` | `request_id end handler code status grpc_status bytes elapsed` | | |
 //! | `admin` | `action` | `author object detail` | the author, or the application |
 //! | `grant` | `action expires` | `subject grant`; `author` | the subject; the author |
-//! | `budget` | `action hold budgets[].limit,start,end currency nanos percent request_id` | `root budgets[].subject detail`; `author` | the root; the author |
+//! | `budget` | `action hold budgets[].limit,start,end currency nanos percent request_id` | `root detail`; `budgets[].subject`; `author` | the root; each subject; the author |
 //! | `sanction` | `action target before expires`, `name` of keys and workloads | `name issuer reason`; `author` | the name; the author |
 //! | `config` | `part action version detail` | | |
 //! | `alert` | `detector score` | `subject evidence` | the subject |
@@ -70,6 +70,7 @@ pub mod record_audit;
 pub(crate) mod recover;
 pub mod repair;
 pub mod seal;
+pub(crate) mod shown;
 pub mod storage;
 #[cfg(test)]
 mod testing;

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use crate::shown::can_deceive;
+pub(super) use crate::shown::json;
+
 /// `text` with every character that can deceive a reader or command a terminal as an escape. A
 /// backslash stands twice, so that an escape cannot be faked.
 pub(super) fn text(text: &str) -> Cow<'_, str> {
@@ -34,25 +37,6 @@ pub(super) fn word(value: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// `json`, a JSON text without line breaks, with every character that can deceive as JSON's own
-/// escape. Such a character can only stand inside a string, where both mean the same.
-pub(super) fn json(json: &str) -> Cow<'_, str> {
-    if json.bytes().all(is_plain) || !json.chars().any(can_deceive) {
-        return Cow::Borrowed(json);
-    }
-    let mut out = String::with_capacity(json.len() + 16);
-    for character in json.chars() {
-        if can_deceive(character) {
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                out.push_str(&format!("\\u{unit:04x}"));
-            }
-        } else {
-            out.push(character);
-        }
-    }
-    Cow::Owned(out)
-}
-
 const fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~')
 }
@@ -66,29 +50,4 @@ fn push(out: &mut String, character: char) {
         hidden if can_deceive(hidden) => out.extend(hidden.escape_unicode()),
         shown => out.push(shown),
     }
-}
-
-/// Characters that command a terminal, end a line, change the order of the rest (UAX #9 section 2),
-/// or cannot be seen.
-fn can_deceive(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{ad}'
-                | '\u{34f}'
-                | '\u{61c}'
-                | '\u{115f}'
-                | '\u{1160}'
-                | '\u{17b4}'
-                | '\u{17b5}'
-                | '\u{180e}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{3164}'
-                | '\u{feff}'
-                | '\u{ffa0}'
-                | '\u{fff0}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e0fff}'
-        )
 }

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsStr,
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
 };
@@ -29,6 +29,18 @@ pub(super) fn found(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
         other => other.map_err(|error| unreadable(path, &error))?,
     };
     bounded(file, path).map(Some)
+}
+
+/// The same within a log or beside it. Whoever made those may have put something there that never
+/// ends, or never begins.
+pub(super) fn regular(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    match fs::metadata(path) {
+        Ok(there) if !there.is_file() => Err(Failure::cannot(format_args!(
+            "`{}` is no file",
+            path.display()
+        ))),
+        _ => found(path),
+    }
 }
 
 /// A file, or standard input where its name is `-`.
@@ -77,7 +89,7 @@ impl Keys {
             });
         }
         let file = opening::keys_beside(log).join("vkey");
-        Ok(match found(&file) {
+        Ok(match regular(&file) {
             Ok(Some(bytes)) => Self {
                 keys: of_file(&file, &bytes)?,
                 beside: Some(file),
@@ -147,7 +159,7 @@ fn of_file(path: &Path, bytes: &[u8]) -> Result<Vec<VerifierKey>, Failure> {
 /// The log's own checkpoint, where it has one that can be read.
 pub(super) fn checkpoint(log: &Path) -> Result<Option<SignedCheckpoint>, Failure> {
     let path = log.join(name::CHECKPOINT);
-    found(&path)?
+    regular(&path)?
         .map(|bytes| {
             SignedCheckpoint::parse(&bytes)
                 .map_err(|error| Failure::wrong(format_args!("`{}`: {error}", path.display())))

@@ -200,7 +200,7 @@ impl Signed {
 /// The first record that is there.
 fn first_of(log: &Path) -> Result<u64, Failure> {
     let file = log.join(name::PRUNED);
-    match files::found(&file)? {
+    match files::regular(&file)? {
         None => Ok(0),
         Some(bytes) => Pruned::parse(&bytes)
             .map(|pruned| pruned.before())

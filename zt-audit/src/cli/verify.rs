@@ -74,26 +74,40 @@ fn run(arguments: &Arguments, io: &mut Io<'_, '_>) -> Result<u8, Failure> {
         Failure::cannot(format_args!("cannot read `{}`: {error}", log.display()))
     })?;
     let code = report.exit_code();
-    if arguments.flag("--json") {
-        io.say(as_json(&log, &keys, &report, code))?;
-    } else {
-        let tone = match code {
-            0 => Tone::Good,
-            UNSIGNED => Tone::Warning,
-            _ => Tone::Bad,
-        };
-        let shown = log.display().to_string();
-        let verdict = report.to_string();
-        let line = format!("{}: {}", escape::text(&shown), escape::text(&verdict));
-        io.say(io.paint.tone(tone, &line))?;
-        if let Some(file) = &keys.beside {
-            io.say(format_args!(
-                "the key is the one beside the log, {}; it says as much as that file can be trusted",
-                escape::word(&file.to_string_lossy())
-            ))?;
-        }
+    match say(&log, &keys, &report, arguments.flag("--json"), io) {
+        // What is wrong with a log stays so where nobody reads it.
+        Err(failure) if code == 0 => Err(failure),
+        _ => Ok(code),
     }
-    Ok(code)
+}
+
+fn say(
+    log: &Path,
+    keys: &Keys,
+    report: &Report,
+    json: bool,
+    io: &mut Io<'_, '_>,
+) -> Result<(), Failure> {
+    let code = report.exit_code();
+    if json {
+        return io.say(as_json(log, keys, report, code));
+    }
+    let tone = match code {
+        0 => Tone::Good,
+        UNSIGNED => Tone::Warning,
+        _ => Tone::Bad,
+    };
+    let shown = log.display().to_string();
+    let verdict = report.to_string();
+    let line = format!("{}: {}", escape::text(&shown), escape::text(&verdict));
+    io.say(io.paint.tone(tone, &line))?;
+    match &keys.beside {
+        None => Ok(()),
+        Some(file) => io.say(format_args!(
+            "the key is the one beside the log, {}; it says as much as that file can be trusted",
+            escape::word(&file.to_string_lossy())
+        )),
+    }
 }
 
 fn trust(arguments: &Arguments, keys: &Keys, io: &mut Io<'_, '_>) -> Result<Trust, Failure> {

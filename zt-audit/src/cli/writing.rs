@@ -1,6 +1,8 @@
 //! A log opened to write, by the commands that do.
 
 use std::{
+    fs::{self, File},
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -17,6 +19,7 @@ use super::{
 };
 use crate::{
     AuditLog, OpenError, Options,
+    format::name,
     note::{KeyError, SigningKey},
     seal::{Vault, VaultError, VaultOptions},
 };
@@ -31,13 +34,13 @@ pub(super) fn open(
     // Opening makes a log, and keys, where there are none: a slip of the pen must not.
     reading::last_segment(log)?;
     let keys = keys(arguments, log)?;
-    let vault = keys.join(SUBJECTS).exists();
+    let sealed = is_sealed(log, &keys)?;
     let signing = signing_key(arguments)?;
     let mut options = Options::default().clock(clock(io)).keys_in(keys);
     if let Some(key) = signing {
         options = options.signing_key(key);
     }
-    if !vault {
+    if !sealed {
         // The log was written without one, and is not given one on the way.
         options = options.insecure_personal_data_in_clear();
     }
@@ -79,7 +82,7 @@ pub(super) fn own_key(arguments: &Arguments, log: &Path) -> Result<SigningKey, F
 /// The log's vault, to write; nothing where the log has none.
 pub(super) fn vault(arguments: &Arguments, log: &Path) -> Result<Option<Vault>, Failure> {
     let keys = keys(arguments, log)?;
-    if !keys.join(SUBJECTS).exists() {
+    if !is_sealed(log, &keys)? {
         return Ok(None);
     }
     Vault::open(&keys, VaultOptions::default())
@@ -88,6 +91,53 @@ pub(super) fn vault(arguments: &Arguments, log: &Path) -> Result<Option<Vault>, 
             VaultError::InUse => Failure::cannot("another process has the log open: stop it first"),
             other => Failure::cannot(other),
         })
+}
+
+/// Whether the log seals what is personal. Where it does, nothing is written without the vault: who
+/// orders something would stand in it in clear.
+fn is_sealed(log: &Path, keys: &Path) -> Result<bool, Failure> {
+    if keys.join(SUBJECTS).exists() {
+        return Ok(true);
+    }
+    for first in reading::segments(log)? {
+        let file = log.join(name::segment(first));
+        let found = match fs::metadata(&file) {
+            Ok(there) if !there.is_file() => Err(io::Error::other("it is no file")),
+            _ => File::open(&file).and_then(has_sealed),
+        };
+        let found = found.map_err(|error| {
+            Failure::cannot(format_args!("cannot read `{}`: {error}", file.display()))
+        })?;
+        if found {
+            return Err(Failure::cannot(format_args!(
+                "personal fields of the log are sealed, and its vault is not in `{}`: name its \
+                 folder with `--keys`",
+                keys.display()
+            )));
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a record in `segment`, which may be damaged, has a sealed part. No text in a record can
+/// look like one: its quotes are escaped.
+fn has_sealed(mut segment: impl Read) -> io::Result<bool> {
+    const PART: &[u8] = b",\"sealed\":[[\"";
+    let mut room = vec![0; 256 * 1024];
+    let mut kept = 0;
+    loop {
+        let read = segment.read(room.get_mut(kept..).unwrap_or_default())?;
+        let filled = kept + read;
+        let seen = room.get(..filled).unwrap_or_default();
+        if seen.windows(PART.len()).any(|bytes| bytes == PART) {
+            return Ok(true);
+        }
+        if read == 0 {
+            return Ok(false);
+        }
+        kept = filled.min(PART.len() - 1);
+        room.copy_within(filled - kept..filled, 0);
+    }
 }
 
 /// The program's clock.
@@ -137,5 +187,21 @@ impl Clock for Borrowed {
 
     fn sleep(&self, span: Duration) -> Sleep {
         self.0.sleep(span)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_part_is_found_wherever_it_is_read_in_two() {
+        for before in (256 * 1024 - 30)..(256 * 1024 + 3) {
+            let mut segment = vec![0; before];
+            segment.extend_from_slice(br#","sealed":[["00"#);
+            assert!(has_sealed(segment.as_slice()).unwrap(), "{before}");
+        }
+        let text = br#"{"v":2,"path":"\",\"sealed\":[[\""}"#;
+        assert!(!has_sealed(text.as_slice()).unwrap());
     }
 }

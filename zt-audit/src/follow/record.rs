@@ -3,7 +3,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use serde_json::{Map, Value};
 use zt_core::clock::Timestamp;
 
-use crate::{merkle::Hash, read::Entry};
+use crate::{merkle::Hash, read::Entry, shown};
 
 /// A record on its way to a sink.
 #[derive(Clone, PartialEq)]
@@ -65,12 +65,19 @@ impl Record {
     }
 
     /// One line of JSON without its newline: the stored bytes, or the opened fields. Characters that
-    /// move a cursor, break a line or turn its direction are escaped.
+    /// move a cursor, break a line, turn its direction or cannot be seen are escaped. In what the log
+    /// wrote there are none; in what somebody put into its files there may be.
     #[must_use]
     pub fn line(&self) -> Cow<'_, [u8]> {
         match &self.opened {
             Some(opened) => Cow::Owned(escaped(&Value::Object(opened.clone())).into_bytes()),
-            None => Cow::Borrowed(self.stored()),
+            None => {
+                let text = String::from_utf8_lossy(self.stored());
+                match (shown::json(&text), &text) {
+                    (Cow::Borrowed(_), Cow::Borrowed(_)) => Cow::Borrowed(self.stored()),
+                    (shown, _) => Cow::Owned(shown.into_owned().into_bytes()),
+                }
+            }
         }
     }
 }
@@ -88,30 +95,5 @@ impl fmt::Debug for Record {
 
 /// `value` as JSON in which no character is left that a terminal or a viewer of logs obeys.
 pub(super) fn escaped(value: &Value) -> String {
-    let text = value.to_string();
-    if !text.contains(is_obeyed) {
-        return text;
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
-        if is_obeyed(character) {
-            // Such characters stand within strings only, and all of them in the first plane.
-            out.push_str(&format!("\\u{:04x}", u32::from(character)));
-        } else {
-            out.push(character);
-        }
-    }
-    out
-}
-
-/// Controls, line separators, and what turns the direction of text (Unicode UAX #9). JSON has
-/// escaped those below U+0020 already.
-fn is_obeyed(character: char) -> bool {
-    matches!(character,
-        '\u{7f}'..='\u{9f}'
-        | '\u{61c}'
-        | '\u{200e}' | '\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2066}'..='\u{2069}'
-        | '\u{feff}')
+    shown::json(&value.to_string()).into_owned()
 }

@@ -1,6 +1,6 @@
 //! What a follower does, step by step.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task};
 
@@ -18,7 +18,7 @@ pub(super) struct Task<S> {
     /// What blocks. It is on a blocking thread while it works.
     files: Option<Files>,
     options: FollowOptions,
-    alarms: Alarms,
+    alarms: Arc<Alarms>,
     tell: Tell,
     stop: Stop,
     position: u64,
@@ -34,7 +34,7 @@ struct Files {
 }
 
 /// Tells how it is going; also when it ends by a panic.
-struct Tell(watch::Sender<FollowerHealth>);
+struct Tell(watch::Sender<FollowerHealth>, Arc<Alarms>);
 
 /// What a look at the log led to.
 enum Step {
@@ -58,14 +58,15 @@ impl<S: Sink> Task<S> {
         tell: watch::Sender<FollowerHealth>,
         stop: Stop,
     ) -> Self {
+        let alarms = Arc::new(alarms);
         Self {
             sink,
             files: Some(Files { reading, cursor }),
             pause: options.retry_first,
             saved_at: options.clock.monotonic(),
             options,
+            tell: Tell(tell, Arc::clone(&alarms)),
             alarms,
-            tell: Tell(tell),
             stop,
             position: 0,
             last: None,
@@ -400,13 +401,16 @@ impl Tell {
 
 impl Drop for Tell {
     fn drop(&mut self) {
-        self.0.send_if_modified(|health| {
-            let panicked = !matches!(health.stage, Stage::Stopped(_));
-            if panicked {
-                tracing::error!(target: "zt_audit", "a copy of the log: its sink panicked");
+        let ended = self.0.send_if_modified(|health| {
+            let running = !matches!(health.stage, Stage::Stopped(_));
+            if running {
                 health.stage = Stage::Stopped(Halt::Panicked);
             }
-            panicked
+            running
         });
+        // Else its runtime ended before it, which nobody has to look at.
+        if ended && std::thread::panicking() {
+            self.1.raise(None, &Halt::Panicked.to_string());
+        }
     }
 }

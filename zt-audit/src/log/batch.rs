@@ -189,6 +189,12 @@ impl Batch {
         self.events.clear();
     }
 
+    /// Whether there are counts that stand in no record.
+    pub(super) fn has_untold(&self) -> bool {
+        let gap = self.gap.as_ref();
+        !self.rolled.is_empty() || gap.is_some_and(|gap| !gap.events.is_empty())
+    }
+
     /// It was written into `file`, and what of it is there cannot be known.
     pub(super) fn give_up(&mut self, file: String, error: &io::Error) {
         self.given_up.get_or_insert(GivenUp {
@@ -201,7 +207,9 @@ impl Batch {
 
     /// Once nothing more is taken: what was counted to the end. Whether there is anything left.
     pub(super) fn take_last(&mut self) -> bool {
-        self.rolled.extend(self.core.shared.flood.end());
+        let shared = &self.core.shared;
+        shared.take_rolled_up(&mut shared.state(), &mut self.rolled);
+        self.rolled.extend(shared.flood.end());
         !self.is_empty()
     }
 

@@ -53,6 +53,8 @@ pub(super) struct State {
     flushing_since: Option<Duration>,
     /// What was refused since the log cannot write.
     pub(super) outage: Option<Refused>,
+    /// The writer ended, and counts of what has no record stand nowhere.
+    untold: bool,
     /// What ends the log for good; a log that was closed still writes what it took.
     ended: Option<RecordError>,
 }
@@ -90,6 +92,7 @@ impl Shared {
                 queued_since: None,
                 flushing_since: None,
                 outage: None,
+                untold: false,
                 ended: None,
             }),
             work: Condvar::new(),
@@ -187,15 +190,17 @@ impl Shared {
             .clone()
             .filter(|end| *end != RecordError::Closed);
         ended.or_else(|| {
-            let told = |outage: &Refused| !outage.is_empty();
-            state
-                .outage
-                .as_ref()
-                .filter(|outage| told(outage))
-                .map(|_| {
-                    RecordError::Unavailable("records are missing, and no record says so".into())
-                })
+            let refused = |outage: &Refused| !outage.is_empty();
+            let untold = state.untold || state.outage.as_ref().is_some_and(refused);
+            untold.then(|| {
+                RecordError::Unavailable("records are missing, and no record says so".into())
+            })
         })
+    }
+
+    /// For the writer, at its end: what it counted could not be written.
+    pub(super) fn leave_untold(&self) {
+        self.state().untold = true;
     }
 
     pub(super) fn durable(&self) -> u64 {

@@ -74,7 +74,8 @@ pub(super) fn start(
             fails("lock")(error)
         }
     })?;
-    let mut unlocked = secrets.unlock(&options)?;
+    let is_begun = has_segments(&*storage).map_err(fails("read"))?;
+    let mut unlocked = secrets.unlock(&options, is_begun)?;
     let (standing, torn) = match find(&*storage, &unlocked).map_err(fails("read"))? {
         Found::Nothing => (None, None),
         Found::Standing(standing, torn) => (Some(*standing), torn),
@@ -177,7 +178,7 @@ struct Unlocked {
 }
 
 impl Secrets {
-    fn unlock(self, options: &Options) -> Result<Unlocked, OpenError> {
+    fn unlock(self, options: &Options, is_begun: bool) -> Result<Unlocked, OpenError> {
         let keys = match self {
             Self::Given(key, vault) => {
                 return Ok(Unlocked {
@@ -191,6 +192,10 @@ impl Secrets {
         };
         let vault = match options.in_clear {
             true => None,
+            // A disk that is not mounted must not look like a vault that is new.
+            false if is_begun && !Vault::is_in(keys.path()) => {
+                return Err(VaultError::Missing.into());
+            }
             false => Some(Arc::new(Vault::open(keys.path(), options.own_vault())?)),
         };
         let unlocked = match &options.signing_key {
@@ -269,6 +274,14 @@ impl Unlocked {
             }),
             _ => None,
         }
+    }
+}
+
+/// Whether the log has a file of records.
+fn has_segments(storage: &dyn Storage) -> io::Result<bool> {
+    match storage.list(name::LOG) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        files => Ok(files?.iter().any(|file| name::first_of(file).is_some())),
     }
 }
 

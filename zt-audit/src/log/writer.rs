@@ -75,18 +75,31 @@ impl Writer {
     pub(super) fn run(mut self) {
         let _watch = Watch(Arc::clone(&self.core));
         while self.turn().is_continue() {}
-        while self.halted.is_none() && !self.gone && self.batch.take_last() {
-            if self.write().is_break() {
+        self.write_last();
+        if let Some(Err(error)) = self.segment.take().map(Segment::finish) {
+            tracing::warn!(?error, "the audit log's last segment keeps its zeros");
+        }
+    }
+
+    /// Nothing more comes. What was counted, or refused, should be told, where that can be; a disk
+    /// that fails is tried once more.
+    fn write_last(&mut self) {
+        let mut tried = false;
+        while !self.gone && (self.batch.take_last() || self.halted.is_some()) {
+            let done = match self.halted {
+                Some(_) if tried => break,
+                Some(_) => {
+                    tried = true;
+                    self.heal()
+                }
+                None => self.write(),
+            };
+            if done.is_break() {
                 break;
             }
         }
-        if self.halted.is_some() && !self.gone {
-            self.batch.take_last();
-            // What was refused should be told, where that can be.
-            let _ = self.heal();
-        }
-        if let Some(Err(error)) = self.segment.take().map(Segment::finish) {
-            tracing::warn!(?error, "the audit log's last segment keeps its zeros");
+        if self.batch.has_untold() {
+            self.core.shared.leave_untold();
         }
     }
 

@@ -268,6 +268,14 @@ fn budget(record: &mut Fields<'_>, event: &BudgetEvent) -> Result<(), VaultError
     let subject = |part: &mut Object<'_>, found: &BudgetPart| {
         part.text("subject", &found.subject, NAME);
     };
+    // Each name in its own place, and nothing in those of others.
+    let only = |whose: &str, personal: &mut Object<'_>| {
+        personal.objects("budgets", parts(), |part, found| {
+            if *found.subject == *whose {
+                subject(part, found);
+            }
+        });
+    };
     let mut clear = record.clear();
     clear.text("action", event.action, NAME);
     if let Some(hold) = event.hold {
@@ -294,11 +302,22 @@ fn budget(record: &mut Fields<'_>, event: &BudgetEvent) -> Result<(), VaultError
     }
     record.about(DataSubject::Named(&event.root), |personal| {
         personal.text("root", &event.root, NAME);
-        if seals {
-            personal.objects("budgets", parts(), subject);
+        if seals && parts().any(|part| part.subject == event.root) {
+            only(&event.root, personal);
         }
         personal.maybe("detail", event.detail.as_deref(), DETAIL);
     })?;
+    if seals {
+        // A tenant's members are persons of their own: each is forgotten alone.
+        for (place, part) in parts().enumerate() {
+            let known = parts().take(place).any(|one| one.subject == part.subject);
+            if part.subject != event.root && !known {
+                record.about(DataSubject::Named(&part.subject), |personal| {
+                    only(&part.subject, personal);
+                })?;
+            }
+        }
+    }
     written_by(record, event.author.as_deref())
 }
 

@@ -5,6 +5,8 @@ use std::{fmt::Display, io::Write};
 use sha2::{Digest, Sha256};
 use zt_core::{clock::Timestamp, context::RequestId};
 
+use crate::shown::can_deceive;
+
 /// The largest integer that every JSON reader keeps exactly (RFC 8259 section 6).
 const MAX_EXACT: u64 = (1 << 53) - 1;
 
@@ -251,26 +253,11 @@ fn escaped(out: &mut Vec<u8>, text: &str) {
             '"' => out.extend_from_slice(b"\\\""),
             '\\' => out.extend_from_slice(b"\\\\"),
             hidden if can_deceive(hidden) => {
-                print(out, format_args!("\\u{:04x}", u32::from(hidden)));
+                for unit in hidden.encode_utf16(&mut [0; 2]) {
+                    print(out, format_args!("\\u{unit:04x}"));
+                }
             }
             shown => out.extend_from_slice(shown.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
-}
-
-/// Characters that end a line or change how the rest of it is shown: controls (C0, DEL, C1), line
-/// and paragraph separators, and the controls of the bidirectional algorithm (UAX #9 section 2).
-const fn can_deceive(character: char) -> bool {
-    matches!(
-        character,
-        '\0'..='\u{1f}'
-            | '\u{7f}'..='\u{9f}'
-            | '\u{61c}'
-            | '\u{200e}'
-            | '\u{200f}'
-            | '\u{2028}'
-            | '\u{2029}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}'
-    )
 }

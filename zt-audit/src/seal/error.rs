@@ -14,6 +14,12 @@ pub enum VaultError {
         /// What the system says.
         source: io::Error,
     },
+    /// There is none, and there is a log that may have been sealed by it.
+    #[error(
+        "there is none, and the log goes on: put it back, or make another one (`Vault::open`), which \
+         opens nothing of what was sealed before"
+    )]
+    Missing,
     /// Another process has it.
     #[error("another process has the vault open")]
     InUse,

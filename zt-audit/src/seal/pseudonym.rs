@@ -23,6 +23,16 @@ pub enum DataSubject<'a> {
     Anonymous(Timestamp),
 }
 
+/// How the holder of a budget is called where it is a principal: `issuer subject`, a space and a
+/// percent sign within either of them as `%20` and `%25` (`zt_ratelimit::Who::by_principal`).
+pub(super) fn holder(issuer: Option<&str>, subject: &str) -> String {
+    let escaped = |text: &str| text.replace('%', "%25").replace(' ', "%20");
+    match issuer {
+        Some(issuer) => format!("{} {}", escaped(issuer), escaped(subject)),
+        None => escaped(subject),
+    }
+}
+
 /// A keyed pseudonym of a [`DataSubject`]: 16 bytes of HMAC-SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pseudonym([u8; 16]);

@@ -12,6 +12,7 @@ use super::{
     DataSubject, Pseudonym, VaultError, VaultOptions,
     cache::Cache,
     master::{KEY, KeyBytes, Master, aead, day_of},
+    pseudonym::holder,
     slot::{Kind, SLOT, Slot},
     subjects::{self, FILE, Slots, Writer},
 };
@@ -73,6 +74,13 @@ impl Vault {
         let storage = Folder::open(path).map_err(VaultError::file("open", &named(path)))?;
         is_private(path)?;
         Self::with_storage(Arc::new(storage), options)
+    }
+
+    /// Whether there is one in `folder`, well or not.
+    pub(crate) fn is_in(folder: &Path) -> bool {
+        [SEALING_KEY, FILE]
+            .iter()
+            .any(|file| folder.join(file).symlink_metadata().is_ok())
     }
 
     /// The same to read from only, also while another process writes.
@@ -193,17 +201,22 @@ impl Vault {
         self.master.pseudonym(subject)
     }
 
-    /// All pseudonyms under which `subject` stands in records: that of the name with its issuer, and
-    /// that of the name alone.
+    /// All pseudonyms under which `subject` stands in records: that of the name with its issuer, that
+    /// of the name alone, and that of a budget's holder, `issuer name`.
     #[must_use]
     pub fn pseudonyms(&self, subject: DataSubject<'_>) -> Vec<Pseudonym> {
         let mut all = vec![self.pseudonym(subject)];
         if let DataSubject::Principal {
-            issuer: Some(_),
+            issuer,
             subject: name,
         } = subject
         {
-            all.push(self.pseudonym(DataSubject::Named(name)));
+            for other in [name, &holder(issuer, name)] {
+                let other = self.pseudonym(DataSubject::Named(other));
+                if !all.contains(&other) {
+                    all.push(other);
+                }
+            }
         }
         all
     }

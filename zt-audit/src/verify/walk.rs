@@ -194,7 +194,7 @@ fn in_parallel(
     let window = Window::default();
     let stop = AtomicBool::new(false);
     let begin = walked.state.clone();
-    let (tell, told) = mpsc::sync_channel(threads * 4);
+    let (tell, told) = mpsc::sync_channel(threads.min(count) * 4);
     thread::scope(|scope| {
         for _ in 0..threads.min(count) {
             let tell = tell.clone();

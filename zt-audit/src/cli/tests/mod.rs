@@ -5,6 +5,7 @@ mod escape;
 mod keys;
 mod line;
 mod progress;
+mod streams;
 mod times;
 
 use std::{io, sync::Arc};

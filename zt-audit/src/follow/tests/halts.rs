@@ -188,6 +188,7 @@ async fn says_so_where_its_sink_panics() {
     let stand = Stand::new();
     stand.sink.is(Mood::Panics);
     let log = log_of(5);
+    assert_eq!(halt(&stand, &log).await, Halt::Panicked);
     let follower = stand.follow(&log.disk);
     assert_eq!(follower.stopped().await, Halt::Panicked);
     assert_eq!(

@@ -132,3 +132,27 @@ fn what_is_printed_anew_has_nothing_that_a_terminal_obeys() {
     assert!(text.contains("🦀"));
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
 }
+
+/// Who can write into the log's files writes what a terminal obeys.
+#[tokio::test]
+async fn what_somebody_put_into_a_record_commands_no_terminal() {
+    let log = log_of(1);
+    let mut record = records(&log).await.remove(0);
+    for put in [
+        "\u{1b}[2J",
+        "\r",
+        "\u{9b}2J",
+        "\u{202e}",
+        "\u{200b}",
+        "\u{e0041}",
+    ] {
+        let end = record.entry.bytes.len() - 1;
+        let mut bytes = record.entry.bytes[..end].to_vec();
+        bytes.extend_from_slice(format!(",\"x\":\"{put}\"}}").as_bytes());
+        bytes.extend_from_slice(b"\xff");
+        record.entry.bytes = bytes;
+        let line = record.line();
+        let text = std::str::from_utf8(&line).unwrap();
+        assert!(!text.contains(crate::shown::can_deceive), "{text}");
+    }
+}

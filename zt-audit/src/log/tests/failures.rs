@@ -1,4 +1,5 @@
-use zt_core::decision::Code;
+use http::Request;
+use zt_core::{context::PeerAddr, decision::Code};
 
 use super::*;
 
@@ -255,4 +256,51 @@ async fn a_segment_that_is_full_is_followed_by_another_at_a_multiple_of_256() {
         assert_ne!(file.bytes.last(), Some(&0), "{name} ends with zeros");
     }
     assert_sound(&disk);
+}
+
+/// A refusal of somebody at this address.
+fn refused_at(host: u32) -> Event {
+    let source = std::net::IpAddr::from((0x0a00_0000 + host).to_be_bytes());
+    let request = Request::get("/").extension(PeerAddr((source, 4711).into()));
+    let denial = zt_core::decision::Denial::new(Code::RateLimited);
+    decision(
+        &trail_of(request),
+        zt_core::state::Verdict::Deny(denial),
+        false,
+    )
+}
+
+fn counting() -> Options {
+    Options::default()
+        .denials_in_full(0)
+        .denial_sources(30_000)
+        .denial_window(std::time::Duration::from_secs(36_000))
+        .clock(ManualClock::at(Timestamp::from_secs(1_893_456_000)))
+}
+
+/// More than a batch holds, of a log that is closed before it knew that its disk is well.
+#[tokio::test]
+async fn a_flood_is_told_whole_where_the_disk_is_well_only_when_the_log_is_closed() {
+    let (log, disk) = log_with(counting());
+    disk.state().fail_sync = Some(EIO);
+    assert!(log.record(permit()).await.is_err());
+    for host in 0..20_000 {
+        log.record(refused_at(host)).detach();
+    }
+    disk.state().fail_sync = None;
+    log.close().unwrap();
+    let told = |record: &Value| record["denied"]["rate-limited"].as_u64().unwrap();
+    let rolled = of_kind(&disk, "rolled-up");
+    assert_eq!(rolled.iter().map(told).sum::<u64>(), 20_000);
+    assert_sound(&disk);
+}
+
+#[test]
+fn a_log_that_could_not_tell_of_a_flood_does_not_close_well() {
+    let (log, disk) = log_with(counting());
+    disk.state().fail_sync = Some(EIO);
+    for host in 0..5 {
+        log.record(refused_at(host)).detach();
+    }
+    assert!(is_unavailable(&log.close(), "no record says so"));
 }

@@ -129,3 +129,28 @@ fn a_crash_in_a_rotation_leaves_the_key_that_the_log_named() {
     drop(log);
     assert_eq!(scratch.open().unwrap().verifier_key(), verifier);
 }
+
+/// The disk with the keys is not mounted; the application gives the key that signs.
+#[test]
+fn a_log_whose_vault_is_gone_refuses_and_makes_no_other() {
+    let scratch = Scratch::new("no-vault");
+    let options = || Options::default().signing_key(signing_key());
+    AuditLog::open(scratch.log(), options())
+        .unwrap()
+        .close()
+        .unwrap();
+    let keys = scratch.0.join("audit.keys");
+    let away = scratch.0.join("away");
+    fs::rename(&keys, &away).unwrap();
+    for _ in 0..2 {
+        let refused = AuditLog::open(scratch.log(), options()).unwrap_err();
+        assert!(
+            matches!(refused, OpenError::Vault(crate::seal::VaultError::Missing)),
+            "{refused}"
+        );
+    }
+    assert!(!keys.join("sealing.key").exists());
+    fs::remove_dir_all(&keys).unwrap();
+    fs::rename(&away, &keys).unwrap();
+    AuditLog::open(scratch.log(), options()).unwrap();
+}

@@ -619,3 +619,76 @@ fn what_a_record_costs() {
         assert!(took < Duration::from_micros(30));
     }
 }
+
+fn spent(root: &str, members: &[&str]) -> Event {
+    let part = |subject: &&str| BudgetPart {
+        limit: "day".into(),
+        subject: (*subject).into(),
+        window: None,
+    };
+    Event::Budget(BudgetEvent {
+        at: Timestamp::from_secs(1_893_456_000),
+        author: None,
+        action: "held",
+        hold: Some(10),
+        root: root.into(),
+        budgets: members.iter().map(part).collect(),
+        currency: None,
+        nanos: 5,
+        percent: None,
+        request: None,
+        detail: None,
+    })
+}
+
+#[test]
+fn a_member_of_a_tenant_is_forgotten_in_the_tenants_budgets() {
+    let mut sealing = Sealing::new();
+    let event = spent("acme", &["acme", "alice", "alice", "bob"]);
+    sealing.write(&event);
+    assert_eq!(sealing.open(0).unwrap(), record(&event));
+    sealing.vault.forget(DataSubject::Named("alice")).unwrap();
+    let opened = sealing.open(0).unwrap();
+    assert!(!opened.to_string().contains("alice"), "{opened}");
+    assert_eq!(opened["root"], "acme");
+    assert_eq!(opened["budgets"][0]["subject"], "acme");
+    assert_eq!(opened["budgets"][3]["subject"], "bob");
+}
+
+#[test]
+fn who_is_erased_by_issuer_and_name_is_erased_as_a_budgets_holder() {
+    // As budgets name principals.
+    let holder = "https://id.example/a%20b 50%25%20alice";
+    let mut sealing = Sealing::new();
+    sealing.write(&spent(holder, &[holder]));
+    sealing.write(&spent("50%25%20alice", &[]));
+    let principal = |issuer| DataSubject::Principal {
+        issuer,
+        subject: "50% alice",
+    };
+    let issuer = Some("https://id.example/a b");
+    sealing.vault.forget(principal(issuer)).unwrap();
+    sealing.vault.forget(principal(None)).unwrap();
+    for line in 0..2 {
+        let opened = sealing.open(line).unwrap();
+        assert!(!opened.to_string().contains("alice"), "{opened}");
+    }
+}
+
+/// As many persons as one step can take, all with names that need the most room.
+#[test]
+fn the_largest_budget_of_different_members_is_within_its_bound_when_sealed() {
+    let names: Vec<String> = (0..20)
+        .map(|index| format!("{}{index}", "\u{85}".repeat(900)))
+        .collect();
+    let members: Vec<&str> = names.iter().map(String::as_str).collect();
+    let Event::Budget(mut event) = spent(&"\u{85}".repeat(9999), &members) else {
+        panic!("budget")
+    };
+    event.author = Some("\u{85}".repeat(9999).into());
+    event.detail = Some("\u{85}".repeat(9999));
+    let mut sealing = Sealing::new();
+    let line = sealing.write(&Event::Budget(event));
+    assert!(line.len() <= MAX_RECORD, "{}", line.len());
+    assert!(parse(line)[0].get("fields_sha256").is_none());
+}

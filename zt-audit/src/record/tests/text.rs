@@ -14,7 +14,7 @@ fn spelled(text: &str) -> String {
 }
 
 fn is_hidden(character: char) -> bool {
-    character.is_control() || DECEITFUL.contains(character)
+    character.is_control() || DECEITFUL.contains(character) || crate::shown::can_deceive(character)
 }
 
 #[track_caller]
@@ -38,6 +38,14 @@ fn every_character_is_read_back_as_it_was() {
         reads_back(&character.to_string());
         reads_back(&format!("a{character}{character}\u{10ffff}"));
     }
+}
+
+/// Else what the program shows as the stored bytes would be others.
+#[test]
+fn what_the_log_writes_is_shown_byte_for_byte() {
+    let all: String = ('\0'..=char::MAX).collect();
+    let spelled = spelled(&all);
+    assert_eq!(crate::shown::json(&spelled), spelled);
 }
 
 #[test]

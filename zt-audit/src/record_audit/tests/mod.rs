@@ -276,8 +276,14 @@ async fn refuses_an_unsafe_method_whose_permit_could_not_be_written() {
 async fn the_answer_of_a_safe_method_does_not_leave_when_its_permit_could_not_be_written() {
     let (log, disk) = log();
     let calls = Calls::default();
+    disk.hold();
+    let mut future = Box::pin(gate(&log, calls.handler()).oneshot(get("/")));
+    let mut task = Context::from_waker(Waker::noop());
+    assert!(future.as_mut().poll(&mut task).is_pending());
+    disk.wait_until_stalled();
     disk.state().fail_sync = Some(EIO);
-    let response = gate(&log, calls.handler()).oneshot(get("/")).await.unwrap();
+    disk.release();
+    let response = future.await.unwrap();
     assert_eq!(code(&response), Some(Code::AuditUnavailable));
     // It may have been refused before the handler began.
     assert!(calls.count() <= 1);

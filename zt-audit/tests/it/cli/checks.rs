@@ -287,3 +287,31 @@ fn keys_shows_where_a_key_was_rotated_and_refuses_one_that_nobody_endorsed() {
         .says("endorsed by the key before it");
     run("keys", &scratch.path("absent"), NOTHING).is(3);
 }
+
+/// Opening a pipe to which nobody writes waits for ever.
+#[test]
+fn a_pipe_in_place_of_a_file_of_the_log_is_refused_and_not_waited_for() {
+    let scratch = Scratch::new();
+    scratch.write([permit("alice", "/")]);
+    let files = [
+        scratch.log().join("checkpoint"),
+        scratch.log().join("pruned"),
+        scratch.keys().join("vkey"),
+        scratch.segment(),
+    ];
+    for file in files {
+        let kept = std::fs::read(&file).ok();
+        let _ = std::fs::remove_file(&file);
+        let made = std::process::Command::new("mkfifo").arg(&file).status();
+        assert!(made.unwrap().success());
+        for command in ["verify", "status", "tail", "keys"] {
+            let ran = run(command, &scratch.log(), super::NOTHING);
+            assert!(ran.code <= 3, "{command}: {ran:?}");
+            assert!(!ran.out.contains("sound"), "{command}: {ran:?}");
+        }
+        std::fs::remove_file(&file).unwrap();
+        if let Some(kept) = kept {
+            std::fs::write(&file, kept).unwrap();
+        }
+    }
+}

@@ -286,3 +286,34 @@ fn a_damaged_log_is_repaired_only_when_it_is_acknowledged() {
     .is(0)
     .says("nothing");
 }
+
+/// Its disk is not mounted, or it may not be read: what is written then would stand in clear.
+#[test]
+fn nothing_is_written_into_a_sealed_log_whose_vault_is_gone() {
+    let scratch = long();
+    for file in ["subjects", "sealing.key"] {
+        std::fs::remove_file(scratch.keys().join(file)).unwrap();
+    }
+    let mut bytes = std::fs::read(scratch.segment()).unwrap();
+    // Also where the log is damaged before its first sealed part.
+    for _ in 0..2 {
+        for (command, more) in [
+            ("prune", &["--before", "256"][..]),
+            (
+                "repair",
+                &["--acknowledge", "--reason", "damaged-by-mallory"],
+            ),
+        ] {
+            let author = ["--author", "alice@example"];
+            let ran = run(command, &scratch.log(), author.iter().chain(more));
+            ran.is(3).says("its vault is not in");
+        }
+        bytes[10] ^= 1;
+        std::fs::write(scratch.segment(), &bytes).unwrap();
+    }
+    for entry in std::fs::read_dir(scratch.log().join("log")).unwrap() {
+        let text =
+            String::from_utf8_lossy(&std::fs::read(entry.unwrap().path()).unwrap()).into_owned();
+        assert!(!text.contains("alice@example") && !text.contains("mallory"));
+    }
+}

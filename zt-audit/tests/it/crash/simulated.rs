@@ -482,6 +482,27 @@ fn a_disk_that_broke_for_good_refuses_everything_and_what_was_durable_is_there()
     }
 }
 
+/// Opens the log and hands over more than there is room for.
+fn overflow(disk: &SimulatedDisk) -> Told {
+    let mut told = Told::default();
+    let Ok(log) = open(disk, KEYS[0], &ManualClock::default(), &told.checkpoints) else {
+        return told;
+    };
+    told.opened = true;
+    for _ in 0..20 {
+        let mut pending = Vec::new();
+        for _ in 0..20 {
+            let (name, event) = permit(Acknowledgement::Sync);
+            pending.push((true, name, log.record(event)));
+        }
+        told.settle(&mut pending);
+    }
+    told.closed = log.close().is_ok();
+    let health = log.health();
+    told.counted = health.refused + health.failed;
+    told
+}
+
 #[test]
 fn a_disk_with_any_room_left_that_is_full_is_never_a_reason_to_forget() {
     let refusals = AtomicU64::new(0);
@@ -493,7 +514,7 @@ fn a_disk_with_any_room_left_that_is_full_is_never_a_reason_to_forget() {
     each((0..24).collect(), |room| {
         let disk = beginning.after(Loss::Everything);
         disk.limit(Some((used + room) * 4096));
-        let told = scenario(&disk, 5);
+        let told = overflow(&disk);
         refusals.fetch_add(told.refused, Ordering::Relaxed);
         opened.fetch_add(u64::from(told.opened), Ordering::Relaxed);
         assert!(told.counted >= told.refused, "{told:?}");
@@ -508,5 +529,5 @@ fn a_disk_with_any_room_left_that_is_full_is_never_a_reason_to_forget() {
     });
     let (refusals, opened) = (refusals.into_inner(), opened.into_inner());
     println!("full disks: room for 0 to 23 pages, {opened} opened, {refusals} refusals");
-    assert!(refusals > 0 && opened > 0);
+    assert!(opened > 0 && refusals > opened);
 }
