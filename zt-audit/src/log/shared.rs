@@ -123,7 +123,9 @@ impl Shared {
         let how = acknowledgement(&event);
         let lane = Lane::of(&event);
         if lane == Lane::Denial && self.flood.admit(&event) == Admission::Counted {
-            if self.flood.is_due() {
+            // Not while the writer is awake: it looks by itself, and a storm that took the lock over
+            // and over would keep it from looking. Should both miss each other, the keeper sees it.
+            if self.flood.is_due() && self.sleeps() {
                 self.wake(self.state(), true);
             }
             return Durable::done(Err(RecordError::Full));
@@ -425,6 +427,11 @@ impl Shared {
         }
     }
 
+    fn sleeps(&self) -> bool {
+        let resting = self.resting.load(Ordering::Relaxed);
+        resting == Rest::Dozing as u8 || resting == Rest::Asleep as u8
+    }
+
     fn rest(&self, state: &mut State, rest: Rest) {
         state.rest = rest;
         self.resting.store(rest as u8, Ordering::Relaxed);
@@ -456,9 +463,7 @@ impl DurableProgress for Shared {
         let settled = || self.settled();
         let polled = self.waiters.poll(ticket, settled, task.waker());
         // Whoever waits does not wait for the writer to look by itself.
-        let resting = self.resting.load(Ordering::Relaxed);
-        let sleeps = resting == Rest::Dozing as u8 || resting == Rest::Asleep as u8;
-        if polled.is_pending() && sleeps {
+        if polled.is_pending() && self.sleeps() {
             self.wake(self.state(), true);
         }
         polled
