@@ -25,6 +25,14 @@ pub(super) enum Before {
     Nothing,
 }
 
+impl Drop for Out {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that was forked at this moment holds the lock too, until it
+        // calls `exec`. Where it fails, closing is left.
+        let _ = self.folder.unlock();
+    }
+}
+
 impl Out {
     pub(super) fn open(path: &Path) -> Result<Self, PublishError> {
         fs::create_dir_all(path).map_err(PublishError::file("make", path))?;

@@ -131,6 +131,17 @@ impl Folder {
     }
 }
 
+/// A file that this process alone has locked.
+struct Locked(OpenFile);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that was forked at this moment and has not yet called
+        // `exec` holds the file open too, and the lock with it. Where it fails, closing is left.
+        let _ = self.0.file.unlock();
+    }
+}
+
 /// What an opening may make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Make {
@@ -149,8 +160,8 @@ impl Storage for Folder {
             Err(TryLockError::Error(error)) => return Err(error),
         }
         // Whoever removes the file while another holds it would let two in.
-        let file = OpenFile { file, path };
-        match file.is_in_place()? {
+        let file = Locked(OpenFile { file, path });
+        match file.0.is_in_place()? {
             Place::Named | Place::Linked => Ok(Box::new(file)),
             Place::Gone | Place::Replaced => Err(io::ErrorKind::WouldBlock.into()),
         }
