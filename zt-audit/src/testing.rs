@@ -55,6 +55,7 @@ pub(crate) struct State {
     pub(crate) panic: bool,
     locked: bool,
     held: bool,
+    exchanges_held: bool,
     stalled: bool,
 }
 
@@ -78,8 +79,16 @@ impl Disk {
         self.state().held = true;
     }
 
+    /// Files are not exchanged for others from now on, until they are released.
+    pub(crate) fn hold_exchanges(&self) {
+        self.state().exchanges_held = true;
+    }
+
     pub(crate) fn release(&self) {
-        self.state().held = false;
+        let mut state = self.state();
+        state.held = false;
+        state.exchanges_held = false;
+        drop(state);
         self.0.1.notify_all();
     }
 
@@ -209,6 +218,15 @@ impl Storage for Disk {
 
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.state();
+        while state.exchanges_held {
+            state.stalled = true;
+            self.0.1.notify_all();
+            let (next, waited) = self.0.1.wait_timeout(state, PATIENCE).unwrap();
+            state = next;
+            if waited.timed_out() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
         if let Some(error) = state.fail_replace {
             return Err(io::Error::from_raw_os_error(error));
         }

@@ -23,7 +23,8 @@ let this set aside what is not good, and all that came after it, in LOG/torn. It
 lost and who took note of it, and signs what is left. It hides nothing: whoever kept a checkpoint
 that covered what is gone will see that it is.
 
-A torn end is not damage: opening the log sets it aside.
+A torn end is not damage: opening the log sets it aside. A log that has less than its key has
+signed, as one from a backup does, is repaired in the same way, by what LOG.keys/signed says.
 
 options:
       --acknowledge       that you know that records are given up
@@ -63,6 +64,9 @@ fn run(arguments: &Arguments, io: &mut Io<'_, '_>) -> Result<u8, Failure> {
     let mut repair = Repair::new(writing::own_key(arguments, &log)?).clock(writing::clock(io));
     if let Some(vault) = writing::vault(arguments, &log)? {
         repair = repair.sealing(Arc::new(vault));
+    }
+    if let Ok(keys) = writing::keys(arguments, &log) {
+        repair = repair.keys_in(keys);
     }
     match repair.run(&log, author, reason) {
         Ok(repaired) => say(arguments, &repaired, io)?,

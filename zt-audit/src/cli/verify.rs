@@ -29,6 +29,7 @@ what was written since the last checkpoint (each second) is then not signed yet:
 
 Without --key it takes LOG.keys/vkey where that is there, and says so: whoever can change the log
 can often change that file too. Keep the key, and now and then a checkpoint, in another place.
+LOG.keys/signed is the last checkpoint that was signed: a copy of it is one to keep.
 
 options:
       --key VKEY|FILE      a verifier key, or a file of them; may stand there several times
@@ -205,5 +206,6 @@ const fn why_of(why: Unsigned) -> &'static str {
         Unsigned::NoCheckpoint => "no-checkpoint",
         Unsigned::Newer => "newer",
         Unsigned::Stale => "stale",
+        Unsigned::CopyPruned => "copy-pruned",
     }
 }

@@ -159,7 +159,7 @@ pub(super) fn refused(error: &OpenError, instead: &str) -> Failure {
         OpenError::InUse(_) => Failure::cannot(format_args!(
             "{error}: a log has one writer; {instead}, or stop it first"
         )),
-        OpenError::Damaged { .. } => Failure::Said(
+        OpenError::Damaged { .. } | OpenError::RolledBack { .. } => Failure::Said(
             WRONG,
             format!("{error}; keep a copy, find out why, then see `zt-audit repair --help`"),
         ),

@@ -36,6 +36,23 @@ pub enum OpenError {
         /// Its first bad record.
         record: BadRecord,
     },
+    /// The log was cut, or exchanged for an earlier state of itself: it has less than its key has
+    /// signed. To go on with it would sign two different logs under one name. Where it was restored
+    /// from a backup, `zt-audit repair` goes on with it and records who took note of that.
+    #[error(
+        "`{}` was rolled back: {signed} records of it were signed, as `{}` says, and its checkpoint \
+         covers {found}", .path.display(), .mark.display()
+    )]
+    RolledBack {
+        /// The log.
+        path: PathBuf,
+        /// So many records were signed.
+        signed: u64,
+        /// So many the log's own checkpoint covers.
+        found: u64,
+        /// The file beside the keys that says so.
+        mark: PathBuf,
+    },
     /// The keys would lie within the log: whoever carries the log away would have them too.
     #[error("the keys may not lie within the log, in `{}`", .0.display())]
     KeysInside(PathBuf),
@@ -89,6 +106,9 @@ pub enum SignError {
     /// The checkpoint is not durable.
     #[error("cannot write the checkpoint: {0}")]
     File(String),
+    /// It is durable in the log's folder, and not beside the keys.
+    #[error("cannot write the mark beside the keys: {0}")]
+    Mark(String),
     /// Nothing can be signed any more.
     #[error(transparent)]
     Log(#[from] RecordError),

@@ -47,10 +47,7 @@ const QUICK: u64 = 1 << 16;
 impl TreeKeeper {
     /// Takes what became durable.
     pub(super) fn take(&mut self, core: &Arc<Core>) {
-        let (tree, leaves) = {
-            let mut told = core.news.look();
-            (told.tree.clone(), std::mem::take(&mut told.leaves))
-        };
+        let (tree, leaves) = core.news.take_leaves();
         let first = tree.size().saturating_sub(leaves.len() as u64);
         if self.pending.is_empty() {
             self.from = first;
@@ -84,7 +81,7 @@ impl TreeKeeper {
 
     /// At the end: lets the files be opened where that does not take long, and completes them.
     pub(super) fn finish(&mut self, core: &Arc<Core>) {
-        let size = core.news.look().tree.size();
+        let size = core.news.size();
         self.state = match std::mem::take(&mut self.state) {
             State::Opening(thread, _) if size < QUICK => opened(thread),
             state => state,

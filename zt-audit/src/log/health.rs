@@ -60,7 +60,7 @@ impl Health {
             lost: counts.lost,
             failed: core.shared.settled().saturating_sub(core.shared.durable()),
             given_up: core.faults.given_up.load(Ordering::Relaxed),
-            size: core.news.look().tree.size(),
+            size: core.news.size(),
             signed: core.signer.standing().0,
             unsigned: core.signer.failed(),
         }

@@ -39,11 +39,7 @@ impl Keeper {
             if !more {
                 self.wait();
             }
-            let (rolled, ended) = {
-                let mut told = self.core.news.look();
-                told.zeros = false;
-                (std::mem::take(&mut told.rolled), told.ended)
-            };
+            let (rolled, ended) = self.core.news.take_tasks();
             if ended {
                 break;
             }
@@ -61,16 +57,14 @@ impl Keeper {
     fn wait(&self) {
         let due = self.due().min(SWEEP);
         let signed = self.core.signer.standing().0;
-        let idle = self.core.news.look().tree.size() == signed;
-        drop(self.core.news.wait(due, |told| {
-            told.ended || told.zeros || told.rolled || idle && told.tree.size() > signed
-        }));
+        let idle = self.core.news.size() == signed;
+        self.core.news.wait(due, idle.then_some(signed));
     }
 
     /// After how long the next checkpoint is due.
     fn due(&self) -> Duration {
         let (signed, ago) = self.core.signer.standing();
-        let size = self.core.news.look().tree.size();
+        let size = self.core.news.size();
         let span = if size > signed {
             self.sign_every
         } else {

@@ -6,6 +6,10 @@
 //!    takes the place of one that is there.
 //! 3. A new key lies in `signing.key.next` from before the record that names it until it has taken
 //!    the place of the old one: whenever a crash comes, the key in force is there.
+//! 4. `signed` is the last checkpoint that the log signed, the same as in the log's own folder or one
+//!    of before. A log that has less than it says was cut, or exchanged for an earlier state of
+//!    itself, and is not continued ([`OpenError::RolledBack`]): its key would sign two different
+//!    trees. Somebody who means it [repairs](crate::repair) the log, which records it.
 
 use std::{
     io,
@@ -17,13 +21,16 @@ use zt_core::random::Entropy;
 
 use super::OpenError;
 use crate::{
-    note::SigningKey,
+    note::{Checkpoint, SignedCheckpoint, SigningKey},
+    read::small,
     storage::{Folder, Storage},
+    verify::MAX_CHECKPOINT,
 };
 
 const KEY: &str = "signing.key";
 const NEXT: &str = "signing.key.next";
 const VKEY: &str = "vkey";
+const SIGNED: &str = "signed";
 /// A key's text is shorter by far.
 const MOST: usize = 4096;
 
@@ -115,12 +122,50 @@ impl Keys {
         )?))
     }
 
+    /// What the log signed last.
+    pub(super) fn mark(&self) -> Result<Mark, OpenError> {
+        Mark::open(self.folder.path()).map_err(|source| self.fails("open", SIGNED, source))
+    }
+
     fn fails(&self, action: &'static str, name: &str, source: io::Error) -> OpenError {
         OpenError::File {
             action,
             path: self.folder.path().join(name),
             source,
         }
+    }
+}
+
+/// The last checkpoint that a log signed, beside its keys.
+#[derive(Debug)]
+pub(crate) struct Mark(Folder);
+
+impl Mark {
+    /// In a folder of keys, which is made where there is none.
+    pub(crate) fn open(keys: &Path) -> io::Result<Self> {
+        Folder::open(keys).map(Self)
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.0.path().join(SIGNED)
+    }
+
+    /// What it says; nothing where the log never signed.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or is no checkpoint.
+    pub(crate) fn get(&self) -> io::Result<Option<Checkpoint>> {
+        let Some(bytes) = small(&self.0, SIGNED, MAX_CHECKPOINT)? else {
+            return Ok(None);
+        };
+        let signed = SignedCheckpoint::parse(&bytes).map_err(io::Error::other)?;
+        Ok(Some(signed.checkpoint().clone()))
+    }
+
+    /// Makes `note`, a signed checkpoint, what it says.
+    pub(crate) fn set(&self, note: &str) -> io::Result<()> {
+        self.0.replace(SIGNED, note.as_bytes())
     }
 }
 

@@ -100,6 +100,7 @@ use std::{
 
 use zt_core::state::{Durable, Event, Events, RecordError, Recorder};
 
+pub(crate) use self::keys::Mark;
 pub use self::{
     acts::{Erased, Pruned},
     error::{EraseError, OpenError, PruneError, RotateError, SignError},

@@ -1,6 +1,7 @@
 //! What the writer tells the keeper.
 
 use std::{
+    mem,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -15,18 +16,18 @@ pub(super) struct News {
 
 /// How far the log is durable, and what is to do.
 #[derive(Debug)]
-pub(super) struct Told {
+struct Told {
     /// The tree over all records, and its root.
-    pub(super) tree: Frontier,
-    pub(super) root: Hash,
+    tree: Frontier,
+    root: Hash,
     /// Leaf hashes of the last of them that nobody took yet.
-    pub(super) leaves: Vec<Hash>,
+    leaves: Vec<Hash>,
     /// A segment is full: to be signed now.
-    pub(super) rolled: bool,
+    rolled: bool,
     /// Zeros are wanted ahead.
-    pub(super) zeros: bool,
+    zeros: bool,
     /// The writer is gone.
-    pub(super) ended: bool,
+    ended: bool,
 }
 
 /// So many leaf hashes wait for the keeper at most; whoever comes late makes them from the records.
@@ -61,7 +62,7 @@ impl News {
                 // What is left does not end at the tree's any more, which tells that some are missing.
                 told.leaves.truncate(1);
             }
-            let zeros = zeros && !std::mem::replace(&mut told.zeros, zeros);
+            let zeros = zeros && !mem::replace(&mut told.zeros, zeros);
             first || zeros
         };
         if wake {
@@ -79,20 +80,43 @@ impl News {
         self.changed.notify_one();
     }
 
-    pub(super) fn look(&self) -> MutexGuard<'_, Told> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How many records are durable.
+    pub(super) fn size(&self) -> u64 {
+        self.look().tree.size()
     }
 
-    /// For the keeper: until `until` says that there is something to do, at most so long.
-    pub(super) fn wait(
-        &self,
-        at_most: Duration,
-        until: impl Fn(&Told) -> bool,
-    ) -> MutexGuard<'_, Told> {
+    /// The same, and the root of the tree over them.
+    pub(super) fn standing(&self) -> (u64, Hash) {
         let told = self.look();
-        let waited = self
-            .changed
-            .wait_timeout_while(told, at_most, |told| !until(told));
-        waited.unwrap_or_else(PoisonError::into_inner).0
+        (told.tree.size(), told.root)
+    }
+
+    /// For the keeper: the tree, and the leaf hashes of its end that were not taken yet.
+    pub(super) fn take_leaves(&self) -> (Frontier, Vec<Hash>) {
+        let mut told = self.look();
+        (told.tree.clone(), mem::take(&mut told.leaves))
+    }
+
+    /// For the keeper: until there is something to do, at most so long. More than `signed` records
+    /// are something to do, where that is given.
+    pub(super) fn wait(&self, at_most: Duration, signed: Option<u64>) {
+        let idle = |told: &mut Told| {
+            let unsigned = signed.is_some_and(|signed| told.tree.size() > signed);
+            !(told.ended || told.zeros || told.rolled || unsigned)
+        };
+        drop(self.changed.wait_timeout_while(self.look(), at_most, idle));
+    }
+
+    /// For the keeper: whether a segment was filled since it asked last, and whether the writer is
+    /// gone. Zeros are wanted anew from now on.
+    pub(super) fn take_tasks(&self) -> (bool, bool) {
+        let mut told = self.look();
+        told.zeros = false;
+        (mem::take(&mut told.rolled), told.ended)
+    }
+
+    /// Never handed out: whoever held it while it takes another lock could wait for ever.
+    fn look(&self) -> MutexGuard<'_, Told> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,11 +12,11 @@ use super::{
     health::Faults,
     hook::Hook,
     keeper::Keeper,
-    keys::Keys,
+    keys::{Keys, Mark},
     news::News,
     segment::{Broken, Segment},
     shared::Shared,
-    signer::Signer,
+    signer::{Means, Signer},
     writer::Writer,
 };
 use crate::{
@@ -87,7 +87,12 @@ pub(super) fn start(
     };
     let key = unlocked.settle(standing.as_ref(), &options)?;
     let signed = standing.as_ref().and_then(|found| found.signed.clone());
-    let Unlocked { keys, vault, .. } = unlocked;
+    let Unlocked {
+        keys, vault, mark, ..
+    } = unlocked;
+    if let Some(mark) = &mark {
+        not_rolled_back(mark, signed.as_ref(), path)?;
+    }
     let origin: Arc<str> = key.name().into();
     let clock = options.own_clock();
 
@@ -116,11 +121,14 @@ pub(super) fn start(
     ));
     let core = Arc::new(Core {
         signer: Signer::new(
-            Arc::clone(&origin),
-            Arc::clone(&storage),
-            Arc::clone(&clock),
-            Arc::clone(&news),
-            hook,
+            Means {
+                origin: Arc::clone(&origin),
+                storage: Arc::clone(&storage),
+                mark,
+                clock: Arc::clone(&clock),
+                news: Arc::clone(&news),
+                hook,
+            },
             key,
             signed,
         ),
@@ -175,6 +183,8 @@ struct Unlocked {
     next: Option<Arc<SigningKey>>,
     keys: Option<Keys>,
     vault: Option<Arc<Vault>>,
+    /// What was signed last, for a log whose keys lie in a folder.
+    mark: Option<Mark>,
 }
 
 impl Secrets {
@@ -186,6 +196,7 @@ impl Secrets {
                     next: None,
                     keys: None,
                     vault,
+                    mark: None,
                 });
             }
             Self::Kept(keys) => keys,
@@ -198,18 +209,21 @@ impl Secrets {
             }
             false => Some(Arc::new(Vault::open(keys.path(), options.own_vault())?)),
         };
+        let mark = Some(keys.mark()?);
         let unlocked = match &options.signing_key {
             Some(key) => Unlocked {
                 key: Some(Arc::clone(key)),
                 next: None,
                 keys: None,
                 vault,
+                mark,
             },
             None => Unlocked {
                 key: keys.current()?.map(Arc::new),
                 next: keys.next()?.map(Arc::new),
                 keys: Some(keys),
                 vault,
+                mark,
             },
         };
         Ok(unlocked)
@@ -274,6 +288,29 @@ impl Unlocked {
             }),
             _ => None,
         }
+    }
+}
+
+/// The log's own checkpoint is made durable before the mark, so it never covers less.
+fn not_rolled_back(
+    mark: &Mark,
+    signed: Option<&SignedCheckpoint>,
+    path: &Path,
+) -> Result<(), OpenError> {
+    let said = mark.get().map_err(|source| OpenError::File {
+        action: "read",
+        path: mark.path(),
+        source,
+    })?;
+    let found = signed.map_or(0, |signed| signed.checkpoint().size);
+    match said {
+        Some(said) if said.size > found => Err(OpenError::RolledBack {
+            path: path.to_owned(),
+            signed: said.size,
+            found,
+            mark: mark.path(),
+        }),
+        _ => Ok(()),
     }
 }
 

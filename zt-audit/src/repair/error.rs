@@ -1,4 +1,4 @@
-use std::io;
+use std::{fmt, io};
 
 use zt_core::clock::ClockError;
 
@@ -50,8 +50,11 @@ pub enum RepairError {
 }
 
 impl RepairError {
-    pub(super) fn file(action: &'static str, file: &str) -> impl Fn(io::Error) -> Self {
-        let file = file.to_owned();
+    pub(super) fn file<F: fmt::Display>(
+        action: &'static str,
+        file: F,
+    ) -> impl Fn(io::Error) -> Self + use<F> {
+        let file = file.to_string();
         move |source| Self::File {
             action,
             file: file.clone(),

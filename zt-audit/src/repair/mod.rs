@@ -5,7 +5,9 @@
 //! on. It does this where
 //!
 //! 1. nobody else has the log open;
-//! 2. the log is damaged: one that can be opened as it is, is refused ([`RepairError::NotDamaged`]);
+//! 2. the log is damaged, or, where the folder of its keys is [given](Repair::keys_in), has less than
+//!    its key has signed, as a backup does: one that can be opened as it is, is refused
+//!    ([`RepairError::NotDamaged`]);
 //! 3. something good is left: at least one batch from the log's beginning on
 //!    ([`RepairError::NothingLeft`]; begin another log then);
 //! 4. the key that it is given is the one that the good part names as the one in force
@@ -20,7 +22,7 @@
 //!    `acknowledged`, what was damaged, what was set aside, size and root of the checkpoint that was
 //!    there, and, sealed, author and reason.
 //! 3. The later segments are removed from `log/`.
-//! 4. A new checkpoint is signed.
+//! 4. A new checkpoint is signed, and takes the place of the mark beside the keys.
 //!
 //! A crash between leaves a log that is damaged, and repairing it again goes on; or one that is whole,
 //! with the record. Bytes of records are never lost: they are in `torn/`.
@@ -39,26 +41,32 @@ mod error;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, io, path::Path, sync::Arc};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use zt_core::clock::{Clock, SystemClock};
 
 pub use self::error::RepairError;
 use crate::{
     format::{name, write_commit},
+    log::Mark,
     note::{Checkpoint, SignedCheckpoint, SigningKey},
     read::{last_set, small},
     record::{Acknowledged, Chain},
     recover::{copy, damage, write_all},
     seal::Vault,
     storage::{Folder, Storage},
-    verify::{BadRecord, GoodPart, MAX_CHECKPOINT, good_part},
+    verify::{BadRecord, GoodPart, MAX_CHECKPOINT, Reason, good_part},
 };
 
 /// Repairs a log; see the [module](self).
 pub struct Repair {
     key: Arc<SigningKey>,
     vault: Option<Arc<Vault>>,
+    keys: Option<PathBuf>,
     clock: Arc<dyn Clock>,
 }
 
@@ -86,6 +94,7 @@ impl Repair {
         Self {
             key: Arc::new(key),
             vault: None,
+            keys: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -94,6 +103,14 @@ impl Repair {
     #[must_use]
     pub fn sealing(mut self, vault: Arc<Vault>) -> Self {
         self.vault = Some(vault);
+        self
+    }
+
+    /// The folder of the log's keys: what it says was signed last counts, and is written anew. A
+    /// log that keeps its keys in a folder is not opened again without.
+    #[must_use]
+    pub fn keys_in(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.keys = Some(folder.into());
         self
     }
 
@@ -143,10 +160,19 @@ impl Repair {
             })?;
         let read = RepairError::file("read", name::LOG);
         let verifier = self.key.verifier();
-        let damage = damage(storage, &verifier)
-            .map_err(&read)?
-            .ok_or(RepairError::NotDamaged)?;
+        let mark = self.mark()?;
+        let marked = mark.as_ref().and_then(|(_, said)| said.clone());
+        let damage = damage(storage, &verifier).map_err(&read)?;
         let good = good_part(storage).map_err(&read)?;
+        let was = self.old_checkpoint(storage)?;
+        let size = |said: &Option<Checkpoint>| said.as_ref().map_or(0, |said| said.size);
+        let rolled_back = || (size(&marked) > size(&was)).then(|| cut(&good, size(&marked)));
+        let damage = damage.or_else(rolled_back).ok_or(RepairError::NotDamaged)?;
+        let was = if size(&marked) > size(&was) {
+            marked
+        } else {
+            was
+        };
         let Some(origin) = good
             .state
             .origin
@@ -166,7 +192,6 @@ impl Repair {
                 given: verifier.to_string(),
             });
         }
-        let was = self.old_checkpoint(storage)?;
         let (aside, bytes) = set_aside(storage, &good)?;
         let kept = good.state.tree.size();
         let batch = Batch {
@@ -179,6 +204,11 @@ impl Repair {
             reason,
         };
         let checkpoint = self.go_on(storage, good, batch)?;
+        if let Some((mark, _)) = &mark {
+            let path = mark.path();
+            mark.set(&checkpoint.encode())
+                .map_err(RepairError::file("write", path.display()))?;
+        }
         Ok(Repaired {
             damage,
             kept,
@@ -186,6 +216,18 @@ impl Repair {
             was,
             checkpoint,
         })
+    }
+
+    /// What was signed last, as the folder of keys says.
+    fn mark(&self) -> Result<Option<(Mark, Option<Checkpoint>)>, RepairError> {
+        let Some(keys) = &self.keys else {
+            return Ok(None);
+        };
+        let mark = Mark::open(keys).map_err(RepairError::file("open", keys.display()))?;
+        let path = mark.path();
+        let fails = RepairError::file("read", path.display());
+        let said = mark.get().map_err(fails)?;
+        Ok(Some((mark, said)))
     }
 
     /// What the checkpoint says, whoever signed it.
@@ -213,7 +255,7 @@ impl Repair {
                 index: size,
                 file: segment.clone(),
                 offset: end,
-                reason: crate::verify::Reason::Empty,
+                reason: Reason::Empty,
             },
         })?;
         let mut out = Vec::new();
@@ -266,6 +308,17 @@ impl fmt::Debug for Repair {
         f.debug_struct("Repair")
             .field("key", &self.key)
             .finish_non_exhaustive()
+    }
+}
+
+/// A log that ends before what was signed.
+fn cut(good: &GoodPart, signed: u64) -> BadRecord {
+    let (first, end) = good.last;
+    BadRecord {
+        index: good.state.tree.size(),
+        file: name::segment(first),
+        offset: end,
+        reason: Reason::Truncated { signed },
     }
 }
 

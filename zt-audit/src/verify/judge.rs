@@ -3,7 +3,7 @@ use super::{
 };
 use crate::{
     format::name,
-    merkle::{Hash, consistency_proof, verify_consistency},
+    merkle::{self, Hash, consistency_proof, verify_consistency},
     note::{NoteError, SignedCheckpoint, VerifierKey},
     read::stored,
     storage::Storage,
@@ -24,10 +24,10 @@ pub(super) fn judge(
     checkpoint: &CheckpointFile,
     trust: &Trust,
 ) -> Report {
-    let mut signed = None;
-    let finding = match evidence(storage, walked, checkpoint, trust, &mut signed) {
+    let mut seen = Seen::default();
+    let finding = match evidence(storage, walked, checkpoint, trust, &mut seen) {
         Err(bad) => Finding::Tampered(bad),
-        Ok(()) => standing(walked, checkpoint, trust, signed.as_ref()),
+        Ok(()) => standing(walked, checkpoint, trust, &seen),
     };
     let size = walked.state.tree.size();
     Report {
@@ -37,9 +37,18 @@ pub(super) fn judge(
         bytes: walked.bytes,
         segments: walked.segments.firsts.len(),
         root: walked.state.tree.root(),
-        signed,
+        signed: seen.signed,
         finding,
     }
+}
+
+/// What speaks for a log.
+#[derive(Debug, Default)]
+struct Seen {
+    /// The best signature.
+    signed: Option<Signed>,
+    /// A copy kept elsewhere could not be compared.
+    beyond: bool,
 }
 
 fn origin<'a>(walked: &'a Walked, checkpoint: &'a CheckpointFile) -> &'a str {
@@ -50,13 +59,13 @@ fn origin<'a>(walked: &'a Walked, checkpoint: &'a CheckpointFile) -> &'a str {
     }
 }
 
-/// Whether anything shows that the log is not as it was written. The best signature is left in `signed`.
+/// Whether anything shows that the log is not as it was written.
 fn evidence(
     storage: &dyn Storage,
     walked: &Walked,
     checkpoint: &CheckpointFile,
     trust: &Trust,
-    signed: &mut Option<Signed>,
+    seen: &mut Seen,
 ) -> Result<(), BadRecord> {
     if let Some(bad) = &walked.bad {
         return Err(bad.clone());
@@ -88,13 +97,14 @@ fn evidence(
         CheckpointFile::Bad => {
             return Err(bad_file(name::CHECKPOINT, begin, Reason::CheckpointForm));
         }
-        CheckpointFile::Read(found) => *signed = own(walked, found, trust)?,
+        CheckpointFile::Read(found) => seen.signed = own(walked, found, trust)?,
     }
     for copy in &trust.copies {
-        let by = kept_elsewhere(storage, walked, copy, trust)?;
-        let size = signed.as_ref().map_or(0, |signed| signed.size);
-        if by.as_ref().is_some_and(|by| by.size > size) {
-            *signed = by;
+        let size = seen.signed.as_ref().map_or(0, |signed| signed.size);
+        match kept_elsewhere(storage, walked, copy, trust)? {
+            Copy::Beyond => seen.beyond = true,
+            Copy::Signed(by) if by.size > size => seen.signed = Some(by),
+            Copy::Signed(_) | Copy::Contained => {}
         }
     }
     Ok(())
@@ -148,13 +158,23 @@ fn own(
     Err(bad(reason))
 }
 
+/// How a checkpoint that the caller brought fits.
+enum Copy {
+    /// The log contains what it says; nobody was given who could have signed it.
+    Contained,
+    /// The same, and somebody trusted signed it.
+    Signed(Signed),
+    /// What it covers was pruned.
+    Beyond,
+}
+
 /// A checkpoint that the caller brought.
 fn kept_elsewhere(
     storage: &dyn Storage,
     walked: &Walked,
     copy: &SignedCheckpoint,
     trust: &Trust,
-) -> Result<Option<Signed>, BadRecord> {
+) -> Result<Copy, BadRecord> {
     let checkpoint = copy.checkpoint();
     let bad = |reason| bad_file(name::CHECKPOINT, proved(walked, trust), reason);
     if walked.state.origin.as_deref() != Some(&checkpoint.origin) {
@@ -167,16 +187,16 @@ fn kept_elsewhere(
     match contains(storage, walked, size, &checkpoint.root) {
         Some(true) => {}
         Some(false) => return Err(bad(Reason::CopyRoot)),
-        None => return Err(bad(Reason::CopyPruned)),
+        None => return Ok(Copy::Beyond),
     }
     if trust.keys.is_empty() {
-        return Ok(None);
+        return Ok(Copy::Contained);
     }
     signers(&walked.keys, size, trust)
         .into_iter()
         .find_map(|key| {
             let at = copy.verify(&key).ok()?;
-            Some(Some(Signed { size, at, key }))
+            Some(Copy::Signed(Signed { size, at, key }))
         })
         .ok_or_else(|| bad(Reason::CopyUnsigned))
 }
@@ -191,13 +211,14 @@ fn contains(storage: &dyn Storage, walked: &Walked, size: u64, root: &Hash) -> O
         };
         return Some(known == Some(root));
     }
-    // Those records are gone. The hashes in `tree/` may still show that their tree was the beginning
-    // of the one over all that is gone.
+    // Those records are gone. The hashes in `tree/` may still show which tree was the beginning of
+    // the one over all that is gone; whoever changed them cannot make them show another.
     let whole = walked.roots.get(&begin)?;
-    let proof = consistency_proof(size, begin, &stored(storage, &walked.segments).ok()?).ok()?;
-    verify_consistency(size, begin, root, whole, &proof)
-        .is_ok()
-        .then_some(true)
+    let hashes = stored(storage, &walked.segments).ok()?;
+    let proof = consistency_proof(size, begin, &hashes).ok()?;
+    let was = merkle::root(size, &hashes).ok()?;
+    verify_consistency(size, begin, &was, whole, &proof).ok()?;
+    Some(was == *root)
 }
 
 /// The keys that could have signed a checkpoint of this size, as far as they are trusted.
@@ -241,13 +262,9 @@ fn bad_file(file: &str, index: u64, reason: Reason) -> BadRecord {
 }
 
 /// What a log is in which nothing was found to be changed.
-fn standing(
-    walked: &Walked,
-    checkpoint: &CheckpointFile,
-    trust: &Trust,
-    signed: Option<&Signed>,
-) -> Finding {
+fn standing(walked: &Walked, checkpoint: &CheckpointFile, trust: &Trust, seen: &Seen) -> Finding {
     let size = walked.state.tree.size();
+    let signed = seen.signed.as_ref();
     let from = signed.map_or(walked.segments.begin(), |signed| signed.size);
     let unsigned = |why| Finding::Unsigned { from, why };
     if walked.torn > 0 {
@@ -269,8 +286,11 @@ fn standing(
     {
         return unsigned(Unsigned::Stale);
     }
-    match signed.size < size {
-        true => unsigned(Unsigned::Newer),
+    if signed.size < size {
+        return unsigned(Unsigned::Newer);
+    }
+    match seen.beyond {
+        true => unsigned(Unsigned::CopyPruned),
         false => Finding::Sound,
     }
 }

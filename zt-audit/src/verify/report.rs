@@ -136,6 +136,12 @@ pub enum Unsigned {
     /// The checkpoint is older than was asked for, or does not say when it was made.
     #[error("the checkpoint is older than was asked for")]
     Stale,
+    /// A copy kept elsewhere covers only records that were pruned, and the hashes in `tree/` that it
+    /// could be compared by are not there.
+    #[error(
+        "a checkpoint kept elsewhere covers only records that were pruned, and cannot be compared"
+    )]
+    CopyPruned,
 }
 
 /// The first thing that is not as it was written.
@@ -250,8 +256,4 @@ pub enum Reason {
         /// How many it covers.
         size: u64,
     },
-    /// Records that the copy covers were pruned in the middle of what it covers, so that it can no
-    /// longer be compared.
-    #[error("the checkpoint kept elsewhere covers only records that were pruned")]
-    CopyPruned,
 }

@@ -6,6 +6,7 @@ mod files;
 mod keys;
 mod queue;
 mod restarts;
+mod rolled_back;
 mod signs;
 
 use std::{

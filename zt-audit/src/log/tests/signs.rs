@@ -94,3 +94,47 @@ async fn the_keeper_signs_by_itself_while_there_is_news() {
     while hears.recv_timeout(Duration::from_secs(20)).unwrap() < 3 {}
     assert!(log.health().signed >= 3);
 }
+
+/// Whoever asked held the writer's news while it waited for the signature, and the signature waited
+/// for the news: the log stood still for good.
+#[test]
+fn asking_how_a_log_stands_while_it_signs_waits_for_nothing_and_stops_nothing() {
+    let (log, disk) = log_with(Options::default().clock(ManualClock::default()));
+    log.sign().unwrap();
+    disk.hold_exchanges();
+    thread::scope(|scope| {
+        let signs = scope.spawn(|| log.sign());
+        disk.wait_until_stalled();
+        let asks = scope.spawn(|| {
+            let health = log.health();
+            (
+                health.size,
+                health.signed,
+                log.checkpoint(),
+                log.verifier_key(),
+            )
+        });
+        // A disk that is held gives up after a while, and whoever waited for it comes too late.
+        let (size, signed, checkpoint, key) = asks.join().unwrap();
+        assert!(!signs.is_finished());
+        assert_eq!((size, signed), (2, 2));
+        assert!(checkpoint.unwrap().verify(&key).is_ok());
+        disk.release();
+        signs.join().unwrap().unwrap();
+    });
+}
+
+/// The order of two locks, tried often.
+#[test]
+fn signing_writing_and_asking_go_on_beside_one_another() {
+    let (log, disk) = log_with(Options::default().clock(ManualClock::default()));
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| (0..300).for_each(|_| drop(log.health())));
+            scope.spawn(|| (0..300).for_each(|_| drop(log.sign().unwrap())));
+            scope.spawn(|| (0..300).for_each(|_| log.record(admin("a")).detach()));
+        }
+    });
+    log.close().unwrap();
+    assert_eq!(disk.records().len(), 600);
+}

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{NOTHING, Ran, run};
-use crate::logs::{ISSUER, Scratch, admin, denial, permit, trail};
+use crate::logs::{ISSUER, Scratch, admin, copy, denial, permit, trail};
 
 const ALICE: [&str; 4] = ["--subject", "alice", "--issuer", ISSUER];
 const ORDER: [&str; 4] = ["--author", "dpo", "--reason", "request 17"];
@@ -316,4 +316,25 @@ fn nothing_is_written_into_a_sealed_log_whose_vault_is_gone() {
             String::from_utf8_lossy(&std::fs::read(entry.unwrap().path()).unwrap()).into_owned();
         assert!(!text.contains("alice@example") && !text.contains("mallory"));
     }
+}
+
+#[test]
+fn a_log_from_a_backup_is_refused_until_somebody_takes_note_of_it() {
+    let scratch = log();
+    let backup = scratch.log().with_extension("backup");
+    copy(&scratch.log(), &backup);
+    scratch.write([permit("carol", "/orders/9")]);
+    fs::remove_dir_all(scratch.log()).unwrap();
+    fs::rename(&backup, scratch.log()).unwrap();
+    erase(&scratch, &ALICE)
+        .is(1)
+        .says("rolled back")
+        .says("repair");
+    let order = [&["--acknowledge"][..], &ORDER].concat();
+    run("repair", &scratch.log(), &order)
+        .is(0)
+        .says("that were signed");
+    run("repair", &scratch.log(), &order).is(0).says("nothing");
+    erase(&scratch, &ALICE).is(0);
+    run("verify", &scratch.log(), NOTHING).is(0);
 }
