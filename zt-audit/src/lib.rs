@@ -50,8 +50,8 @@
 //! Nobody who can write the files, and has no key, can change, insert, drop or move a record that a
 //! checkpoint covers without [`verify()`] naming it, nor cut such records off its end. What was
 //! written since the last checkpoint, a second or less, they can write anew. They can put back an older
-//! state of the whole folder; who keeps a later checkpoint elsewhere sees that
-//! ([`Options::on_checkpoint`]). Code inside the process, and whoever has the signing key, can lie
+//! state of the whole folder: the writer refuses to go on with it, by what lies beside its keys, and
+//! a reader who keeps a later checkpoint elsewhere sees it ([`Options::on_checkpoint`]). Code inside the process, and whoever has the signing key, can lie
 //! from now on, but not about what such a copy covers.
 
 pub mod cli;

@@ -36,9 +36,10 @@
 //! - A log that was opened for the first time and crashed before its first checkpoint has none. So a
 //!   missing checkpoint is damage where the log has more than one segment (a roll is signed), was
 //!   pruned (that is signed), or where a minute passed between its first record and its last (each
-//!   second is signed). Whoever removes the checkpoint can still cut a log of one segment to its first
-//!   minute; only a copy of the checkpoint tells.
-//! - An older state of the whole folder looks like what it was.
+//!   second is signed).
+//! - A log of one segment that was cut to its first minute, without its checkpoint, and an older state
+//!   of the whole folder look like what they were. Where the log keeps its keys in a folder, the mark
+//!   beside them tells, and the log is not opened.
 
 mod glance;
 #[cfg(test)]
