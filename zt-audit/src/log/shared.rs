@@ -47,6 +47,8 @@ pub(super) struct State {
     /// Records of the log's own that somebody waits for.
     pub(super) orders: VecDeque<Order>,
     rest: Rest,
+    /// Somebody waits for something in the queue.
+    urgent: bool,
     /// When the oldest event in the queue was taken.
     queued_since: Option<Duration>,
     /// The same of those that the writer has and that are not durable.
@@ -69,11 +71,11 @@ pub(super) struct State {
 enum Rest {
     /// It does not.
     Awake = 0,
-    /// It looks again by itself soon; only what somebody waits for wakes it.
+    /// It looks again by itself soon; only what somebody waits for, or a heap, wakes it.
     Dozing = 1,
     /// It has to be woken.
     Asleep = 2,
-    /// A batch is being flushed beside it; a [`GROUP`] of entries wakes it.
+    /// A batch is being flushed beside it; a [`GROUP`] of entries that somebody waits for wakes it.
     Flushing = 3,
 }
 
@@ -98,6 +100,7 @@ impl Shared {
                 queue: Queue::new(records, bytes),
                 orders: VecDeque::new(),
                 rest: Rest::Awake,
+                urgent: false,
                 queued_since: None,
                 flushing_since: None,
                 ahead_since: None,
@@ -149,11 +152,15 @@ impl Shared {
                 (Err(error), Some(entry))
             }
         };
+        // Whoever hands over `Batched` and is behind waits too.
+        let waits = match (how, &result) {
+            (Some(Acknowledgement::Sync), Ok(_)) => true,
+            (Some(Acknowledgement::Batched), Ok((_, behind))) => *behind,
+            _ => false,
+        };
+        state.urgent |= waits;
         let heaped = state.queue.entries.len() >= self.heap;
-        self.wake(
-            state,
-            how == Some(Acknowledgement::Sync) && result.is_ok() || heaped,
-        );
+        self.wake(state, waits || heaped);
         if let (Err(RecordError::Full), Lane::Denial, Some(entry)) = (&result, lane, &refused) {
             self.flood.count(&entry.event);
         }
@@ -228,24 +235,32 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For the writer: waits while there is nothing to do; `None` when there never will be.
+    /// For the writer: waits while there is nothing to do; `None` when there never will be. What
+    /// nobody waits for is left to gather for a moment: a flush costs as much for one as for many.
     pub(super) fn wait(&self) -> Option<MutexGuard<'_, State>> {
         let mut state = self.state();
         let mut looks = 0;
+        let mut gathered = false;
         loop {
-            if state.has_work() || self.flood.is_due() {
+            let has_work = state.has_work();
+            let heaped = state.queue.entries.len() >= self.heap;
+            let now = gathered || heaped || state.is_urgent();
+            if has_work && now || self.flood.is_due() {
                 self.rest(&mut state, Rest::Awake);
                 return Some(state);
             }
             if state.ended.is_some() {
                 return None;
             }
-            if looks < PATIENCE {
+            if has_work || looks < PATIENCE {
                 looks += 1;
                 self.rest(&mut state, Rest::Dozing);
                 let doze = self.batch_delay / LOOKS;
                 let waited = self.work.wait_timeout(state, doze);
-                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                let (next, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+                state = next;
+                // What came while it dozed has had its time.
+                gathered = waited.timed_out();
             } else {
                 self.rest(&mut state, Rest::Asleep);
                 let waited = self.work.wait(state);
@@ -271,7 +286,7 @@ impl Shared {
         let mut state = self.state();
         loop {
             let flushed = state.flushed == number;
-            if flushed || state.queue.entries.len() >= GROUP {
+            if flushed || state.has_group() {
                 self.rest(&mut state, Rest::Awake);
                 return (!flushed).then_some(state);
             }
@@ -343,6 +358,7 @@ impl Shared {
                 state.queue.end = Some(why.clone());
             }
             taken.extend(std::mem::take(&mut state.queue.entries));
+            state.urgent = false;
             state.queued_since = None;
             state.flushing_since = None;
             state.ahead_since = None;
@@ -416,7 +432,7 @@ impl Shared {
             Rest::Awake => false,
             Rest::Dozing => urgent,
             Rest::Asleep => true,
-            Rest::Flushing => state.queue.entries.len() >= GROUP,
+            Rest::Flushing => state.has_group(),
         };
         if wake {
             self.rest(&mut state, Rest::Awake);
@@ -442,6 +458,7 @@ impl State {
     /// Gives the writer all events that wait.
     pub(super) fn take(&mut self, taken: &mut VecDeque<Entry>) {
         std::mem::swap(&mut self.queue.entries, taken);
+        self.urgent = false;
         let queued = self.queued_since.take();
         self.flushing_since = self.flushing_since.or(queued);
     }
@@ -449,12 +466,22 @@ impl State {
     /// The same while a batch is flushed.
     pub(super) fn take_ahead(&mut self, taken: &mut VecDeque<Entry>) {
         std::mem::swap(&mut self.queue.entries, taken);
+        self.urgent = false;
         let queued = self.queued_since.take();
         self.ahead_since = self.ahead_since.or(queued);
     }
 
     fn has_work(&self) -> bool {
         !self.queue.entries.is_empty() || !self.queue.lost.is_empty() || !self.orders.is_empty()
+    }
+
+    fn is_urgent(&self) -> bool {
+        self.urgent || !self.orders.is_empty() || self.ended.is_some()
+    }
+
+    /// Whether the next batch is worth beginning while another is flushed.
+    fn has_group(&self) -> bool {
+        self.urgent && self.queue.entries.len() >= GROUP
     }
 }
 
@@ -464,7 +491,9 @@ impl DurableProgress for Shared {
         let polled = self.waiters.poll(ticket, settled, task.waker());
         // Whoever waits does not wait for the writer to look by itself.
         if polled.is_pending() && self.sleeps() {
-            self.wake(self.state(), true);
+            let mut state = self.state();
+            state.urgent |= !state.queue.entries.is_empty();
+            self.wake(state, true);
         }
         polled
     }

@@ -10,13 +10,13 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::{Component, Path, PathBuf},
 };
 
 use rustix::fs::OFlags;
 
-use super::{Place, Storage, StorageFile};
+use super::{Place, Storage, StorageFile, facts::Facts};
 
 /// A folder of the file system. Files are readable and writable for their owner alone.
 #[derive(Debug, Clone)]
@@ -273,7 +273,7 @@ impl StorageFile for OpenFile {
     }
 
     fn length(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
+        Ok(Facts::of(&self.file)?.length)
     }
 
     fn set_length(&mut self, length: u64) -> io::Result<()> {
@@ -281,16 +281,16 @@ impl StorageFile for OpenFile {
     }
 
     fn is_in_place(&self) -> io::Result<Place> {
-        let held = self.file.metadata()?;
-        let named = match fs::symlink_metadata(&self.path) {
+        let held = Facts::of(&self.file)?;
+        let named = match Facts::at(&self.path) {
             Ok(named) => named,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Place::Gone),
             Err(error) => return Err(error),
         };
-        if (named.dev(), named.ino()) != (held.dev(), held.ino()) {
+        if named.id != held.id {
             return Ok(Place::Replaced);
         }
-        Ok(match held.nlink() {
+        Ok(match held.names {
             1 => Place::Named,
             _ => Place::Linked,
         })

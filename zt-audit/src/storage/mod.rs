@@ -4,6 +4,7 @@
 //! again: what a failed write or flush left behind cannot be known, and a second flush of the same
 //! file may answer "good" for pages that were thrown away.
 
+mod facts;
 mod folder;
 #[cfg(any(test, feature = "test-util"))]
 pub mod simulated;
