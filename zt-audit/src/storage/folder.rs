@@ -160,7 +160,7 @@ impl Storage for Folder {
             Err(TryLockError::Error(error)) => return Err(error),
         }
         // Whoever removes the file while another holds it would let two in.
-        let file = Locked(OpenFile { file, path });
+        let file = Locked(OpenFile::new(file, path)?);
         match file.0.is_in_place()? {
             Place::Named | Place::Linked => Ok(Box::new(file)),
             Place::Gone | Place::Replaced => Err(io::ErrorKind::WouldBlock.into()),
@@ -174,7 +174,7 @@ impl Storage for Folder {
             (_, true) => self.open_to_write(&path, Make::New)?,
             (_, false) => self.open_to_write(&path, Make::Nothing)?,
         };
-        Ok(Box::new(OpenFile { file, path }))
+        Ok(Box::new(OpenFile::new(file, path)?))
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -248,6 +248,15 @@ impl Storage for Folder {
 struct OpenFile {
     file: File,
     path: PathBuf,
+    /// Device and inode.
+    id: (u64, u64),
+}
+
+impl OpenFile {
+    fn new(file: File, path: PathBuf) -> io::Result<Self> {
+        let id = Facts::of(&file)?.id;
+        Ok(Self { file, path, id })
+    }
 }
 
 impl StorageFile for OpenFile {
@@ -281,16 +290,15 @@ impl StorageFile for OpenFile {
     }
 
     fn is_in_place(&self) -> io::Result<Place> {
-        let held = Facts::of(&self.file)?;
         let named = match Facts::at(&self.path) {
             Ok(named) => named,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Place::Gone),
             Err(error) => return Err(error),
         };
-        if named.id != held.id {
+        if named.id != self.id {
             return Ok(Place::Replaced);
         }
-        Ok(match held.names {
+        Ok(match named.names {
             1 => Place::Named,
             _ => Place::Linked,
         })
