@@ -159,10 +159,12 @@ pub(super) fn refused(error: &OpenError, instead: &str) -> Failure {
         OpenError::InUse(_) => Failure::cannot(format_args!(
             "{error}: a log has one writer; {instead}, or stop it first"
         )),
-        OpenError::Damaged { .. } | OpenError::RolledBack { .. } => Failure::Said(
-            WRONG,
-            format!("{error}; keep a copy, find out why, then see `zt-audit repair --help`"),
-        ),
+        OpenError::Damaged { .. } | OpenError::RolledBack { .. } | OpenError::Forked { .. } => {
+            Failure::Said(
+                WRONG,
+                format!("{error}; keep a copy, find out why, then see `zt-audit repair --help`"),
+            )
+        }
         other => Failure::cannot(other),
     }
 }

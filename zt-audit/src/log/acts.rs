@@ -64,6 +64,8 @@ impl AuditLog {
         }
         let keys = self.0.keys.as_ref();
         if let Some(keys) = keys {
+            // It may be where the next one is to be announced, and nowhere else.
+            keys.keep(&self.0.core.signer.key())?;
             keys.announce(&key).map_err(RotateError::Keep)?;
         }
         let key = Arc::new(key);
@@ -84,12 +86,15 @@ impl AuditLog {
                 chain.append_key(out, at, key)
             })
             .map_err(RotateError::from)
-        })?;
-        // Where that fails the next opening does it.
-        if let Some(Err(error)) = keys.map(|keys| keys.adopt(&key)) {
-            tracing::warn!(%error, "the new signing key is not in its place yet");
+        });
+        let is_in_force = matches!(&signed, Ok(_) | Err(RotateError::Sign(_)));
+        if let Some(keys) = keys.filter(|_| is_in_force) {
+            // Where that fails the next rotation does it, or the next opening.
+            if let Err(error) = keys.adopt(&key) {
+                tracing::warn!(%error, "the new signing key is not in its place yet");
+            }
         }
-        Ok(signed)
+        signed
     }
 
     /// Forgets a person: destroys their keys, so that what is sealed in their records opens to nobody

@@ -115,7 +115,7 @@ impl Batch {
     /// Takes what waits.
     pub(super) fn take(&mut self, state: &mut State) {
         if self.taken.is_empty() {
-            state.take(&mut self.taken);
+            self.core.shared.take(state, &mut self.taken);
         }
         self.orders.append(&mut state.orders);
         self.core.shared.take_rolled_up(state, &mut self.rolled);
@@ -204,7 +204,7 @@ impl Batch {
     /// While the batch is flushed: takes what waits, to go on with.
     pub(super) fn take_ahead(&mut self, state: &mut State) {
         if self.taken.is_empty() {
-            state.take_ahead(&mut self.taken);
+            self.core.shared.take_ahead(state, &mut self.taken);
         }
     }
 

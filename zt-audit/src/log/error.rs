@@ -53,6 +53,20 @@ pub enum OpenError {
         /// The file beside the keys that says so.
         mark: PathBuf,
     },
+    /// The log went another way than the one that its key has signed: two logs have one name. Find out
+    /// which is the right one; where it is this one, remove the file beside the keys.
+    #[error(
+        "`{}` is another log than the one that was signed: its first {signed} records are not those \
+         that `{}` says", .path.display(), .mark.display()
+    )]
+    Forked {
+        /// The log.
+        path: PathBuf,
+        /// So many records were signed.
+        signed: u64,
+        /// The file beside the keys that says so.
+        mark: PathBuf,
+    },
     /// The keys would lie within the log: whoever carries the log away would have them too.
     #[error("the keys may not lie within the log, in `{}`", .0.display())]
     KeysInside(PathBuf),

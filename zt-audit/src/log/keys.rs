@@ -9,7 +9,9 @@
 //! 4. `signed` is the last checkpoint that the log signed, the same as in the log's own folder or one
 //!    of before. A log that has less than it says was cut, or exchanged for an earlier state of
 //!    itself, and is not continued ([`OpenError::RolledBack`]): its key would sign two different
-//!    trees. Somebody who means it [repairs](crate::repair) the log, which records it.
+//!    trees. Somebody who means it [repairs](crate::repair) the log, which records it. Nor is one that
+//!    has other records than it says ([`OpenError::Forked`]).
+//! 5. The folder is that of one log: a `signed` of another is refused.
 
 use std::{
     io,
@@ -19,7 +21,7 @@ use std::{
 use zeroize::Zeroizing;
 use zt_core::random::Entropy;
 
-use super::OpenError;
+use super::{OpenError, RotateError};
 use crate::{
     note::{Checkpoint, SignedCheckpoint, SigningKey},
     read::small,
@@ -30,7 +32,7 @@ use crate::{
 const KEY: &str = "signing.key";
 const NEXT: &str = "signing.key.next";
 const VKEY: &str = "vkey";
-const SIGNED: &str = "signed";
+pub(super) const SIGNED: &str = "signed";
 /// A key's text is shorter by far.
 const MOST: usize = 4096;
 
@@ -87,6 +89,16 @@ impl Keys {
         Ok(key)
     }
 
+    /// Puts `key`, which is in force, in its place, where it is not.
+    pub(super) fn keep(&self, key: &SigningKey) -> Result<(), RotateError> {
+        let there = self.current().map_err(io::Error::other);
+        let there = there.map_err(RotateError::Keep)?;
+        if there.is_some_and(|there| there.verifier() == key.verifier()) {
+            return Ok(());
+        }
+        self.adopt(key).map_err(RotateError::Keep)
+    }
+
     /// Keeps `key` for when it will be in force.
     pub(super) fn announce(&self, key: &SigningKey) -> io::Result<()> {
         self.folder.replace(NEXT, text(key).as_bytes())
@@ -127,7 +139,7 @@ impl Keys {
         Mark::open(self.folder.path()).map_err(|source| self.fails("open", SIGNED, source))
     }
 
-    fn fails(&self, action: &'static str, name: &str, source: io::Error) -> OpenError {
+    pub(super) fn fails(&self, action: &'static str, name: &str, source: io::Error) -> OpenError {
         OpenError::File {
             action,
             path: self.folder.path().join(name),
@@ -155,12 +167,27 @@ impl Mark {
     /// # Errors
     ///
     /// When it cannot be read, or is no checkpoint.
-    pub(crate) fn get(&self) -> io::Result<Option<Checkpoint>> {
+    pub(super) fn get(&self) -> io::Result<Option<Checkpoint>> {
         let Some(bytes) = small(&self.0, SIGNED, MAX_CHECKPOINT)? else {
             return Ok(None);
         };
         let signed = SignedCheckpoint::parse(&bytes).map_err(io::Error::other)?;
         Ok(Some(signed.checkpoint().clone()))
+    }
+
+    /// What it says of the log `origin`.
+    ///
+    /// # Errors
+    ///
+    /// Also when it is of another log: a folder of keys has one.
+    pub(crate) fn get_of(&self, origin: &str) -> io::Result<Option<Checkpoint>> {
+        match self.get()? {
+            Some(said) if said.origin != origin => {
+                let why = format!("it is of another log, `{}`", said.origin);
+                Err(io::Error::other(why))
+            }
+            said => Ok(said),
+        }
     }
 
     /// Makes `note`, a signed checkpoint, what it says.

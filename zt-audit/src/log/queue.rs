@@ -242,6 +242,11 @@ impl Queue {
         self.untold = self.untold.saturating_sub(told);
     }
 
+    /// How many tickets were given.
+    pub(super) const fn tickets(&self) -> u64 {
+        self.next
+    }
+
     /// How many events were taken of which only `durable` are durable.
     pub(super) const fn waiting(&self, durable: u64) -> u64 {
         self.next.saturating_sub(durable)

@@ -5,7 +5,7 @@ use std::{
     ops::ControlFlow,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -28,8 +28,11 @@ use crate::record::RolledUp;
 pub(super) struct Shared {
     state: Mutex<State>,
     work: Condvar,
-    /// A copy of [`State::rest`], for whoever waits.
+    /// Copies of [`State::rest`] and [`State::urgent`], for whoever has not the lock.
     resting: AtomicU8,
+    urgent: AtomicBool,
+    /// How many events the writer took from the queue.
+    taken: AtomicU64,
     /// How many events are decided: durable, or known never to be. Those with a lower ticket.
     settled: AtomicU64,
     durable: AtomicU64,
@@ -47,7 +50,7 @@ pub(super) struct State {
     /// Records of the log's own that somebody waits for.
     pub(super) orders: VecDeque<Order>,
     rest: Rest,
-    /// Somebody waits for something in the queue.
+    /// Somebody waits for something in the queue, or for room in it.
     urgent: bool,
     /// When the oldest event in the queue was taken.
     queued_since: Option<Duration>,
@@ -111,6 +114,8 @@ impl Shared {
             }),
             work: Condvar::new(),
             resting: AtomicU8::new(Rest::Awake as u8),
+            urgent: AtomicBool::new(false),
+            taken: AtomicU64::new(0),
             settled: AtomicU64::new(0),
             durable: AtomicU64::new(0),
             waiters: Waiters::default(),
@@ -158,9 +163,13 @@ impl Shared {
             (Some(Acknowledgement::Batched), Ok((_, behind))) => *behind,
             _ => false,
         };
-        state.urgent |= waits;
+        // What had no place may be told only by what the writer writes next; until then no permit has one.
+        let hurries = waits || matches!(result, Err(RecordError::Full));
+        if hurries {
+            self.hurry(&mut state);
+        }
         let heaped = state.queue.entries.len() >= self.heap;
-        self.wake(state, waits || heaped);
+        self.wake(state, hurries || heaped);
         if let (Err(RecordError::Full), Lane::Denial, Some(entry)) = (&result, lane, &refused) {
             self.flood.count(&entry.event);
         }
@@ -358,7 +367,7 @@ impl Shared {
                 state.queue.end = Some(why.clone());
             }
             taken.extend(std::mem::take(&mut state.queue.entries));
-            state.urgent = false;
+            self.took(&mut state);
             state.queued_since = None;
             state.flushing_since = None;
             state.ahead_since = None;
@@ -443,6 +452,35 @@ impl Shared {
         }
     }
 
+    /// Nothing in the queue is left to gather.
+    fn hurry(&self, state: &mut State) {
+        state.urgent = true;
+        self.urgent.store(true, Ordering::Release);
+    }
+
+    /// For the writer: it has everything that was in the queue.
+    fn took(&self, state: &mut State) {
+        state.urgent = false;
+        self.urgent.store(false, Ordering::Release);
+        self.taken.store(state.queue.tickets(), Ordering::Release);
+    }
+
+    /// For the writer: all events that wait.
+    pub(super) fn take(&self, state: &mut State, taken: &mut VecDeque<Entry>) {
+        std::mem::swap(&mut state.queue.entries, taken);
+        self.took(state);
+        let queued = state.queued_since.take();
+        state.flushing_since = state.flushing_since.or(queued);
+    }
+
+    /// The same while a batch is flushed.
+    pub(super) fn take_ahead(&self, state: &mut State, taken: &mut VecDeque<Entry>) {
+        std::mem::swap(&mut state.queue.entries, taken);
+        self.took(state);
+        let queued = state.queued_since.take();
+        state.ahead_since = state.ahead_since.or(queued);
+    }
+
     fn sleeps(&self) -> bool {
         let resting = self.resting.load(Ordering::Relaxed);
         resting == Rest::Dozing as u8 || resting == Rest::Asleep as u8
@@ -455,22 +493,6 @@ impl Shared {
 }
 
 impl State {
-    /// Gives the writer all events that wait.
-    pub(super) fn take(&mut self, taken: &mut VecDeque<Entry>) {
-        std::mem::swap(&mut self.queue.entries, taken);
-        self.urgent = false;
-        let queued = self.queued_since.take();
-        self.flushing_since = self.flushing_since.or(queued);
-    }
-
-    /// The same while a batch is flushed.
-    pub(super) fn take_ahead(&mut self, taken: &mut VecDeque<Entry>) {
-        std::mem::swap(&mut self.queue.entries, taken);
-        self.urgent = false;
-        let queued = self.queued_since.take();
-        self.ahead_since = self.ahead_since.or(queued);
-    }
-
     fn has_work(&self) -> bool {
         !self.queue.entries.is_empty() || !self.queue.lost.is_empty() || !self.orders.is_empty()
     }
@@ -489,10 +511,14 @@ impl DurableProgress for Shared {
     fn poll_durable(&self, ticket: u64, task: &mut Context<'_>) -> Poll<Result<(), RecordError>> {
         let settled = || self.settled();
         let polled = self.waiters.poll(ticket, settled, task.waker());
-        // Whoever waits does not wait for the writer to look by itself.
-        if polled.is_pending() && self.sleeps() {
+        // Whoever waits does not wait for what nobody waits for to gather. Most were in a hurry when
+        // they handed over, and need no lock here.
+        let hurries = self.urgent.load(Ordering::Acquire);
+        if polled.is_pending() && !hurries && ticket >= self.taken.load(Ordering::Acquire) {
             let mut state = self.state();
-            state.urgent |= !state.queue.entries.is_empty();
+            if !state.queue.entries.is_empty() {
+                self.hurry(&mut state);
+            }
             self.wake(state, true);
         }
         polled

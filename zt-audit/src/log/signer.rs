@@ -133,7 +133,7 @@ impl Signer {
         change: impl FnOnce(&Arc<SigningKey>) -> Result<(), E>,
     ) -> Result<SignedCheckpoint, E> {
         let turn = self.turn();
-        let key = Arc::clone(&self.state().key);
+        let key = self.key();
         change(&key)?;
         self.state().key = next;
         Ok(self.sign_in(&turn)?)
@@ -145,6 +145,11 @@ impl Signer {
 
     pub(super) fn failed(&self) -> Option<SignError> {
         self.state().failed.clone()
+    }
+
+    /// The key in force.
+    pub(super) fn key(&self) -> Arc<SigningKey> {
+        Arc::clone(&self.state().key)
     }
 
     pub(super) fn verifier(&self) -> VerifierKey {

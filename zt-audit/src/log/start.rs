@@ -12,7 +12,7 @@ use super::{
     health::Faults,
     hook::Hook,
     keeper::Keeper,
-    keys::{Keys, Mark},
+    keys::{Keys, Mark, SIGNED},
     news::News,
     segment::{Broken, Segment},
     shared::Shared,
@@ -28,6 +28,7 @@ use crate::{
     recover::{Found, Standing, Torn, recover},
     seal::{Vault, VaultError},
     storage::{Folder, Storage},
+    tree::{ProveError, Prover},
     verify::MAX_CHECKPOINT,
 };
 
@@ -91,7 +92,7 @@ pub(super) fn start(
         keys, vault, mark, ..
     } = unlocked;
     if let Some(mark) = &mark {
-        not_rolled_back(mark, signed.as_ref(), path)?;
+        goes_on_from(mark, signed.as_ref(), key.name(), &storage, path)?;
     }
     let origin: Arc<str> = key.name().into();
     let clock = options.own_clock();
@@ -257,7 +258,13 @@ impl Unlocked {
         }
         let key = match (&self.key, &self.keys) {
             (Some(key), _) => Arc::clone(key),
-            (None, Some(keys)) => Arc::new(new_key(keys, origin, options)?),
+            (None, Some(keys)) => {
+                // A log that was here once is missed like one that is here.
+                let mark = self.mark.as_ref().map(Mark::get).transpose();
+                let said = mark.map_err(|source| keys.fails("read", SIGNED, source))?;
+                let had = said.flatten().map(|said| said.origin);
+                Arc::new(new_key(keys, origin.or(had.as_deref()), options)?)
+            }
             // There is one or the other.
             (None, None) => return Err(OpenError::Key(KeyError::Form("signing key"))),
         };
@@ -291,27 +298,59 @@ impl Unlocked {
     }
 }
 
-/// The log's own checkpoint is made durable before the mark, so it never covers less.
-fn not_rolled_back(
+/// The log's own checkpoint is made durable before the mark, so it never covers less, and it goes on
+/// from what the mark says.
+fn goes_on_from(
     mark: &Mark,
     signed: Option<&SignedCheckpoint>,
+    origin: &str,
+    storage: &Arc<dyn Storage>,
     path: &Path,
 ) -> Result<(), OpenError> {
-    let said = mark.get().map_err(|source| OpenError::File {
-        action: "read",
-        path: mark.path(),
-        source,
-    })?;
-    let found = signed.map_or(0, |signed| signed.checkpoint().size);
-    match said {
-        Some(said) if said.size > found => Err(OpenError::RolledBack {
+    let fails = |action| {
+        let path = mark.path();
+        move |source| OpenError::File {
+            action,
+            path,
+            source,
+        }
+    };
+    let Some(said) = mark.get_of(origin).map_err(fails("read"))? else {
+        return Ok(());
+    };
+    let nothing = (0, Hash::EMPTY_TREE);
+    let (found, root) = signed.map_or(nothing, |signed| {
+        (signed.checkpoint().size, signed.checkpoint().root)
+    });
+    if said.size > found {
+        return Err(OpenError::RolledBack {
             path: path.to_owned(),
             signed: said.size,
             found,
             mark: mark.path(),
-        }),
-        _ => Ok(()),
+        });
     }
+    let goes_on = match said.size {
+        0 => true,
+        size if size == found => said.root == root,
+        // The mark is late, after a crash.
+        size => Prover::over(Arc::clone(storage))
+            .and_then(|prover| prover.consistency(size, found))
+            .map(|proof| proof.old_root == said.root)
+            .or_else(|error| match error {
+                // Nobody can tell any more.
+                ProveError::Pruned { .. } => Ok(true),
+                error => Err(fails("compare the log with")(io::Error::other(error))),
+            })?,
+    };
+    if goes_on {
+        return Ok(());
+    }
+    Err(OpenError::Forked {
+        path: path.to_owned(),
+        signed: said.size,
+        mark: mark.path(),
+    })
 }
 
 /// Whether the log has a file of records.

@@ -226,7 +226,7 @@ impl Repair {
         let mark = Mark::open(keys).map_err(RepairError::file("open", keys.display()))?;
         let path = mark.path();
         let fails = RepairError::file("read", path.display());
-        let said = mark.get().map_err(fails)?;
+        let said = mark.get_of(self.key.name()).map_err(fails)?;
         Ok(Some((mark, said)))
     }
 

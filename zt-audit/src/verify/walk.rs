@@ -192,17 +192,20 @@ fn in_parallel(
     let count = segments.firsts.len();
     let next = AtomicUsize::new(0);
     let window = Window::default();
-    let stop = AtomicBool::new(false);
     let begin = walked.state.clone();
     let (tell, told) = mpsc::sync_channel(threads.min(count) * 4);
     thread::scope(|scope| {
+        // It goes where `progress` panics, and then nobody waits for it to be read.
+        let told = told;
+        let _over = OverAtPanic(&window);
         for _ in 0..threads.min(count) {
             let tell = tell.clone();
-            let (next, stop, begin, window) = (&next, &stop, &begin, &window);
+            let (next, begin, window) = (&next, &begin, &window);
             scope.spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
+                let _over = OverAtPanic(window);
+                while !window.is_over() {
                     let place = next.fetch_add(1, Ordering::Relaxed);
-                    if place >= count || !window.wait(place, stop) {
+                    if place >= count || !window.wait(place) {
                         break;
                     }
                     let from = match place {
@@ -211,7 +214,7 @@ fn in_parallel(
                     };
                     let read = from.map(|from| {
                         let mut progress = |bytes| match tell.send(News::Bytes(bytes)) {
-                            Ok(()) if !stop.load(Ordering::Relaxed) => ControlFlow::Continue(()),
+                            Ok(()) if !window.is_over() => ControlFlow::Continue(()),
                             _ => ControlFlow::Break(()),
                         };
                         read(storage, segments, place, from, sizes, &mut progress)
@@ -231,7 +234,7 @@ fn in_parallel(
         let mut early = BTreeMap::new();
         let mut place = 0;
         let mut failed = None;
-        for news in &told {
+        for news in told {
             match news {
                 News::Bytes(bytes) => progress(bytes),
                 News::Read(at, found) => {
@@ -248,8 +251,7 @@ fn in_parallel(
                 window.go_on(place);
             }
             if failed.is_some() || walked.bad.is_some() {
-                stop.store(true, Ordering::Relaxed);
-                window.go_on(usize::MAX);
+                window.end();
                 early.clear();
             }
         }
@@ -263,21 +265,46 @@ fn in_parallel(
 struct Window {
     taken: Mutex<usize>,
     changed: Condvar,
+    over: AtomicBool,
 }
 
 impl Window {
     /// Waits until the segment at `place` is near enough; whether to read it.
-    fn wait(&self, place: usize, stop: &AtomicBool) -> bool {
+    fn wait(&self, place: usize) -> bool {
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let far = |taken: &mut usize| place > taken.saturating_add(AHEAD);
+        let far = |taken: &mut usize| place > taken.saturating_add(AHEAD) && !self.is_over();
         let waited = self.changed.wait_while(taken, far);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
-        !stop.load(Ordering::Relaxed)
+        !self.is_over()
     }
 
     fn go_on(&self, place: usize) {
         *self.taken.lock().unwrap_or_else(PoisonError::into_inner) = place;
         self.changed.notify_all();
+    }
+
+    /// Nobody reads any more.
+    fn end(&self) {
+        // With the lock, so that nobody looks before and waits after.
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        self.over.store(true, Ordering::Relaxed);
+        drop(taken);
+        self.changed.notify_all();
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+}
+
+/// Where one thread panics the others end as well, so that nobody waits for what never comes.
+struct OverAtPanic<'a>(&'a Window);
+
+impl Drop for OverAtPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.end();
+        }
     }
 }
 

@@ -1,23 +1,21 @@
 //! One connection, that is whole or closed.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use sqlx::{
     Connection, PgConnection, Postgres as Server,
     postgres::{PgArguments, PgRow},
     query::Query,
 };
-use zt_core::clock::{Clock, SystemClock};
+use zt_core::store::postgres::shared::{self, Checked, MIGRATION, begin_session, in_time, late};
 
-use super::{Checked, PostgresError, schema};
+use super::{PostgresError, schema::TABLES};
 
 /// A connection that is made when it is needed.
 pub(super) struct Link {
     checked: Arc<Checked>,
     connection: Option<PgConnection>,
 }
-
-const MIGRATION: Duration = Duration::from_secs(30);
 
 impl Link {
     pub(super) const fn new(checked: Arc<Checked>) -> Self {
@@ -62,10 +60,10 @@ impl Link {
 
     pub(super) async fn migrate(&mut self) -> Result<(), PostgresError> {
         let mut connection = self.take().await?;
-        let migration = schema::migrate(&mut connection, &self.checked.schema);
+        let migration = shared::migrate(&mut connection, &self.checked.schema, &TABLES);
         let migrated = in_time(MIGRATION, migration).await;
         self.keep(connection, migrated)?
-            .map_err(PostgresError::Format)
+            .map_err(PostgresError::format)
     }
 
     /// The connection, or a new one. Whoever gives up in the middle has it, and closes it so: there
@@ -76,13 +74,13 @@ impl Link {
         }
         let made = in_time(self.checked.connect, async {
             let mut connection = PgConnection::connect_with(&self.checked.options).await?;
-            schema::begin_session(&mut connection).await?;
+            begin_session(&mut connection).await?;
             Ok(connection)
         });
         match made.await {
             Some(Ok(connection)) => Ok(connection),
             Some(Err(error)) => Err(unanswered(&error)),
-            None => Err(late()),
+            None => Err(PostgresError::unavailable(late())),
         }
     }
 
@@ -99,36 +97,12 @@ impl Link {
             // A server that refused is asked over a new connection: it may be going down, or be a
             // standby by now.
             Some(Err(error)) => Err(unanswered(&error)),
-            None => Err(late()),
+            None => Err(PostgresError::unavailable(late())),
         }
     }
 }
 
-/// What comes of `work`, unless it takes longer than `span`.
-async fn in_time<T>(span: Duration, work: impl Future<Output = T>) -> Option<T> {
-    tokio::select! {
-        biased;
-        done = work => Some(done),
-        () = SystemClock.sleep(span) => None,
-    }
-}
-
-fn late() -> PostgresError {
-    PostgresError::Unavailable("the server did not answer in time".into())
-}
-
 /// What went wrong, without what was asked.
 pub(super) fn unanswered(error: &sqlx::Error) -> PostgresError {
-    PostgresError::Unavailable(match error {
-        sqlx::Error::Database(error) => match error.code().as_deref() {
-            Some("25006") => "the server is read-only".into(),
-            Some("57014") => "the server did not answer in time".into(),
-            Some("42P01" | "3F000" | "42883") => "the tables are not there: migrate first".into(),
-            Some("42501") => "the role may not do this".into(),
-            Some(code) => format!("the server answered {code}").into(),
-            None => "the server answered an error".into(),
-        },
-        sqlx::Error::Io(error) => format!("the connection failed: {}", error.kind()).into(),
-        _ => "the connection failed".into(),
-    })
+    PostgresError::unavailable(shared::unanswered(error))
 }

@@ -53,7 +53,7 @@
 //! ```
 
 mod checkpoints;
-mod config;
+mod error;
 mod fleet;
 mod link;
 mod schema;
@@ -62,20 +62,30 @@ mod sink;
 #[cfg(unix)]
 mod tests;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
+use zt_core::store::postgres::shared::{Caller, Checked};
+
+pub use zt_core::store::postgres::PostgresConfig;
+
+use self::link::Link;
 pub use self::{
     checkpoints::{CheckpointSink, PublishError},
-    config::{PostgresConfig, PostgresError},
+    error::PostgresError,
     fleet::{Copied, CopiedLog, CopyFinding, Filter, Fleet, Merged},
     sink::PostgresSink,
 };
-use self::{config::Checked, link::Link};
 
 /// A database for copies of logs; see the [module](self). Each sink and each reader has one
 /// connection of its own.
 #[derive(Clone)]
 pub struct Postgres(Arc<Checked>);
+
+const CALLER: Caller = Caller {
+    name: "zt-audit",
+    connect: Duration::from_secs(2),
+    answer: Duration::from_secs(5),
+};
 
 impl Postgres {
     /// Looks at `config`. No connection is made yet: a server that is not there is noticed when
@@ -86,7 +96,7 @@ impl Postgres {
     /// Where the URL or the name of the schema cannot be used, or the server is on another machine
     /// and not verified.
     pub fn new(config: PostgresConfig) -> Result<Self, PostgresError> {
-        config.check().map(|checked| Self(Arc::new(checked)))
+        Ok(Self(Arc::new(config.check(&CALLER)?)))
     }
 
     /// Makes schema and tables where they are not; may run in every process at once.

@@ -11,6 +11,7 @@ use std::{
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use zt_core::{
     clock::{Clock, SystemClock},
+    store::postgres::PostgresError as Database,
     testing::PostgresServer,
 };
 
@@ -105,15 +106,26 @@ fn refuses_a_server_elsewhere_that_need_not_prove_who_it_is() {
         "?sslmode=prefer",
     ] {
         let url = format!("postgres://zt@db.example/audit{mode}");
-        assert_eq!(refused(&url), PostgresError::Unverified, "{url}");
+        assert_eq!(
+            refused(&url),
+            PostgresError::Database(Database::Unverified),
+            "{url}"
+        );
     }
     for url in ["mysql://zt@localhost/audit", "postgres", ""] {
-        assert_eq!(refused(url), PostgresError::Url, "{url}");
+        assert_eq!(
+            refused(url),
+            PostgresError::Database(Database::Url),
+            "{url}"
+        );
     }
     let named = |name: &str| PostgresConfig::new("postgres://zt@localhost/a").schema(name);
     for name in ["", "Zt", "pg_zt", "a\"b", "0a"] {
         let found = Postgres::new(named(name)).unwrap_err();
-        assert!(matches!(found, PostgresError::Name(_)), "{name}");
+        assert!(
+            matches!(found, PostgresError::Database(Database::Name(_))),
+            "{name}"
+        );
     }
     let good = "postgres://zt:hunter2@db.example/audit?sslmode=verify-full";
     let postgres = Postgres::new(PostgresConfig::new(good)).unwrap();
@@ -146,7 +158,10 @@ async fn a_server_that_is_away_or_has_no_tables_is_asked_again() {
     follower.delivered(3).await.unwrap();
     let away = Postgres::new(PostgresConfig::new("postgres://zt@%2Fnonexistent/a")).unwrap();
     let found = away.fleet().logs().await.unwrap_err();
-    assert!(matches!(found, PostgresError::Unavailable(_)));
+    assert!(matches!(
+        found,
+        PostgresError::Database(Database::Unavailable(_))
+    ));
 }
 
 #[tokio::test]
@@ -165,7 +180,7 @@ async fn many_may_migrate_at_once_and_a_later_format_is_refused() {
     }
     let postgres = on(server, &schema).await;
     administer(server, &postgres, "UPDATE {s}.zt_audit_meta SET format = 9").await;
-    assert_eq!(postgres.migrate().await, Err(PostgresError::Format(9)));
+    assert_eq!(postgres.migrate().await, Err(PostgresError::format(9)));
 }
 
 #[tokio::test]
@@ -372,7 +387,10 @@ async fn a_checkpoint_that_cannot_be_published_is_told() {
     sink.hook()(&checkpoint(&log_of(3)));
     let failure = sink.shutdown().await.unwrap_err();
     assert_eq!(failure.size, 3);
-    assert!(matches!(failure.why, PostgresError::Unavailable(_)));
+    assert!(matches!(
+        failure.why,
+        PostgresError::Database(Database::Unavailable(_))
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

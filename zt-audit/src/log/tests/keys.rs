@@ -154,3 +154,51 @@ fn a_log_whose_vault_is_gone_refuses_and_makes_no_other() {
     fs::rename(&away, &keys).unwrap();
     AuditLog::open(scratch.log(), options()).unwrap();
 }
+
+/// The checkpoint by the new key cannot be written, and then there is another rotation that comes to
+/// nothing: the key in force must not be lost for it.
+#[test]
+fn a_key_that_came_into_force_and_did_not_sign_is_kept_also_by_the_next_rotation() {
+    let key = |log: &AuditLog, seed| {
+        SigningKey::generate(log.origin(), &SeededEntropy::new(seed)).unwrap()
+    };
+    let scratch = Scratch::new("unsigned");
+    let log = scratch.open().unwrap();
+    let mark = scratch.0.join("audit.keys/signed");
+    log.sign().unwrap();
+    fs::remove_file(&mark).unwrap();
+    fs::create_dir(&mark).unwrap();
+    let second = key(&log, 2);
+    let in_force = second.verifier();
+    let unsigned = log.rotate_key(second).unwrap_err();
+    assert!(matches!(unsigned, RotateError::Sign(_)), "{unsigned}");
+    assert_eq!(log.verifier_key(), in_force);
+    // No record of it is taken any more.
+    log.0.core.shared.close();
+    let refused = log.rotate_key(key(&log, 3)).unwrap_err();
+    assert!(matches!(refused, RotateError::Record(_)), "{refused}");
+    drop(log);
+    fs::remove_dir(&mark).unwrap();
+    assert_eq!(scratch.open().unwrap().verifier_key(), in_force);
+}
+
+#[test]
+fn a_key_that_is_in_force_and_not_in_its_place_is_put_there_before_another_is_announced() {
+    let scratch = Scratch::new("misplaced");
+    let log = scratch.open().unwrap();
+    let place = scratch.0.join("audit.keys/signing.key");
+    let first = fs::read(&place).unwrap();
+    let second = SigningKey::generate(log.origin(), &SeededEntropy::new(2)).unwrap();
+    let in_force = second.verifier();
+    let text = second.encode();
+    log.rotate_key(second).unwrap();
+    // As a disk leaves it that took the record and not the key.
+    fs::write(&place, first).unwrap();
+    fs::write(scratch.0.join("audit.keys/signing.key.next"), &*text).unwrap();
+    log.0.core.shared.close();
+    let third = SigningKey::generate(log.origin(), &SeededEntropy::new(3)).unwrap();
+    let refused = log.rotate_key(third).unwrap_err();
+    assert!(matches!(refused, RotateError::Record(_)), "{refused}");
+    drop(log);
+    assert_eq!(scratch.open().unwrap().verifier_key(), in_force);
+}

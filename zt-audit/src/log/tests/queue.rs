@@ -3,12 +3,15 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
+        mpsc,
     },
     task::{Context, Wake, Waker},
+    time::Duration,
 };
 
 use http::Request;
 use zt_core::{
+    clock::{Clock as _, SystemClock},
     context::HandlerRun,
     state::{Acknowledgement, BudgetEvent, BudgetPart, DecisionEvent, EventKind, Verdict},
 };
@@ -336,4 +339,66 @@ async fn what_nobody_waits_for_becomes_durable_without_being_asked_for() {
         assert!(events.next().await.is_some());
     }
     assert_eq!(disk.records().len(), 3);
+}
+
+/// So long that whoever waited for it would be seen to.
+const LONG: Duration = Duration::from_secs(1200);
+
+/// Says that it was woken.
+struct Bell(mpsc::Sender<()>);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        let _ = self.0.send(());
+    }
+}
+
+#[test]
+fn whoever_begins_to_wait_while_another_batch_is_flushed_does_not_wait_for_more_to_gather() {
+    let (log, disk) = log_with(Options::default().batch_delay(LONG));
+    disk.hold();
+    log.record(permit()).detach();
+    disk.wait_until_stalled();
+    // Nobody waits for it when it is handed over, and the writer does not sleep.
+    let mut outcome = log.record(outcome(HandlerRun::Reached));
+    let (bell, rung) = mpsc::channel();
+    let waker = Waker::from(Arc::new(Bell(bell)));
+    let first = pin!(&mut outcome).poll(&mut Context::from_waker(&waker));
+    assert!(first.is_pending());
+    disk.release();
+    rung.recv_timeout(Duration::from_secs(60)).unwrap();
+    assert_eq!(poll(&mut outcome), Poll::Ready(Ok(())));
+}
+
+#[test]
+fn a_loss_is_told_at_once_since_no_permit_has_a_place_before() {
+    let (log, disk) = log_with(Options::default().max_bytes(1 << 20).batch_delay(LONG));
+    // Of few records, so that they are no heap.
+    let wide = || {
+        Event::Budget(BudgetEvent {
+            at: Timestamp::EPOCH,
+            author: None,
+            action: "settled",
+            hold: Some(7),
+            root: "acme".into(),
+            budgets: Arc::new([]),
+            currency: None,
+            nanos: 1,
+            percent: None,
+            request: None,
+            detail: Some("x".repeat(60_000)),
+        })
+    };
+    disk.hold();
+    log.record(permit()).detach();
+    disk.wait_until_stalled();
+    let taken = (0..7).take_while(|_| !is_full(log.record(wide()))).count();
+    assert_eq!(taken, 6);
+    disk.release();
+    let begin = SystemClock.monotonic();
+    while !log.health().is_writable() {
+        assert!(SystemClock.monotonic() - begin < Duration::from_secs(60));
+        thread::yield_now();
+    }
+    assert_eq!(of_kind(&disk, "rolled-up").len(), 1);
 }

@@ -1,5 +1,7 @@
 //! What the mark beside the keys keeps from being continued.
 
+use zt_core::random::SeededEntropy;
+
 use super::*;
 use crate::{
     note::SignedCheckpoint,
@@ -145,4 +147,76 @@ fn a_mark_that_cannot_be_written_is_told_and_refuses_nothing() {
     fs::remove_dir(&mark).unwrap();
     log.sign().unwrap();
     assert_eq!(log.health().unsigned, None);
+}
+
+/// A crash after the last step but one: the log is whole and has less than the mark says.
+#[test]
+fn a_repair_that_was_cut_short_before_the_mark_is_repaired_again() {
+    let scratch = Scratch::new("short");
+    grow(&scratch, 2);
+    copy(&scratch.log(), &scratch.0.join("backup"));
+    grow(&scratch, 9);
+    let mark = scratch.0.join("audit.keys/signed");
+    let before = fs::read(&mark).unwrap();
+    fs::remove_dir_all(scratch.log()).unwrap();
+    fs::rename(scratch.0.join("backup"), scratch.log()).unwrap();
+    let repair = Repair::new(own_key(&scratch)).keys_in(scratch.0.join("audit.keys"));
+    let first = repair.run(scratch.log(), "ada", "restored").unwrap();
+    fs::write(&mark, before).unwrap();
+    assert_eq!(rolled_back(&scratch).1, first.checkpoint.checkpoint().size);
+    let second = repair.run(scratch.log(), "ada", "again").unwrap();
+    assert_eq!(second.kept, first.checkpoint.checkpoint().size);
+    grow(&scratch, 1);
+}
+
+/// Both folders were copied, and the copies went on; then one of the logs comes to the other's keys.
+#[test]
+fn a_log_that_went_another_way_is_not_continued_however_long_it_is() {
+    let scratch = Scratch::new("forked");
+    grow(&scratch, 2);
+    let other = Scratch::new("other");
+    copy(&scratch.0, &other.0);
+    let signed = grow(&scratch, 3).checkpoint().size;
+    for more in [3, 0, 400] {
+        grow(&other, more);
+        fs::remove_dir_all(scratch.log()).unwrap();
+        copy(&other.log(), &scratch.log());
+        let refused = scratch.open().unwrap_err();
+        let OpenError::Forked { signed: said, .. } = refused else {
+            panic!("{refused}")
+        };
+        assert_eq!(said, signed);
+    }
+    // Also where the hashes are gone, or are those of the other.
+    fs::remove_dir_all(scratch.log().join("tree")).unwrap();
+    let refused = scratch.open().unwrap_err();
+    assert!(matches!(refused, OpenError::Forked { .. }), "{refused}");
+}
+
+#[test]
+fn a_folder_of_keys_has_one_log() {
+    let scratch = Scratch::new("shared");
+    let open = |name, log: &str| {
+        let key = SigningKey::generate(name, &SeededEntropy::new(3)).unwrap();
+        let options = Options::default()
+            .signing_key(key)
+            .keys_in(scratch.0.join("keys"));
+        AuditLog::open(scratch.0.join(log), options)
+    };
+    open("shop/1", "one").unwrap().close().unwrap();
+    let refused = open("shop/2", "two").unwrap_err();
+    assert!(refused.to_string().contains("`shop/1`"), "{refused}");
+    open("shop/1", "one").unwrap().close().unwrap();
+}
+
+#[test]
+fn where_a_log_was_signed_once_and_its_key_is_gone_no_other_is_made() {
+    let scratch = Scratch::new("keyless");
+    grow(&scratch, 1);
+    let key = scratch.0.join("audit.keys/signing.key");
+    fs::remove_dir_all(scratch.log()).unwrap();
+    fs::remove_file(&key).unwrap();
+    let refused = scratch.open().unwrap_err();
+    assert!(refused.to_string().contains("signing key"), "{refused}");
+    assert!(!key.exists());
 }

@@ -2,7 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
+    fmt, io,
+    sync::Arc,
 };
 
 use super::{
@@ -35,6 +36,17 @@ pub(super) struct Disk {
     next: u64,
     seed: u64,
     chance: Chance,
+    pub(super) before_sync: Option<Hook>,
+}
+
+/// What a test does in another's place.
+#[derive(Clone)]
+pub(super) struct Hook(pub(super) Arc<dyn Fn(&str) + Send + Sync>);
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hook")
+    }
 }
 
 /// A change of names that is there wholly or not at all.
@@ -69,6 +81,7 @@ impl Disk {
             next: 0,
             seed,
             chance: Chance::new(seed),
+            before_sync: None,
         }
     }
 

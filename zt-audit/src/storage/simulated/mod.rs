@@ -54,7 +54,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use self::disk::{Disk, Id};
+use self::disk::{Disk, Hook, Id};
 use super::{Place, Storage, StorageFile};
 
 /// A disk in memory; clones share it. See the [module](self).
@@ -173,6 +173,13 @@ impl SimulatedDisk {
     /// stays lost.
     pub fn heal(&self) {
         self.disk().heal();
+    }
+
+    /// Has whoever flushes a file call `hook` first, with the file's name on the whole disk; no operation.
+    /// The disk is not locked meanwhile: a hook that waits holds up this flush and nothing else. A disk
+    /// that is found after a loss of power has none.
+    pub fn before_sync(&self, hook: impl Fn(&str) + Send + Sync + 'static) {
+        self.disk().before_sync = Some(Hook(Arc::new(hook)));
     }
 
     /// How many bytes files may hold, in pages of 4 KiB.
@@ -398,6 +405,10 @@ impl StorageFile for File {
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        let hook = self.disk.disk().before_sync.clone();
+        if let Some(Hook(hook)) = hook {
+            hook(&self.name);
+        }
         self.disk.disk().sync(self.id, &self.name, &mut self.seen)
     }
 

@@ -10,7 +10,7 @@
 //! 6. An error of the disk is a refusal that is counted, and no acknowledgement.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{
         Arc, Mutex,
@@ -40,26 +40,26 @@ use super::events::{
 
 /// What a log told to whom it served.
 #[derive(Debug, Default)]
-struct Told {
+pub(super) struct Told {
     /// Acknowledged as durable.
-    durable: Vec<String>,
+    pub(super) durable: Vec<String>,
     /// Handed over, and not refused.
-    taken: u64,
-    refused: u64,
-    checkpoints: Checkpoints,
+    pub(super) taken: u64,
+    pub(super) refused: u64,
+    pub(super) checkpoints: Checkpoints,
     /// Events that the log says it refused or lost.
-    counted: u64,
+    pub(super) counted: u64,
     /// Alice was told that she is forgotten.
-    erased: bool,
+    pub(super) erased: bool,
     /// The records before this one were dropped.
-    pruned: u64,
+    pub(super) pruned: u64,
     /// Another key was put in force, or may have been.
-    rotated: bool,
-    opened: bool,
-    closed: bool,
+    pub(super) rotated: bool,
+    pub(super) opened: bool,
+    pub(super) closed: bool,
 }
 
-type Checkpoints = Arc<Mutex<Vec<SignedCheckpoint>>>;
+pub(super) type Checkpoints = Arc<Mutex<Vec<SignedCheckpoint>>>;
 
 /// Chooses what a scenario does.
 struct Dice(u64);
@@ -72,21 +72,35 @@ impl Dice {
     }
 }
 
-const SEGMENT: u64 = 64 << 10;
+pub(super) const SEGMENT: u64 = 64 << 10;
 /// The seeds of the keys: at first, and after a rotation.
-const KEYS: [u64; 2] = [1, 2];
+pub(super) const KEYS: [u64; 2] = [1, 2];
 
 /// The log and its vault are folders of one disk: they lose their power together.
-fn log_of(disk: &SimulatedDisk) -> SimulatedDisk {
+pub(super) fn log_of(disk: &SimulatedDisk) -> SimulatedDisk {
     disk.within("audit")
 }
 
 fn vault_of(disk: &SimulatedDisk) -> Result<Vault, VaultError> {
-    Vault::with_storage(Arc::new(disk.within("audit.keys")), VaultOptions::default())
+    vault_by(disk, VaultOptions::default())
+}
+
+fn vault_by(disk: &SimulatedDisk, options: VaultOptions) -> Result<Vault, VaultError> {
+    Vault::with_storage(Arc::new(disk.within("audit.keys")), options)
 }
 
 fn open(
     disk: &SimulatedDisk,
+    key: u64,
+    clock: &ManualClock,
+    checkpoints: &Checkpoints,
+) -> Result<AuditLog, String> {
+    open_by(disk, VaultOptions::default(), key, clock, checkpoints)
+}
+
+pub(super) fn open_by(
+    disk: &SimulatedDisk,
+    vault: VaultOptions,
     key: u64,
     clock: &ManualClock,
     checkpoints: &Checkpoints,
@@ -99,7 +113,7 @@ fn open(
         .on_checkpoint(move |checkpoint: &SignedCheckpoint| {
             checkpoints.lock().unwrap().push(checkpoint.clone());
         });
-    let vault = vault_of(disk).map_err(|error| error.to_string())?;
+    let vault = vault_by(disk, vault).map_err(|error| error.to_string())?;
     let storage = Arc::new(log_of(disk));
     AuditLog::with_storage(storage, signing_key(key), Some(vault), options)
         .map_err(|error| error.to_string())
@@ -110,10 +124,10 @@ fn trust() -> Trust {
 }
 
 /// Records before a scenario: so many that it rolls to the next segment.
-const BEFORE: usize = 250;
+pub(super) const BEFORE: usize = 250;
 
 /// A disk with a log of so many records that was closed.
-fn prepared(records: usize) -> SimulatedDisk {
+pub(super) fn prepared(records: usize) -> SimulatedDisk {
     let disk = SimulatedDisk::new(1);
     let log = open(&disk, KEYS[0], &ManualClock::default(), &Arc::default()).unwrap();
     let mut pending = Vec::new();
@@ -229,8 +243,8 @@ fn reopen(found: &SimulatedDisk, rotated: bool) -> Result<AuditLog, String> {
     }
 }
 
-/// Checks conditions 1 to 6 over a disk as it was found, and continues the log on it.
-fn check(found: &SimulatedDisk, tolds: &[&Told], context: &str) {
+/// Checks conditions 1 to 6 over a disk as it was found, and continues the log on it. What it has.
+pub(super) fn check(found: &SimulatedDisk, tolds: &[&Told], context: &str) -> Vec<String> {
     let scratch = Scratch::new();
     let folder = scratch.path("audit");
     log_of(found).copy_to(&folder).unwrap();
@@ -275,9 +289,10 @@ fn check(found: &SimulatedDisk, tolds: &[&Told], context: &str) {
     assert_eq!(report.finding, Finding::Sound, "{context}: {report}");
     let vault = vault_of(found).unwrap_or_else(|error| panic!("{context}: vault: {error}"));
     let records = opened(&folder, report.first, &vault, context);
-    let named = |record: &Map<String, Value>| Some(record.get("request_id")?.as_str()?.to_owned());
-    let recorded: Vec<String> = records.iter().filter_map(named).collect();
+    let recorded: Vec<String> = records.iter().filter_map(name_in).collect();
     assert_eq!(recorded.last(), Some(&last), "{context}");
+    let different: BTreeSet<&String> = recorded.iter().collect();
+    assert_eq!(different.len(), recorded.len(), "{context}: one twice");
     for told in tolds {
         assert!(
             report.first >= told.pruned,
@@ -306,6 +321,14 @@ fn check(found: &SimulatedDisk, tolds: &[&Told], context: &str) {
             );
         }
     }
+    recorded
+}
+
+/// What an event of these tests is called, where it has a name of its own.
+pub(super) fn name_in(record: &Map<String, Value>) -> Option<String> {
+    let text = |key| record.get(key).and_then(Value::as_str);
+    let object = || text("object").filter(|object| object.starts_with("caller/"));
+    text("request_id").or_else(object).map(str::to_owned)
 }
 
 /// All records with what is sealed in them; each opens.
@@ -325,7 +348,7 @@ fn opened(folder: &Path, first: u64, vault: &Vault, context: &str) -> Vec<Map<St
 }
 
 /// The numbers of the operations that a scenario made after `before`.
-fn numbers(disk: &SimulatedDisk, wanted: impl Fn(Kind) -> bool) -> Vec<u64> {
+pub(super) fn numbers(disk: &SimulatedDisk, wanted: impl Fn(Kind) -> bool) -> Vec<u64> {
     let trace = disk.trace().into_iter();
     trace
         .filter(|operation| wanted(operation.kind))
@@ -333,7 +356,7 @@ fn numbers(disk: &SimulatedDisk, wanted: impl Fn(Kind) -> bool) -> Vec<u64> {
         .collect()
 }
 
-fn name_of(disk: &SimulatedDisk, number: u64) -> String {
+pub(super) fn name_of(disk: &SimulatedDisk, number: u64) -> String {
     let trace = disk.trace().into_iter();
     trace
         .filter(|operation| operation.number == number)
@@ -343,7 +366,7 @@ fn name_of(disk: &SimulatedDisk, number: u64) -> String {
 
 /// What is lost at a point: nothing, everything, and twice something. Where there is no time for all of
 /// it, two of them, by turns: `ZT_AUDIT_TEST_ALL=1` takes the time.
-fn losses(number: u64) -> Vec<Loss> {
+pub(super) fn losses(number: u64) -> Vec<Loss> {
     let all = vec![
         Loss::Nothing,
         Loss::Random(number),
@@ -357,12 +380,12 @@ fn losses(number: u64) -> Vec<Loss> {
     all.into_iter().enumerate().filter_map(of_turn).collect()
 }
 
-fn has_time() -> bool {
+pub(super) fn has_time() -> bool {
     std::env::var_os("ZT_AUDIT_TEST_ALL").is_some_and(|value| value == "1")
 }
 
 /// One point alone, where a test is asked for it: `ZT_AUDIT_TEST_POINT=96`.
-fn chosen(points: Vec<u64>) -> Vec<u64> {
+pub(super) fn chosen(points: Vec<u64>) -> Vec<u64> {
     match std::env::var("ZT_AUDIT_TEST_POINT") {
         Ok(point) => vec![point.parse().unwrap()],
         Err(_) => points,

@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde::Deserialize;
 use sqlx::{
@@ -18,15 +18,35 @@ pub struct PostgresConfig {
     schema: String,
     #[serde(default = "connections")]
     connections: u32,
-    #[serde(default = "connect_millis")]
-    connect_millis: u64,
-    #[serde(default = "answer_millis")]
-    answer_millis: u64,
+    #[serde(default)]
+    connect_millis: Option<u64>,
+    #[serde(default)]
+    answer_millis: Option<u64>,
     #[serde(default)]
     insecure_unverified_server: bool,
 }
 
-/// A database that cannot be used as a store.
+/// Who connects, and how long it waits where it was not told.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Caller {
+    /// As the server shows it.
+    pub name: &'static str,
+    pub connect: Duration,
+    pub answer: Duration,
+}
+
+/// A configuration that was looked at.
+#[doc(hidden)]
+pub struct Checked {
+    pub options: PgConnectOptions,
+    pub schema: Box<str>,
+    pub connections: u32,
+    pub connect: Duration,
+    pub answer: Duration,
+}
+
+/// A database that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PostgresError {
@@ -39,7 +59,7 @@ pub enum PostgresError {
     /// The server is on another machine, and would not have to prove who it is.
     #[error("the server is not verified: `sslmode=verify-full` in the URL of the database")]
     Unverified,
-    /// The schema is another version's.
+    /// The tables are another version's.
     #[error("the schema has the format {0}, which this version does not know")]
     Format(i32),
     /// The server cannot be reached, or does not let it happen.
@@ -56,8 +76,8 @@ impl PostgresConfig {
             url: Secret::from(url),
             schema: schema(),
             connections: connections(),
-            connect_millis: connect_millis(),
-            answer_millis: answer_millis(),
+            connect_millis: None,
+            answer_millis: None,
             insecure_unverified_server: false,
         }
     }
@@ -71,7 +91,8 @@ impl PostgresConfig {
         }
     }
 
-    /// At most `most` connections, and one that listens; 8 unless told.
+    /// At most `most` connections, and one that listens; 8 unless told. A copy of an audit log has
+    /// one, whatever is said here.
     pub fn connections(self, most: u32) -> Self {
         Self {
             connections: most,
@@ -79,18 +100,21 @@ impl PostgresConfig {
         }
     }
 
-    /// How long a call may wait for a connection; 500 ms unless told.
+    /// How long a call may wait for a connection; unless told 500 ms, and 2 s for a copy of an audit
+    /// log.
     pub fn connect_within(self, span: Duration) -> Self {
         Self {
-            connect_millis: millis(span),
+            connect_millis: Some(millis(span)),
             ..self
         }
     }
 
-    /// How long a call may wait for its answer, once it has a connection; 1 s unless told.
+    /// How long a call may wait for its answer, once it has a connection; unless told 1 s, and 5 s
+    /// for a copy of an audit log (less than its follower's deadline, so that the server has given
+    /// up by then too).
     pub fn answer_within(self, span: Duration) -> Self {
         Self {
-            answer_millis: millis(span),
+            answer_millis: Some(millis(span)),
             ..self
         }
     }
@@ -104,7 +128,14 @@ impl PostgresConfig {
         }
     }
 
-    pub(super) fn check(&self) -> Result<Checked, PostgresError> {
+    /// What it comes to for `caller`.
+    ///
+    /// # Errors
+    ///
+    /// Where the URL or the name of the schema cannot be used, or the server is on another machine
+    /// and not verified.
+    #[doc(hidden)]
+    pub fn check(&self, caller: &Caller) -> Result<Checked, PostgresError> {
         if !is_name(&self.schema) {
             return Err(PostgresError::Name(self.schema.as_str().into()));
         }
@@ -117,9 +148,12 @@ impl PostgresConfig {
         if !self.insecure_unverified_server && !is_near(&options) && !is_verified(&options) {
             return Err(PostgresError::Unverified);
         }
-        let answer = Duration::from_millis(self.answer_millis.max(1));
+        let span = |told: Option<u64>, other| {
+            told.map_or(other, |millis| Duration::from_millis(millis.max(1)))
+        };
+        let answer = span(self.answer_millis, caller.answer);
         let options = options
-            .application_name("zt")
+            .application_name(caller.name)
             .options([
                 ("search_path", "pg_catalog"),
                 ("default_transaction_isolation", "read committed"),
@@ -128,24 +162,25 @@ impl PostgresConfig {
                 ("statement_timeout", answer.as_millis()),
                 ("idle_in_transaction_session_timeout", answer.as_millis()),
             ])
-            // Keys are in its arguments.
+            // Keys, and records, are in its arguments.
             .disable_statement_logging();
         Ok(Checked {
             options,
             schema: self.schema.as_str().into(),
             connections: self.connections.max(1),
-            connect: Duration::from_millis(self.connect_millis.max(1)),
+            connect: span(self.connect_millis, caller.connect),
             answer,
         })
     }
 }
 
-pub(super) struct Checked {
-    pub(super) options: PgConnectOptions,
-    pub(super) schema: Box<str>,
-    pub(super) connections: u32,
-    pub(super) connect: Duration,
-    pub(super) answer: Duration,
+/// The schema; nothing of the URL.
+impl fmt::Debug for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checked")
+            .field("schema", &self.schema)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Names like these mean the same within quotes, without them, and within a literal.
@@ -179,12 +214,4 @@ fn schema() -> String {
 
 const fn connections() -> u32 {
     8
-}
-
-const fn connect_millis() -> u64 {
-    500
-}
-
-const fn answer_millis() -> u64 {
-    1000
 }

@@ -9,7 +9,11 @@ use sqlx::{
     query::Query,
 };
 
-use super::{PostgresConfig, PostgresError, config::Checked, schema};
+use super::{
+    PostgresConfig, PostgresError,
+    config::{Caller, Checked},
+    schema,
+};
 use crate::clock::{Clock, SystemClock};
 
 /// Connections to a server; see the [module](super). Clones share them.
@@ -22,11 +26,17 @@ struct Inner {
 }
 
 /// Why nothing was done, or nobody knows whether it was.
-pub(super) type Unanswered = Arc<str>;
+pub type Unanswered = Arc<str>;
 
 /// How long a connection that did nothing is trusted to be there.
 const TRUSTED: Duration = Duration::from_secs(1);
-const MIGRATION: Duration = Duration::from_secs(30);
+/// How long a migration may take, and wait for another.
+pub const MIGRATION: Duration = Duration::from_secs(30);
+const CALLER: Caller = Caller {
+    name: "zt",
+    connect: Duration::from_millis(500),
+    answer: Duration::from_secs(1),
+};
 
 impl Postgres {
     /// Prepares connections as `config` says. None is made yet: a server that is not there is
@@ -38,7 +48,7 @@ impl Postgres {
     /// and not verified.
     #[expect(clippy::unused_async, reason = "the pool needs a runtime around it")]
     pub async fn open(config: PostgresConfig) -> Result<Self, PostgresError> {
-        let checked = config.check()?;
+        let checked = config.check(&CALLER)?;
         let pool = pool(&checked, checked.connections);
         Ok(Self(Arc::new(Inner { pool, checked })))
     }
@@ -52,8 +62,13 @@ impl Postgres {
     /// schema, or where a later version has been there. Nothing was changed then.
     pub async fn migrate(&self) -> Result<(), PostgresError> {
         let mut lease = self.lease().await.map_err(PostgresError::Unavailable)?;
-        let migration = schema::migrate(&mut lease, self.schema());
-        match in_time(MIGRATION, migration).await {
+        let migrated = {
+            let connection = lease.connection().ok_or_else(late);
+            let connection = connection.map_err(PostgresError::Unavailable)?;
+            let migration = schema::migrate(connection, self.schema(), &schema::TABLES);
+            in_time(MIGRATION, migration).await
+        };
+        match migrated {
             Some(Ok(migrated)) => {
                 lease.give_back();
                 migrated.map_err(PostgresError::Format)
@@ -150,7 +165,7 @@ fn pool(checked: &Checked, most: u32) -> PgPool {
 }
 
 /// What comes of `work`, unless it takes longer than `span`.
-pub(super) async fn in_time<T>(span: Duration, work: impl Future<Output = T>) -> Option<T> {
+pub async fn in_time<T>(span: Duration, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;
         done = work => Some(done),
@@ -158,17 +173,21 @@ pub(super) async fn in_time<T>(span: Duration, work: impl Future<Output = T>) ->
     }
 }
 
-fn late() -> Unanswered {
+/// That there was no answer in time.
+#[must_use]
+pub fn late() -> Unanswered {
     "the server did not answer in time".into()
 }
 
 /// What went wrong, without what was asked.
-pub(super) fn unanswered(error: &sqlx::Error) -> Unanswered {
+#[must_use]
+pub fn unanswered(error: &sqlx::Error) -> Unanswered {
     match error {
         sqlx::Error::Database(error) => match error.code().as_deref() {
             Some("25006") => "the server is read-only".into(),
             Some("57014") => late(),
-            Some("42P01" | "3F000" | "42883") => "the schema is not there: migrate first".into(),
+            Some("42P01" | "3F000" | "42883") => "the tables are not there: migrate first".into(),
+            Some("42501") => "the role may not do this".into(),
             Some(code) => format!("the server answered {code}").into(),
             None => "the server answered an error".into(),
         },

@@ -90,3 +90,13 @@ pub use self::{
     feed::PostgresFeed,
     store::PostgresStore,
 };
+
+/// What the audit log's copies share with stores: how a server is checked, asked and set up.
+#[doc(hidden)]
+pub mod shared {
+    pub use super::{
+        config::{Caller, Checked},
+        connection::{MIGRATION, Unanswered, in_time, late, unanswered},
+        schema::{Tables, begin_session, migrate},
+    };
+}

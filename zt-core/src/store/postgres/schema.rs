@@ -1,14 +1,34 @@
-//! Tables, and the statements that are over all of them.
+//! What each session begins with, and how tables come to be.
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
-use super::connection::Lease;
-
 /// What [`migrate`] leaves behind.
-const FORMAT: i32 = 1;
+#[derive(Debug)]
+pub struct Tables {
+    /// Of whom: those who migrate the same wait for each other.
+    pub of: &'static str,
+    /// The table that has the format.
+    pub meta: &'static str,
+    /// Which they are.
+    pub format: i32,
+    /// `{s}` is the schema.
+    pub script: &'static str,
+}
+
+/// Those of stores and feeds.
+pub(super) const TABLES: Tables = Tables {
+    of: "zt",
+    meta: "meta",
+    format: 1,
+    script: SCRIPT,
+};
 
 /// Refuses a standby, whose answers are old, and writes that would be acknowledged too early.
-pub(super) async fn begin_session(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+///
+/// # Errors
+///
+/// Where the server cannot be asked, or is one.
+pub async fn begin_session(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     const BEGIN: &str = "SELECT pg_is_in_recovery(), CASE \
         WHEN current_setting('synchronous_commit') = 'off' \
         THEN set_config('synchronous_commit', 'on', false) END";
@@ -22,41 +42,47 @@ pub(super) async fn begin_session(connection: &mut PgConnection) -> Result<(), s
     }
 }
 
+/// Makes `tables` in `schema`, a name that was checked, where they are not; one process at a time.
 /// `Err` is the format of a later version.
-pub(super) async fn migrate(
-    lease: &mut Lease,
+///
+/// # Errors
+///
+/// Where the server does not allow it, or cannot be asked. Nothing was changed then.
+pub async fn migrate(
+    connection: &mut PgConnection,
     schema: &str,
+    tables: &Tables,
 ) -> Result<Result<(), i32>, sqlx::Error> {
-    let connection = lease.connection().ok_or(sqlx::Error::PoolClosed)?;
     let mut transaction = connection.begin().await?;
     // Waiting for another process is no statement that hangs.
     sqlx::raw_sql("SET LOCAL statement_timeout = '25s'")
         .execute(&mut *transaction)
         .await?;
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('zt migrate ' || $1, 0))")
-        .bind(schema)
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind(format!("{} migrate {schema}", tables.of))
         .execute(&mut *transaction)
         .await?;
-    let found = sqlx::query("SELECT to_regclass(quote_ident($1) || '.meta') IS NOT NULL")
+    let found = sqlx::query("SELECT to_regclass(quote_ident($1) || '.' || $2) IS NOT NULL")
         .bind(schema)
+        .bind(tables.meta)
         .fetch_one(&mut *transaction)
         .await?;
     if found.try_get(0)? {
-        let statement = format!(r#"SELECT format FROM "{schema}".meta"#);
+        let statement = format!(r#"SELECT format FROM "{schema}".{}"#, tables.meta);
         let format = sqlx::query(AssertSqlSafe(statement))
             .persistent(false)
             .fetch_one(&mut *transaction)
             .await?
             .try_get(0)?;
         transaction.rollback().await?;
-        return Ok(if format == FORMAT {
+        return Ok(if format == tables.format {
             Ok(())
         } else {
             Err(format)
         });
     }
     // The name was checked: it has nothing in it that could end a quotation.
-    let script = SCRIPT.replace("{s}", &format!(r#""{schema}""#));
+    let script = tables.script.replace("{s}", &format!(r#""{schema}""#));
     sqlx::raw_sql(AssertSqlSafe(script))
         .execute(&mut *transaction)
         .await?;
