@@ -11,6 +11,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::detached;
 
 /// The claimed-identity headers of one request, as they stood before anything was stripped.
+///
+/// A layer outside the stack that strips some leaves them in the request's extensions, where the
+/// context finds them when it opens: signatures can still cover them.
 #[derive(Clone, Default)]
 pub struct Claimed(Vec<(HeaderName, HeaderValue)>);
 
@@ -19,6 +22,19 @@ impl Claimed {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// These, and what a layer further out stripped before.
+    #[must_use]
+    pub fn and(mut self, earlier: &Self) -> Self {
+        // Nobody sees both: what is there now came later.
+        let earlier = earlier.0.iter();
+        let gone: Vec<_> = earlier
+            .filter(|(name, _)| self.names().all(|there| there != name))
+            .cloned()
+            .collect();
+        self.0.extend(gone);
+        self
     }
 
     /// Names and values, in the order of the header map.
@@ -202,13 +218,7 @@ const PREFIXES: &[&str] = &[
 impl Default for ClaimedNames {
     /// What proxies, meshes and identity-aware gateways are known to write.
     fn default() -> Self {
-        let mut names = Self {
-            names: BTreeSet::new(),
-            prefixes: Vec::new(),
-            marks: Marks::default(),
-            prefix_firsts: 0,
-            without: BTreeSet::new(),
-        };
+        let mut names = Self::none();
         for name in NAMES {
             names = names.with(name);
         }
@@ -220,6 +230,18 @@ impl Default for ClaimedNames {
 }
 
 impl ClaimedNames {
+    /// None, for a layer that strips only a few.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            names: BTreeSet::new(),
+            prefixes: Vec::new(),
+            marks: Marks::default(),
+            prefix_firsts: 0,
+            without: BTreeSet::new(),
+        }
+    }
+
     /// Also `name`.
     #[must_use]
     pub fn with(mut self, name: &str) -> Self {

@@ -72,6 +72,10 @@ impl SecurityContext {
     fn open_for(parts: &Parts, settings: &Arc<Settings>, kept: bool) -> Self {
         let (now, monotonic) = settings.clock().read();
         let troubled = now.is_err();
+        let mut claimed = settings.claimed_names().capture(&parts.headers);
+        if let Some(earlier) = parts.extensions.get::<Claimed>() {
+            claimed = claimed.and(earlier);
+        }
         let trail = Trail::open(
             parts,
             kept,
@@ -79,7 +83,7 @@ impl SecurityContext {
             now,
             monotonic,
             ClientAddress::from_peer(settings.peer_of(parts), parts, settings.proxies()),
-            settings.claimed_names().capture(&parts.headers),
+            claimed,
         );
         Self {
             trail: Arc::new(trail),
@@ -444,6 +448,35 @@ mod tests {
             let claim = claims.next().unwrap();
             assert_eq!(claim, "root");
             assert!(claim.is_sensitive());
+        }
+    }
+
+    #[test]
+    fn what_a_layer_further_out_stripped_is_claimed_too() {
+        let names = ClaimedNames::none().with("client-cert").with("x-user");
+        let mut headers = http::HeaderMap::new();
+        headers.append("client_cert", "a".parse().unwrap());
+        headers.append("client-cert", "b".parse().unwrap());
+        headers.append("x-user", "c".parse().unwrap());
+        headers.append("x-groups", "d".parse().unwrap());
+        let stripped = names.capture(&headers);
+        let mut request = http::Request::new(());
+        request.extensions_mut().insert(stripped);
+        // Somebody in between has put another one in its place.
+        let there = request.headers_mut();
+        there.append("x-user", "e".parse().unwrap());
+        there.append("x-groups", "f".parse().unwrap());
+        let (parts, ()) = request.into_parts();
+        let cx = SecurityContext::open(&parts, &Arc::new(Settings::default()));
+        let claimed = cx.trail().claimed();
+        for (name, values) in [
+            ("client_cert", &["a"][..]),
+            ("client-cert", &["b"]),
+            ("x-user", &["e"]),
+            ("x-groups", &["f"]),
+        ] {
+            let found: Vec<_> = claimed.all(name).collect();
+            assert_eq!(found, values, "{name}");
         }
     }
 

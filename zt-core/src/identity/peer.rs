@@ -23,6 +23,7 @@ pub struct PeerIdentity {
     thumbprint: [u8; 32],
     not_after: Timestamp,
     source: PeerSource,
+    via: Option<Arc<PeerIdentity>>,
 }
 
 impl PeerIdentity {
@@ -40,6 +41,7 @@ impl PeerIdentity {
             thumbprint,
             not_after,
             source,
+            via: None,
         })
     }
 
@@ -76,6 +78,13 @@ impl PeerIdentity {
     pub const fn source(&self) -> PeerSource {
         self.source
     }
+
+    /// The proxy that forwarded it, and holds the connection. A sanction against the proxy strikes
+    /// what came over it.
+    #[must_use]
+    pub const fn via(&self) -> Option<&Arc<Self>> {
+        self.via.as_ref()
+    }
 }
 
 /// A [`PeerIdentity`] in the making; see [`PeerIdentity::assertion`].
@@ -93,6 +102,13 @@ impl PeerAssertion {
     /// The workload's name.
     pub fn spiffe_id(mut self, id: impl Into<Arc<str>>) -> Self {
         self.0.spiffe_id = Some(id.into());
+        self
+    }
+
+    /// The proxy that forwarded it. What came over a proxy is good for no longer than the proxy.
+    pub fn via(mut self, proxy: Arc<PeerIdentity>) -> Self {
+        self.0.not_after = self.0.not_after.min(proxy.not_after);
+        self.0.via = Some(proxy);
         self
     }
 

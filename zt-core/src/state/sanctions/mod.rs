@@ -141,7 +141,7 @@ impl Sanctions {
         now: Timestamp,
     ) -> Result<(), Denial> {
         let has_name = principal.is_some_and(can_be_struck)
-            || peer.is_some_and(|peer| peer.spiffe_id().is_some());
+            || view::along(peer).any(|peer| peer.spiffe_id().is_some());
         if !has_name {
             return Ok(());
         }

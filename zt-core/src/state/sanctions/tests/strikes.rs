@@ -117,3 +117,26 @@ fn what_a_second_credential_proved() {
     // One proof's issue time does not stand in for another's.
     assert!(!struck(subject(None, "ada", 999), Some(&both), None));
 }
+
+#[test]
+fn a_workload_is_struck_with_the_proxy_that_speaks_for_it() {
+    let clock = ManualClock::default();
+    let behind = |proxy: &str| {
+        let peer = PeerIdentity::assertion([8; 32], Timestamp::MAX, PeerSource::Forwarded);
+        peer.spiffe_id("spiffe://example.test/batch")
+            .via(Arc::new(workload(proxy)))
+            .finish()
+    };
+    let target = || SanctionTarget::Workload(ID.into());
+    assert!(struck(target(), None, Some(&behind(ID))));
+    assert!(!struck(
+        target(),
+        None,
+        Some(&behind("spiffe://example.test/other"))
+    ));
+    // What came over a proxy is good for no longer than the proxy.
+    let end = clock.now().unwrap();
+    let proxy = PeerIdentity::assertion([7; 32], end, PeerSource::Tls).finish();
+    let peer = PeerIdentity::assertion([8; 32], Timestamp::MAX, PeerSource::Forwarded);
+    assert_eq!(peer.via(Arc::new(proxy)).finish().not_after(), end);
+}

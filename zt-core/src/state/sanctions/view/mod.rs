@@ -93,7 +93,7 @@ impl View {
             .flat_map(|who| std::iter::once(who).chain(who.further_proofs()));
         let named = proofs
             .map(|who| (Some(who), None))
-            .chain([(None, peer)])
+            .chain(along(peer).map(|peer| (None, Some(peer))))
             .flat_map(|(who, peer)| names(who, peer).map(move |name| (name, who, peer)));
         let mut found = None;
         for (name, who, peer) in named {
@@ -205,6 +205,12 @@ impl View {
     fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A workload, and the proxy that speaks for it.
+pub(super) fn along(peer: Option<&PeerIdentity>) -> impl Iterator<Item = &PeerIdentity> {
+    let proxy = peer.and_then(PeerIdentity::via).map(AsRef::as_ref);
+    peer.into_iter().chain(proxy)
 }
 
 /// What `principal` and `peer` are looked up by.
