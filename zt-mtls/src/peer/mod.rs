@@ -1,0 +1,12 @@
+//! Which workloads may come in, and [`RequirePeer`], which asks for one of them.
+
+mod peers;
+mod principals;
+mod require;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    peers::{Peers, PeersError},
+    require::{RequirePeer, RequirePeerLayer},
+};
