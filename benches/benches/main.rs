@@ -8,6 +8,7 @@ mod gate;
 mod headers;
 mod jwt;
 mod limit;
+mod mtls;
 mod raw_log;
 mod service_token;
 mod signature;
@@ -35,6 +36,7 @@ const RUNS: &[(&str, Section)] = &[
     ("service_token", service_token::run),
     ("jwt", jwt::run),
     ("signature", signature::run),
+    ("mtls", mtls::run),
     ("authorize", authorize::run),
     ("audit", audit::run),
     ("stack", stack::run),

@@ -43,6 +43,8 @@ struct Candidate {
     name: &'static str,
     note: &'static str,
     batch: Box<dyn FnMut(u64)>,
+    /// What the last batch took, where the candidate is a part of what it does.
+    part: Rc<Cell<Option<Duration>>>,
     /// Calls that were not answered as they should be while they were timed.
     astray: Rc<Cell<u64>>,
 }
@@ -84,6 +86,26 @@ impl Group {
         });
     }
 
+    /// A candidate that is a part of what `call` does: it says itself, by [`thread_time`], what that
+    /// took. What it allocates is counted as a whole.
+    pub fn part(
+        &mut self,
+        kind: Kind,
+        name: &'static str,
+        note: &'static str,
+        mut call: impl FnMut() -> Duration + 'static,
+    ) {
+        let part = Rc::new(Cell::new(None));
+        self.candidates.push(Candidate {
+            kind,
+            name,
+            note,
+            astray: Rc::default(),
+            part: Rc::clone(&part),
+            batch: Box::new(move |calls| part.set(Some((0..calls).map(|_| call()).sum()))),
+        });
+    }
+
     fn push(
         &mut self,
         kind: Kind,
@@ -97,6 +119,7 @@ impl Group {
             name,
             note,
             astray: Rc::clone(&astray),
+            part: Rc::default(),
             batch: Box::new(move |calls| {
                 let mut wrong = 0;
                 for _ in 0..calls {
@@ -248,7 +271,8 @@ fn calibrate(candidate: &mut Candidate, batch: Duration) -> u64 {
 fn time(candidate: &mut Candidate, calls: u64) -> f64 {
     let before = thread_time();
     (candidate.batch)(calls);
-    let took = thread_time().saturating_sub(before);
+    let whole = thread_time().saturating_sub(before);
+    let took = candidate.part.take().unwrap_or(whole);
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     let each = took.as_nanos() as f64 / calls as f64;
     each
@@ -256,7 +280,8 @@ fn time(candidate: &mut Candidate, calls: u64) -> f64 {
 
 /// What this thread has used of a processor: a neighbour that takes the processor away in the
 /// middle of a batch is not counted.
-fn thread_time() -> Duration {
+#[must_use]
+pub fn thread_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(
         u64::try_from(time.tv_sec).unwrap_or_default(),

@@ -21,7 +21,7 @@ pub use self::{
     allocations::Heap,
     bars::{Bar, Limit},
     drive::{Answer, carries, drive, shows},
-    group::{Group, Kind, Measured},
+    group::{Group, Kind, Measured, thread_time},
     numbers::{median, quantile, span, times},
     options::{Options, SECTIONS},
     report::{BASELINE_AXUM, BASELINE_SERVICE_FN, Report},

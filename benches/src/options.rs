@@ -13,6 +13,7 @@ pub const SECTIONS: &[&str] = &[
     "service_token",
     "jwt",
     "signature",
+    "mtls",
     "authorize",
     "audit",
     "stack",
