@@ -4,6 +4,7 @@
 //! knowledge).
 
 mod budget;
+mod mtls;
 mod signatures;
 
 use std::{
@@ -40,12 +41,12 @@ use crate::{Result, shop::write_private};
 
 /// Serves until it is killed. Writes `interop.json`, and the private keys that clients sign with
 /// as PEM files, into `keys`. Budgets are counted in `redis`, where there is one, so that several of
-/// these share them.
+/// these share them. With `mtls` there is one more port, for mutual TLS.
 ///
 /// # Errors
 ///
 /// When the address, the folder or a configuration is not to be had.
-pub async fn serve(listen: SocketAddr, keys: &Path, redis: Option<&str>) -> Result<()> {
+pub async fn serve(listen: SocketAddr, keys: &Path, redis: Option<&str>, mtls: bool) -> Result<()> {
     fs::create_dir_all(keys)?;
     let audit = keys.join("audit");
     let log = AuditLog::open(&audit, Options::default())?;
@@ -66,7 +67,7 @@ pub async fn serve(listen: SocketAddr, keys: &Path, redis: Option<&str>) -> Resu
     let quota = Quota::new("limited", burst, Duration::from_secs(seconds))?;
     let (signed, about_signed) = signatures::signatures(&log, keys)?;
     let (spending, about_budget) = budget::budgets(&log, redis).await?;
-    let about = json!({
+    let mut about = json!({
         "base_url": format!("http://{address}"),
         "audit": {"dir": audit, "vkey": log.verifier_key().to_string()},
         "open": {"path": "/open", "presets": PRESETS},
@@ -87,6 +88,11 @@ pub async fn serve(listen: SocketAddr, keys: &Path, redis: Option<&str>) -> Resu
         "limited": {"path": "/limited", "burst": burst, "seconds": seconds},
         "budget": about_budget,
     });
+
+    if let (true, Some(about)) = (mtls, about.as_object_mut()) {
+        let port = mtls::mtls(&log, keys, address.ip()).await?;
+        about.insert("mtls".to_owned(), port);
+    }
 
     let for_tokens = ZeroTrust::builder()
         .record(RecordAuditLayer::new(log.clone()))

@@ -6,8 +6,10 @@ pub mod audit;
 pub mod counters;
 pub mod interop;
 pub mod raw;
+pub mod services;
 pub mod shop;
 pub mod swarm;
+pub mod tls;
 pub mod tour;
 
 /// What the examples' fallible functions give.

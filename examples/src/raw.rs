@@ -68,7 +68,7 @@ pub async fn send(source: [u8; 4], to: SocketAddr, bytes: &[u8]) -> io::Result<A
     Ok(parse(&received))
 }
 
-fn parse(received: &[u8]) -> Answer {
+pub(crate) fn parse(received: &[u8]) -> Answer {
     let text = String::from_utf8_lossy(received);
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
         return Answer::default();

@@ -10,6 +10,7 @@ mod script;
 mod signed;
 mod tamper;
 mod webhooks;
+mod workloads;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -45,6 +46,7 @@ pub async fn play(folder: &Path, omit: Option<Omit>) -> Result<Report> {
     // These are small applications of their own, with nothing to leave out.
     if omit.is_none() {
         budget::play(&mut report).await?;
+        workloads::play(folder, &mut report).await?;
     }
     for log in &logs {
         report.check_log(log);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use zt_audit::verify::Finding;
 
-use crate::{audit, raw::Answer};
+use crate::{audit, raw::Answer, tls::Met};
 
 /// One request of the tour, or one fact about its records.
 #[derive(Debug, Clone)]
@@ -143,6 +143,27 @@ impl Report {
         });
     }
 
+    /// A connection that should be refused in its handshake, with this alert.
+    pub(super) fn handshake(&mut self, what: &str, alert: &str, met: &Met) {
+        let happened = match met {
+            Met::Alert(alert) => format!("TLS {alert:?}"),
+            Met::Closed => "closed".to_owned(),
+            Met::Answer(answer) => format!("{} {}", answer.status, answer.code()),
+        };
+        let expected = format!("TLS {alert}");
+        self.lines.push(Line {
+            what: what.to_owned(),
+            attack: true,
+            good: happened == expected,
+            expected,
+            happened,
+            request_id: None,
+            code: alert.to_owned(),
+            to_gateway: false,
+            why: None,
+        });
+    }
+
     pub(super) fn fact(&mut self, what: &str, expected: String, happened: String, good: bool) {
         self.lines.push(Line {
             what: what.to_owned(),
@@ -181,7 +202,8 @@ impl Report {
 
 /// What holds of every answer, permitted or refused.
 fn always(answer: &Answer) -> Result<(), String> {
-    if answer.header("x-content-type-options") != "nosniff" {
+    // A request for another host than its connection's comes to no stack.
+    if answer.status != 421 && answer.header("x-content-type-options") != "nosniff" {
         return Err("without security headers".to_owned());
     }
     if answer.status == 401 && answer.header("www-authenticate").is_empty() {

@@ -1,6 +1,7 @@
 //! The interop server as a stranger's client meets it: curl.
 
 mod budget;
+mod mtls;
 mod signatures;
 
 use std::{
@@ -229,6 +230,16 @@ async fn a_thousand_strangers_at_two_servers_spend_one_budget() {
     budget::race(&bases, &about["budget"]).await;
     std::fs::remove_dir_all(&folder).unwrap();
     std::fs::remove_dir_all(&second_folder).unwrap();
+}
+
+#[test]
+fn curl_meets_mutual_tls() {
+    if !there_is_curl() {
+        return;
+    }
+    let (_server, about, folder) = started("mtls", &["--mtls"]);
+    mtls::meet(&about["mtls"]);
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod ledger;
 mod order;
 mod quickstart;
 mod race;
+mod services;
 mod signatures;
 mod tour;
 mod your_stack;

@@ -34,6 +34,8 @@ fn the_tour_has_no_surprise() {
         ("replayed", 2),
         ("signature-invalid", 10),
         ("budget-exhausted", 4),
+        ("CertificateRequired", 1),
+        ("CertificateRevoked", 1),
     ] {
         let told = lines.iter().filter(|line| line["code"] == code).count();
         assert!(told >= times, "{code}: {told}");
