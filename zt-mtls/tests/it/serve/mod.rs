@@ -12,3 +12,4 @@ mod listener;
 mod refusing;
 mod serving;
 mod support;
+mod unacceptable;

@@ -10,6 +10,7 @@ use rustls::{
     ClientConfig, DigitallySignedStruct, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::CryptoProvider,
+    sign::{CertifiedKey, SingleCertAndKey},
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::{
@@ -114,11 +115,14 @@ pub(super) fn client_with(
         .with_protocol_versions(versions)
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyServer(provider)));
+        .with_custom_certificate_verifier(Arc::new(AnyServer(Arc::clone(&provider))));
     let mut config = match cert {
-        Some(cert) => builder
-            .with_client_auth_cert(cert.chain.clone(), cert.key.clone_key())
-            .unwrap(),
+        // Whether they belong together is not looked at here.
+        Some(cert) => {
+            let key = provider.key_provider.load_private_key(cert.key.clone_key());
+            let shown = CertifiedKey::new(cert.chain.clone(), key.unwrap());
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(shown)))
+        }
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
