@@ -31,8 +31,8 @@ use super::{Peers, principals::Principals};
 ///
 /// # What a refusal looks like
 ///
-/// 401 `credential-missing` and `credential-expired`, without a challenge of its own, since a
-/// certificate is shown before HTTP begins; 403 `policy-denied`. The audit record has the name that
+/// 401 `credential-missing` and `credential-expired`, with the challenge `ClientCertificate`, which tells
+/// that another connection is asked for, since a certificate is shown before HTTP begins; 403 `policy-denied`. The audit record has the name that
 /// was refused, and the caller is told nothing.
 ///
 /// # What it does not do
@@ -90,10 +90,10 @@ impl RequirePeerLayer {
 
     pub(super) fn verify(&self, cx: &SecurityContext) -> Result<Arc<Principal>, Denial> {
         let Some(peer) = cx.peer() else {
-            return Err(Code::CredentialMissing.into());
+            return Err(Denial::new(Code::CredentialMissing).challenge(another_connection()));
         };
         if peer.not_after() <= cx.now() {
-            return Err(Code::CredentialExpired.into());
+            return Err(Denial::new(Code::CredentialExpired).challenge(another_connection()));
         }
         if let Some(principal) = self.0.let_in.find(peer) {
             return Ok(principal);
@@ -110,6 +110,12 @@ impl RequirePeerLayer {
         };
         Ok(principal(peer, name))
     }
+}
+
+/// A 401 has to have a challenge (RFC 9110 section 15.5.2), and no header answers this one. No scheme that
+/// is registered says so; this one was proposed (draft-thomson-httpbis-cant-01).
+pub(crate) fn another_connection() -> Challenge {
+    Challenge::new("ClientCertificate")
 }
 
 /// What a peer is called: its SPIFFE ID, or the first of its other names.
@@ -149,9 +155,8 @@ impl Authenticate for RequirePeerLayer {
         self.verify(cx).into()
     }
 
-    /// None: a certificate is shown before HTTP begins.
     fn challenges(&self) -> Vec<Challenge> {
-        Vec::new()
+        vec![another_connection()]
     }
 }
 

@@ -120,6 +120,26 @@ mod refuses {
     }
 
     #[tokio::test]
+    async fn without_asking_for_a_token_that_would_not_help() {
+        let layer = RequirePeerLayer::new(parse(&[ORDERS]));
+        let ended = PeerIdentity::assertion([7; 32], Timestamp::EPOCH, PeerSource::Tls);
+        for peer in [None, Some(Arc::new(ended.spiffe_id(ORDERS).finish()))] {
+            let mut request = http::Request::new(());
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(peer);
+            }
+            let service = tower::service_fn(|_: http::Request<()>| async {
+                Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
+            });
+            let service = tower_layer::Layer::layer(&layer, service);
+            let answer = tower::ServiceExt::oneshot(service, request).await.unwrap();
+            assert_eq!(answer.status(), 401);
+            let challenges = answer.headers().get_all("www-authenticate");
+            assert!(challenges.iter().eq(["ClientCertificate"]));
+        }
+    }
+
+    #[tokio::test]
     async fn everybody_by_default() {
         for peer in [
             peer(ORDERS),

@@ -26,6 +26,8 @@ pub struct Config {
 pub struct Limits {
     /// Connections after their handshake.
     pub max_connections: usize,
+    /// Of these, those of one workload; seven eighths where it is not said.
+    pub max_connections_per_peer: Option<usize>,
     /// Handshakes under way before their client's hello, and as many after it.
     pub max_handshakes: usize,
     /// From the accepted socket to the end of the handshake.
@@ -34,6 +36,8 @@ pub struct Limits {
     pub header_read_timeout: Duration,
     /// Without a request.
     pub idle_timeout: Duration,
+    /// Without the peer taking any of what waits for it.
+    pub stall_timeout: Duration,
     /// Requests at once on one HTTP/2 connection.
     pub max_concurrent_streams: u32,
     /// Of the head of a request.
@@ -46,6 +50,14 @@ pub struct Limits {
     pub shutdown_deadline: Duration,
 }
 
+impl Limits {
+    /// The most connections of one workload.
+    pub(super) fn of_one_peer(&self) -> usize {
+        let most = self.max_connections;
+        self.max_connections_per_peer.unwrap_or(most - most / 8)
+    }
+}
+
 impl Config {
     /// Shows and trusts what `credentials` hold, with limits for a service inside a network, and the
     /// clock of the credentials.
@@ -56,10 +68,12 @@ impl Config {
             render: Arc::new(ProblemJson::default()),
             limits: Limits {
                 max_connections: 8192,
+                max_connections_per_peer: None,
                 max_handshakes: 1024,
                 handshake_timeout: Duration::from_secs(10),
                 header_read_timeout: Duration::from_secs(30),
                 idle_timeout: Duration::from_secs(180),
+                stall_timeout: Duration::from_secs(30),
                 max_concurrent_streams: 128,
                 max_header_bytes: 32 << 10,
                 keep_alive: Duration::from_secs(20),
@@ -81,6 +95,13 @@ impl Config {
     /// The most connections, at least one; 8,192. More are closed as they come.
     pub fn max_connections(mut self, most: usize) -> Self {
         self.limits.max_connections = most.max(1);
+        self
+    }
+
+    /// The most connections of one workload, at least one; seven eighths of all, so that no workload
+    /// keeps all others out. By plain PKI, those of one certificate. More are closed after the handshake.
+    pub fn max_connections_per_peer(mut self, most: usize) -> Self {
+        self.limits.max_connections_per_peer = Some(most.max(1));
         self
     }
 
@@ -107,6 +128,14 @@ impl Config {
     /// How long a connection may have no request that runs; three minutes.
     pub const fn idle_timeout(mut self, span: Duration) -> Self {
         self.limits.idle_timeout = span;
+        self
+    }
+
+    /// How long a peer may take nothing of what waits for it; thirty seconds. Then the connection is shut
+    /// where the socket takes nothing, upgraded or not, and over HTTP/2 the stream is reset whose window
+    /// is closed.
+    pub const fn stall_timeout(mut self, span: Duration) -> Self {
+        self.limits.stall_timeout = span;
         self
     }
 

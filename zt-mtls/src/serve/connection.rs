@@ -14,7 +14,7 @@ use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
 };
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tower_service::Service;
 use zt_core::clock::Sleep;
 
@@ -24,6 +24,7 @@ use super::{
     registry::{Ending, Entry},
     request::Requests,
     server::Server,
+    stall::Streams,
 };
 
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
@@ -130,9 +131,12 @@ fn first(server: &Server) -> http1::Builder {
     http
 }
 
-fn second(server: &Server) -> http2::Builder<TokioExecutor> {
+fn second(server: &Server) -> http2::Builder<Streams> {
     let limits = &server.limits;
-    let mut http = http2::Builder::new(TokioExecutor::new());
+    let mut http = http2::Builder::new(Streams::new(
+        Arc::clone(&server.clock),
+        limits.stall_timeout,
+    ));
     http.timer(TokioTimer::new())
         .keep_alive_interval(limits.keep_alive)
         .keep_alive_timeout(limits.keep_alive)
@@ -162,7 +166,7 @@ where
     }
 }
 
-impl<S, B> Connection for http2::Connection<TokioIo<PeerStream>, S, TokioExecutor>
+impl<S, B> Connection for http2::Connection<TokioIo<PeerStream>, S, Streams>
 where
     S: hyper::service::Service<Request<Incoming>, Response = Response<B>> + Send,
     S::Future: Send + 'static,

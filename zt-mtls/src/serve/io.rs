@@ -6,11 +6,13 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
+use futures_util::FutureExt;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
@@ -30,6 +32,16 @@ use super::{registry::Live, server::Server};
 pub(super) struct Line {
     tcp: TcpStream,
     thrown: AtomicBool,
+    unread: Unread,
+}
+
+/// Whether something waits for the peer to read, without a look at a clock for each write.
+#[derive(Debug, Default)]
+struct Unread {
+    /// Odd while a write waits; one more as it begins to, and as one is done again.
+    turns: AtomicU64,
+    seen: AtomicU64,
+    since: AtomicU64,
 }
 
 impl Line {
@@ -37,6 +49,7 @@ impl Line {
         Arc::new(Self {
             tcp,
             thrown: AtomicBool::new(false),
+            unread: Unread::default(),
         })
     }
 
@@ -50,8 +63,36 @@ impl Line {
         let _ = SockRef::from(&self.tcp).shutdown(Shutdown::Both);
     }
 
+    /// Whether a write has waited so long and the socket takes nothing, as far as anybody looked.
+    pub(super) fn is_stalled(&self, monotonic: Duration, limit: Duration) -> bool {
+        self.unread.wait(monotonic) >= limit
+            // Whoever waited may have given up, and nothing tries any more.
+            && self.tcp.writable().now_or_never().is_none()
+    }
+
     pub(super) fn is_thrown(&self) -> bool {
         self.thrown.load(Ordering::Acquire)
+    }
+
+    fn write(
+        &self,
+        cx: &mut Context<'_>,
+        mut some: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let Poll::Ready(ready) = self.tcp.poll_write_ready(cx) else {
+                self.unread.waits(true);
+                return Poll::Pending;
+            };
+            ready?;
+            match some(&self.tcp) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                outcome => {
+                    self.unread.waits(false);
+                    return Poll::Ready(outcome);
+                }
+            }
+        }
     }
 
     /// Ends our half and reads what the peer still sends, until it ends too. A socket that is closed
@@ -68,6 +109,24 @@ impl Line {
                 Err(_) => break,
             }
         }
+    }
+}
+
+impl Unread {
+    fn waits(&self, waits: bool) {
+        let turns = self.turns.load(Ordering::Relaxed);
+        if turns.is_multiple_of(2) == waits {
+            self.turns.store(turns.wrapping_add(1), Ordering::Relaxed);
+        }
+    }
+
+    fn wait(&self, monotonic: Duration) -> Duration {
+        let now = u64::try_from(monotonic.as_micros()).unwrap_or(u64::MAX);
+        let turns = self.turns.load(Ordering::Relaxed);
+        if self.seen.swap(turns, Ordering::Relaxed) != turns || turns.is_multiple_of(2) {
+            self.since.store(now, Ordering::Relaxed);
+        }
+        Duration::from_micros(now.saturating_sub(self.since.load(Ordering::Relaxed)))
     }
 }
 
@@ -108,14 +167,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let tcp = &self.0.tcp;
-        loop {
-            ready!(tcp.poll_write_ready(cx))?;
-            match tcp.try_write(buf) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                outcome => return Poll::Ready(outcome),
-            }
-        }
+        self.0.write(cx, |tcp| tcp.try_write(buf))
     }
 
     fn poll_write_vectored(
@@ -123,14 +175,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let tcp = &self.0.tcp;
-        loop {
-            ready!(tcp.poll_write_ready(cx))?;
-            match tcp.try_write_vectored(bufs) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                outcome => return Poll::Ready(outcome),
-            }
-        }
+        self.0.write(cx, |tcp| tcp.try_write_vectored(bufs))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -33,10 +33,12 @@ use super::{
 
 /// Connections to workloads, for `axum::serve`.
 ///
-/// Handshakes, their limits, the cap on connections, and what becomes of a connection whose certificate
-/// is not good any more, are as for [`serve`](super::serve). What happens on a connection is axum's:
+/// Handshakes, their limits, the caps on connections, and what becomes of a connection whose certificate
+/// is not good any more, or whose peer does not read, are as for [`serve`](super::serve). What happens on
+/// a connection is axum's:
 ///
-/// - no time-out for heads (axum 0.8 sets no timer), no idle timer, none of the limits for HTTP/2;
+/// - no time-out for heads (axum 0.8 sets no timer), no idle timer, none of the limits for HTTP/2, none
+///   for a stream whose window is closed;
 /// - a certificate that is not good any more ends its connection without a GOAWAY, after
 ///   [`Config::grace`];
 /// - when axum drops the listener, as for its graceful shutdown, what is left is shut after

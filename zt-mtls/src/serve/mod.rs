@@ -28,6 +28,10 @@
 //! - **Stay for ever.** HTTP/1 heads have a time-out, which holds between requests too; HTTP/2 is asked
 //!   for a sign of life; a connection without a request is closed after `idle_timeout`, also before
 //!   its first. A connection that was upgraded is the application's.
+//! - **Leave its answer where it is.** When the socket has taken nothing of what waits for
+//!   `stall_timeout`, it is shut, upgraded or not. A stream of HTTP/2 whose window is closed for as long is
+//!   reset, and others of its connection are not.
+//! - **Take all connections.** A workload may have `max_connections_per_peer`, seven eighths of all.
 //! - **Stay when its certificate is not good any more.** When it ends, is revoked, or loses its bundle,
 //!   requests are refused at once, HTTP/2 is told (GOAWAY), and after `grace` the socket is shut,
 //!   upgraded or not, whether anybody polls it or not. Expiry is looked at twice a second, because
@@ -37,7 +41,8 @@
 //! # Refusals
 //!
 //! A handshake is refused by a TLS alert. A request is answered `credential-expired` or
-//! `credential-revoked` (401), `misdirected` (421), `clock-unavailable` (503), as any layer of zt does.
+//! `credential-revoked` (401), `misdirected` (421), `clock-unavailable` (503), as any layer of zt does;
+//! the challenge of a 401 is `ClientCertificate`, which tells that another connection is asked for.
 //! A connection beyond `max_connections` is closed without an answer, for another instance to take it.
 //!
 //! # What it does not do
@@ -47,8 +52,8 @@
 //!   several thousands of different certificates on one core, it takes longer than a second.
 //! - A revocation list that goes out of date stops new connections. Those that live are judged again
 //!   when the next material comes.
-//! - A peer that does not read its answer over HTTP/1 keeps that connection until its certificate ends.
-//!   Over HTTP/2, it has to answer signs of life.
+//! - A peer that takes some of its answer now and then is as slow as it likes, and so is one that sends the
+//!   content of its request: how long that may take is for the application to say.
 //! - A tunnel by HTTP/2 CONNECT has no request that runs: `idle_timeout` ends it.
 //! - The time-outs inside HTTP (heads, signs of life) are counted by tokio, all others by the
 //!   [`Clock`](zt_core::clock::Clock).
@@ -68,6 +73,7 @@ mod registry;
 mod report;
 mod request;
 mod server;
+mod stall;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -75,6 +75,8 @@ pub(super) struct Peer {
 #[derive(Debug)]
 pub(super) struct Registry {
     most: usize,
+    /// Of one workload.
+    most_of_one: usize,
     table: Mutex<Table>,
     /// Something changed that whoever waits for the end of all, or of the first, should look at.
     pub(super) changed: Notify,
@@ -84,6 +86,14 @@ pub(super) struct Registry {
 struct Table {
     next: u64,
     entries: HashMap<u64, Arc<Entry>>,
+    peers: HashMap<Who, usize>,
+}
+
+/// Whose connections are counted together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Who {
+    Workload(Box<str>),
+    Certificate([u8; 32]),
 }
 
 /// A place among the connections, given back when it is dropped: the socket's owner holds it.
@@ -98,9 +108,10 @@ pub(super) struct Live {
 pub(super) struct Running(Arc<Entry>);
 
 impl Registry {
-    pub(super) fn new(most: usize) -> Arc<Self> {
+    pub(super) fn new(most: usize, most_of_one: usize) -> Arc<Self> {
         Arc::new(Self {
             most,
+            most_of_one,
             table: Mutex::default(),
             changed: Notify::new(),
         })
@@ -117,6 +128,11 @@ impl Registry {
         if table.entries.len() >= self.most {
             return None;
         }
+        let of_one = table.peers.entry(Who::of(&peer.identity)).or_default();
+        if *of_one >= self.most_of_one {
+            return None;
+        }
+        *of_one += 1;
         let place = table.next;
         table.next += 1;
         let entry = Arc::new(Entry {
@@ -144,7 +160,7 @@ impl Registry {
 
     /// Gives the place of a connection back, before its socket's owner does.
     pub(super) fn leave(&self, entry: &Entry) {
-        self.lock().entries.remove(&entry.place);
+        self.lock().remove(entry);
         self.changed.notify_waiters();
     }
 
@@ -166,6 +182,30 @@ impl Registry {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn remove(&mut self, entry: &Entry) {
+        if self.entries.remove(&entry.place).is_none() {
+            return;
+        }
+        let who = Who::of(&entry.identity);
+        if let Some(of_one) = self.peers.get_mut(&who) {
+            *of_one -= 1;
+            if *of_one == 0 {
+                self.peers.remove(&who);
+            }
+        }
+    }
+}
+
+impl Who {
+    fn of(peer: &PeerIdentity) -> Self {
+        match peer.spiffe_id() {
+            Some(id) => Self::Workload(id.into()),
+            None => Self::Certificate(*peer.thumbprint()),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -23,7 +23,9 @@ use zt_core::{
 use super::{
     registry::{Ending, Entry, Running},
     server::Server,
+    stall,
 };
+use crate::peer::another_connection;
 
 /// The application, as hyper calls it for one connection.
 pub(super) struct Requests<A> {
@@ -35,14 +37,14 @@ pub(super) struct Requests<A> {
 /// Makes the request one of this connection, or refuses it.
 pub(super) fn admit(server: &Server, entry: &Entry, parts: &mut Parts) -> Result<(), Denial> {
     match entry.ending() {
-        Some(Ending::Expired) => return Err(Code::CredentialExpired.into()),
-        Some(Ending::Revoked) => return Err(Code::CredentialRevoked.into()),
+        Some(Ending::Expired) => return Err(gone(Code::CredentialExpired)),
+        Some(Ending::Revoked) => return Err(gone(Code::CredentialRevoked)),
         Some(Ending::Idle | Ending::Shutdown) | None => {}
     }
     let now = server.clock.now().map_err(|_| Code::ClockUnavailable)?;
     if entry.until() <= now {
         entry.end(Ending::Expired);
-        return Err(Code::CredentialExpired.into());
+        return Err(gone(Code::CredentialExpired));
     }
     if let Some(sni) = &entry.sni
         && !server.any_host
@@ -60,6 +62,10 @@ pub(super) fn admit(server: &Server, entry: &Entry, parts: &mut Parts) -> Result
     server
         .forwarded
         .settle(&mut parts.headers, &mut parts.extensions)
+}
+
+fn gone(code: Code) -> Denial {
+    Denial::new(code).challenge(another_connection())
 }
 
 /// Whether a request is for this host, and for no other: in its target (RFC 9112 section 3.2.2,
@@ -92,12 +98,26 @@ fn host(value: &[u8]) -> &[u8] {
 }
 
 pub(super) fn refuse(render: &dyn Render, parts: &Parts, denial: Denial) -> Response<Full<Bytes>> {
-    let content = parts.headers.get(header::CONTENT_TYPE);
-    let grpc = content.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-    let asked = Asked::new(RequestId::next(), grpc);
+    let asked = Asked::new(RequestId::next(), is_grpc(&parts.headers));
     let mut response = render.render(&denial, asked);
+    // RFC 9110 section 9.3.2: HEAD has the header fields of GET and no content. hyper sends what it is
+    // given over HTTP/2, and clients take that for a fault of the whole connection.
+    if parts.method == Method::HEAD
+        && let Some(length @ 1..) = response.body().size_hint().exact()
+    {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        *response.body_mut() = Full::default();
+    }
     response.extensions_mut().insert(denial);
     response
+}
+
+/// `application/grpc` and its kin, and not grpc-web, which reads no answer without a body.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let rest = kind.and_then(|kind| kind.strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
 impl<A, B> hyper::service::Service<Request<Incoming>> for Requests<A>
@@ -195,7 +215,11 @@ where
                 StateProj::Runs { future } => {
                     let response = ready!(future.poll(cx))?;
                     let running = this.running.take();
-                    return Poll::Ready(Ok(response.map(|body| AnswerBody::App { body, running })));
+                    return Poll::Ready(Ok(response.map(|body| AnswerBody::App {
+                        body,
+                        running,
+                        left: Bytes::new(),
+                    })));
                 }
             };
             this.state.set(State::Runs { future: called });
@@ -209,7 +233,7 @@ pin_project! {
     #[derive(Debug)]
     #[expect(missing_docs, reason = "made here, and nobody looks inside")]
     pub enum AnswerBody<B> {
-        App { #[pin] body: B, running: Option<Running> },
+        App { #[pin] body: B, running: Option<Running>, left: Bytes },
         Refused { #[pin] body: Full<Bytes> },
     }
 }
@@ -223,21 +247,21 @@ impl<B: Body<Data = Bytes>> Body for AnswerBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.project() {
-            AnswerBodyProj::App { body, .. } => body.poll_frame(cx),
+            AnswerBodyProj::App { body, left, .. } => stall::poll_piece(body, left, cx),
             AnswerBodyProj::Refused { body } => body.poll_frame(cx).map_err(|never| match never {}),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::App { body, .. } => body.is_end_stream(),
+            Self::App { body, left, .. } => left.is_empty() && body.is_end_stream(),
             Self::Refused { body } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::App { body, .. } => body.size_hint(),
+            Self::App { body, left, .. } => stall::size_hint(body, left),
             Self::Refused { body } => body.size_hint(),
         }
     }

@@ -263,7 +263,7 @@ impl Server {
             forwarded: config.forwarded.clone(),
             configs: Configs::new(config.tls12),
             pending: Pending::new(config.limits.max_handshakes),
-            registry: Registry::new(config.limits.max_connections),
+            registry: Registry::new(config.limits.max_connections, config.limits.of_one_peer()),
             counts: Counts::default(),
             ends_soon: Notify::new(),
             phase: Sender::new(Phase::Open),

@@ -1,11 +1,23 @@
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use http::{Request, request::Parts};
+use tokio::net::{TcpListener, TcpStream};
+use zt_core::{
+    clock::{Clock, ManualClock, SystemClock},
+    decision::Code,
+    identity::PeerSource,
+};
 
 use super::{
+    config::Config,
+    io::Line,
     pending::{Lost, Pending, Ticket},
-    request::asks_for,
+    registry::{Ending, Live, Peer},
+    request::{admit, asks_for, refuse},
+    server::Server,
+    watch,
 };
+use crate::{credentials::Credentials, testing::TestCa, verify::End};
 
 fn from(address: &str) -> IpAddr {
     address.parse().unwrap()
@@ -126,4 +138,94 @@ fn a_request_is_for_the_host_of_the_handshake_in_all_places_that_name_one() {
             "{target} {hosts:?}"
         );
     }
+}
+
+/// A connection of a workload, and its server, whose clock this is.
+async fn connection(ca: &TestCa, clock: &ManualClock) -> (Arc<Server>, Live, Credentials) {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let credentials = Credentials::with(ca.material("/pay"), provider, clock.clone());
+    let server = Arc::new(Server::new(Config::new(credentials.clone()), None));
+    let chain = ca.workload("/orders").chain;
+    let material = credentials.load();
+    let algorithms = &credentials.provider().signature_verification_algorithms;
+    let verified = material.trust().verify(
+        End::Client,
+        algorithms,
+        &chain[0],
+        &chain[1..],
+        clock.now().unwrap(),
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let peer = Peer {
+        address,
+        chain,
+        identity: verified.unwrap().identity(PeerSource::Tls),
+        sni: None,
+        generation: material.generation(),
+    };
+    let line = Line::new(TcpStream::connect(address).await.unwrap());
+    let live = server.registry.enter(peer, line, clock.monotonic());
+    (server, live.unwrap(), credentials)
+}
+
+#[tokio::test]
+async fn who_came_while_trust_was_replaced_and_the_clock_failed_does_not_stay() {
+    let ca = TestCa::new("shop.example");
+    let clock = ManualClock::at(SystemClock.now().unwrap());
+    let (server, live, credentials) = connection(&ca, &clock).await;
+    watch::welcome(&server, live.entry());
+    assert!(!live.line().is_thrown());
+    credentials.replace(TestCa::new("other.example").material("/pay"));
+    clock.fail();
+    watch::welcome(&server, live.entry());
+    assert!(live.line().is_thrown());
+}
+
+#[tokio::test]
+async fn a_refusal_for_a_certificate_asks_for_no_token() {
+    let ca = TestCa::new("shop.example");
+    let clock = ManualClock::at(SystemClock.now().unwrap());
+    let (server, live, _) = connection(&ca, &clock).await;
+    live.entry().end(Ending::Revoked);
+    let mut asked = parts("/", &["a"]);
+    let denial = admit(&server, live.entry(), &mut asked).unwrap_err();
+    let answer = refuse(&*server.render, &asked, denial);
+    assert_eq!(answer.status(), 401);
+    let challenges: Vec<_> = answer
+        .headers()
+        .get_all("www-authenticate")
+        .iter()
+        .collect();
+    assert_eq!(challenges, ["ClientCertificate"]);
+}
+
+#[tokio::test]
+async fn only_what_is_grpc_is_answered_as_grpc() {
+    let ca = TestCa::new("shop.example");
+    let clock = ManualClock::at(SystemClock.now().unwrap());
+    let (server, _live, _) = connection(&ca, &clock).await;
+    for (kind, status) in [
+        ("application/grpc", 200),
+        ("application/grpc+proto", 200),
+        ("application/grpc-web", 421),
+        ("application/json", 421),
+    ] {
+        let mut asked = parts("/", &["a"]);
+        asked.headers.insert("content-type", kind.parse().unwrap());
+        let answer = refuse(&*server.render, &asked, Code::Misdirected.into());
+        assert_eq!(answer.status(), status, "{kind}");
+    }
+}
+
+#[test]
+fn a_workload_may_have_seven_eighths_of_all_connections() {
+    let ca = TestCa::new("shop.example");
+    let config = Config::new(ca.credentials("/pay"));
+    for (most, of_one) in [(8192, 7168), (8, 7), (2, 2), (1, 1)] {
+        let limits = config.clone().max_connections(most).limits;
+        assert_eq!(limits.of_one_peer(), of_one);
+    }
+    let limits = config.max_connections_per_peer(0).limits;
+    assert_eq!(limits.of_one_peer(), 1);
 }

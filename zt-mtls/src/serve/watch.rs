@@ -34,12 +34,15 @@ pub(super) async fn watch(server: Arc<Server>) {
 /// What happened while a connection was made.
 pub(super) fn welcome(server: &Server, entry: &Entry) {
     let material = server.credentials.load();
-    // Without a clock: it was good a moment ago, and each of its requests asks the clock.
-    if entry.generation.load(Ordering::Acquire) != material.generation()
-        && let Ok(now) = server.clock.now()
-    {
-        let verdict = verify(server, &material, &entry.chain, now);
-        apply(entry, &material, verdict);
+    if entry.generation.load(Ordering::Acquire) != material.generation() {
+        match server.clock.now() {
+            Ok(now) => {
+                let verdict = verify(server, &material, &entry.chain, now);
+                apply(entry, &material, verdict);
+            }
+            // Whoever judges all by this material may have done so, and will not come again.
+            Err(_) => entry.throw(),
+        }
     }
     match server.phase() {
         Phase::Open => {}
@@ -80,6 +83,13 @@ async fn ends(server: &Server) {
             }
             if entry.activity.idle(monotonic) >= server.limits.idle_timeout {
                 entry.end(Ending::Idle);
+            }
+            if entry
+                .line
+                .is_stalled(monotonic, server.limits.stall_timeout)
+            {
+                tracing::debug!(address = %entry.address, "a peer does not read");
+                entry.throw();
             }
         });
         tokio::select! {

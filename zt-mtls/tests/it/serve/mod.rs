@@ -11,5 +11,6 @@ mod limits;
 mod listener;
 mod refusing;
 mod serving;
+mod stalling;
 mod support;
 mod unacceptable;
