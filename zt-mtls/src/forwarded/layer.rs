@@ -17,6 +17,7 @@ use zt_core::{
 };
 
 use super::{Forwarded, ForwardedBody};
+use crate::peer::asking_for_another_connection;
 
 /// Takes the headers that forward certificates off every request, and believes them from proxies on
 /// a list alone; see the [module](super).
@@ -86,6 +87,7 @@ where
                 future: self.inner.call(Request::from_parts(parts, body)),
             },
             Err(denial) => {
+                let denial = asking_for_another_connection(denial);
                 let answer = self.settings.refuse(&denial, &parts);
                 Kind::Refused {
                     answer: Some(answer),

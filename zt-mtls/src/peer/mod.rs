@@ -6,7 +6,7 @@ mod require;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::require::another_connection;
+pub(crate) use self::require::asking_for_another_connection;
 pub use self::{
     peers::{Peers, PeersError},
     require::{RequirePeer, RequirePeerLayer},

@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use http::request::Parts;
+use http::{StatusCode, request::Parts};
 use zt_core::{
     authenticate::{Authenticate, Presented},
     context::SecurityContext,
@@ -90,10 +90,14 @@ impl RequirePeerLayer {
 
     pub(super) fn verify(&self, cx: &SecurityContext) -> Result<Arc<Principal>, Denial> {
         let Some(peer) = cx.peer() else {
-            return Err(Denial::new(Code::CredentialMissing).challenge(another_connection()));
+            return Err(asking_for_another_connection(
+                Code::CredentialMissing.into(),
+            ));
         };
         if peer.not_after() <= cx.now() {
-            return Err(Denial::new(Code::CredentialExpired).challenge(another_connection()));
+            return Err(asking_for_another_connection(
+                Code::CredentialExpired.into(),
+            ));
         }
         if let Some(principal) = self.0.let_in.find(peer) {
             return Ok(principal);
@@ -114,8 +118,16 @@ impl RequirePeerLayer {
 
 /// A 401 has to have a challenge (RFC 9110 section 15.5.2), and no header answers this one. No scheme that
 /// is registered says so; this one was proposed (draft-thomson-httpbis-cant-01).
-pub(crate) fn another_connection() -> Challenge {
+fn another_connection() -> Challenge {
     Challenge::new("ClientCertificate")
+}
+
+/// Without this, the answer would ask for a token.
+pub(crate) fn asking_for_another_connection(denial: Denial) -> Denial {
+    if denial.status() == StatusCode::UNAUTHORIZED && denial.challenges().is_empty() {
+        return denial.challenge(another_connection());
+    }
+    denial
 }
 
 /// What a peer is called: its SPIFFE ID, or the first of its other names.

@@ -142,11 +142,14 @@ fn second(server: &Server) -> http2::Builder<Streams> {
         .keep_alive_timeout(limits.keep_alive)
         .max_concurrent_streams(limits.max_concurrent_streams)
         .max_header_list_size(limits.max_header_bytes)
+        .max_send_buf_size(UNSENT)
         .max_pending_accept_reset_streams(RESETS)
         .max_local_error_reset_streams(LOCAL_RESETS);
     http
 }
 
+/// Bytes of each stream that wait for the socket, which the peer may leave closed with all windows open.
+const UNSENT: usize = 64 << 10;
 /// Streams that were reset before the application saw them (CVE-2023-44487).
 const RESETS: usize = 20;
 /// Streams that we had to reset for a fault of the peer (RUSTSEC-2024-0003, CVE-2025-8671).

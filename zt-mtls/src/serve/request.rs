@@ -25,7 +25,7 @@ use super::{
     server::Server,
     stall,
 };
-use crate::peer::another_connection;
+use crate::peer::asking_for_another_connection;
 
 /// The application, as hyper calls it for one connection.
 pub(super) struct Requests<A> {
@@ -37,14 +37,14 @@ pub(super) struct Requests<A> {
 /// Makes the request one of this connection, or refuses it.
 pub(super) fn admit(server: &Server, entry: &Entry, parts: &mut Parts) -> Result<(), Denial> {
     match entry.ending() {
-        Some(Ending::Expired) => return Err(gone(Code::CredentialExpired)),
-        Some(Ending::Revoked) => return Err(gone(Code::CredentialRevoked)),
+        Some(Ending::Expired) => return Err(Code::CredentialExpired.into()),
+        Some(Ending::Revoked) => return Err(Code::CredentialRevoked.into()),
         Some(Ending::Idle | Ending::Shutdown) | None => {}
     }
     let now = server.clock.now().map_err(|_| Code::ClockUnavailable)?;
     if entry.until() <= now {
         entry.end(Ending::Expired);
-        return Err(gone(Code::CredentialExpired));
+        return Err(Code::CredentialExpired.into());
     }
     if let Some(sni) = &entry.sni
         && !server.any_host
@@ -62,10 +62,6 @@ pub(super) fn admit(server: &Server, entry: &Entry, parts: &mut Parts) -> Result
     server
         .forwarded
         .settle(&mut parts.headers, &mut parts.extensions)
-}
-
-fn gone(code: Code) -> Denial {
-    Denial::new(code).challenge(another_connection())
 }
 
 /// Whether a request is for this host, and for no other: in its target (RFC 9112 section 3.2.2,
@@ -99,6 +95,7 @@ fn host(value: &[u8]) -> &[u8] {
 
 pub(super) fn refuse(render: &dyn Render, parts: &Parts, denial: Denial) -> Response<Full<Bytes>> {
     let asked = Asked::new(RequestId::next(), is_grpc(&parts.headers));
+    let denial = asking_for_another_connection(denial);
     let mut response = render.render(&denial, asked);
     // RFC 9110 section 9.3.2: HEAD has the header fields of GET and no content. hyper sends what it is
     // given over HTTP/2, and clients take that for a fault of the whole connection.

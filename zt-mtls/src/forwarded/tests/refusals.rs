@@ -225,6 +225,21 @@ async fn a_refusal_is_a_problem_document_and_the_application_is_not_asked() {
 }
 
 #[tokio::test]
+async fn a_refusal_for_a_certificate_asks_for_no_token() {
+    let fixture = Fixture::new();
+    let layer = ForwardedPeerLayer::new(fixture.believes(ForwardedHeader::Xfcc));
+    let service = layer.layer(service_fn(|_: Request<()>| async {
+        Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+    }));
+    let named = "URI=spiffe://shop.example/batch";
+    let request = fixture.by_gateway(&[("x-forwarded-client-cert", named)]);
+    let response = service.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    let challenges = response.headers().get_all("www-authenticate");
+    assert!(challenges.iter().eq(["ClientCertificate"]));
+}
+
+#[tokio::test]
 async fn a_refusal_of_a_head_has_no_content_and_one_of_grpc_has_trailers_alone() {
     let response = answer(Method::HEAD, "text/plain").await;
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
