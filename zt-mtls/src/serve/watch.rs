@@ -9,6 +9,7 @@ use std::{
 };
 
 use rustls_pki_types::CertificateDer;
+use tokio::sync::oneshot;
 use zt_core::{
     clock::{ClockError, Timestamp},
     state::Snapshot,
@@ -122,15 +123,32 @@ async fn judge_all(server: &Arc<Server>) -> Result<(), ClockError> {
     let share = entries.len().div_ceil(threads).max(1);
     let mut tasks = Vec::new();
     while !entries.is_empty() {
-        let some = entries.split_off(entries.len().saturating_sub(share));
-        let (server, material) = (Arc::clone(server), Arc::clone(&material));
-        tasks.push(tokio::task::spawn_blocking(move || {
-            judge(&server, &material, &some, now);
-        }));
+        let some: Arc<[_]> = entries
+            .split_off(entries.len().saturating_sub(share))
+            .into();
+        let (done, judged) = oneshot::channel();
+        let work = {
+            let (server, material, some) =
+                (Arc::clone(server), Arc::clone(&material), Arc::clone(&some));
+            move || {
+                judge(&server, &material, &some, now);
+                let _ = done.send(());
+            }
+        };
+        // Not one of tokio's threads for what blocks: requests may hold all of them. Where there is no
+        // thread, nobody is `done`.
+        drop(thread::Builder::new().spawn(work));
+        tasks.push((some, judged));
     }
-    for task in tasks {
-        // It can only fail by a panic, which the runtime has told.
-        let _ = task.await;
+    for (some, judged) in tasks {
+        if judged.await.is_err() {
+            tracing::warn!("connections are closed, because nobody could judge them");
+            let unjudged = |entry: &&Arc<Entry>| {
+                entry.generation.load(Ordering::Acquire) < material.generation()
+            };
+            let unjudged = some.iter().filter(unjudged);
+            unjudged.for_each(|entry| entry.end(Ending::Revoked));
+        }
     }
     Ok(())
 }

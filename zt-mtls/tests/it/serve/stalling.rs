@@ -179,6 +179,37 @@ async fn a_client_that_keeps_a_window_of_http2_closed_loses_that_stream_alone() 
     assert!(more.is_err(), "{more:?}");
 }
 
+/// On a runtime that has one thread for what blocks, and that is held by a request.
+#[test]
+fn requests_that_hold_all_blocking_threads_do_not_keep_a_revoked_peer() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let (go, held) = std::sync::mpsc::channel::<()>();
+    runtime.block_on(async {
+        let ca = TestCa::new("shop.example");
+        let credentials = ca.credentials("/pay");
+        let server = start(Config::new(credentials.clone())).await;
+        let config = client(Some(&ca.workload("/orders")), H1);
+        let mut tls = connect(server.address, config).await.unwrap();
+        assert_eq!(get_on(&mut tls, "/").await.unwrap().0, 200);
+        let (begins, begun) = tokio::sync::oneshot::channel();
+        let blocked = tokio::task::spawn_blocking(move || {
+            begins.send(()).unwrap();
+            held.recv()
+        });
+        begun.await.unwrap();
+        credentials.replace(TestCa::new("other.example").material("/pay"));
+        end(&mut tls).await;
+        until(|| server.handle.connections() == 0).await;
+        go.send(()).unwrap();
+        blocked.await.unwrap().unwrap();
+    });
+}
+
 #[tokio::test]
 async fn a_large_answer_over_http2_comes_whole() {
     let Fixture { ca, server, .. } = fixture().await;
