@@ -24,9 +24,9 @@ mod tests;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use rustls_pki_types::{CertificateDer, pem::PemObject};
+use rustls_pki_types::CertificateDer;
 
-use crate::{credentials::pem_fault, id::TrustDomain, svid::Authority};
+use crate::{credentials::pem_all, id::TrustDomain, svid::Authority};
 
 /// The most bytes of a bundle as text.
 pub const MAX_BUNDLE: usize = 1 << 20;
@@ -118,8 +118,7 @@ impl TrustBundle {
         if pem.len() > MAX_BUNDLE {
             return Err(BundleError::TooLarge);
         }
-        let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-        let roots = roots.map_err(|error| BundleError::Malformed(pem_fault(&error).into()))?;
+        let roots: Vec<_> = pem_all(pem).map_err(|why| BundleError::Malformed(why.into()))?;
         Self::new(domain, roots)
     }
 

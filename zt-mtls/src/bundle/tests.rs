@@ -332,14 +332,37 @@ fn a_root_of_another_trust_domain_is_refused() {
 
 #[test]
 fn pem_without_certificates_is_no_bundle() {
-    for text in [
-        "",
-        "no PEM at all",
-        &pem("PRIVATE KEY", b"key"),
-        &pem("TRUSTED CERTIFICATE", ca().root()),
-    ] {
+    for text in ["", "no PEM at all"] {
         let found = TrustBundle::from_pem(shop(), text.as_bytes());
         assert_eq!(found, Err(BundleError::Empty(shop())), "{text}");
+    }
+}
+
+#[test]
+fn no_root_is_passed_over_in_silence() {
+    let root = pem("CERTIFICATE", ca().root());
+    let explained = format!("Subject: our root\n{root}\r\n# the last one\n");
+    assert!(TrustBundle::from_pem(shop(), explained.as_bytes()).is_ok());
+    for other in [
+        pem("PRIVATE KEY", b"key"),
+        pem("TRUSTED CERTIFICATE", ca().root()),
+        pem("X509 CERTIFICATE", ca().root()),
+        // As some editors begin files.
+        format!("\u{feff}{root}"),
+        format!("  {root}"),
+        format!("-{root}"),
+    ] {
+        for text in [
+            other.clone(),
+            format!("{root}{other}"),
+            format!("{other}{root}"),
+        ] {
+            let found = TrustBundle::from_pem(shop(), text.as_bytes());
+            assert!(
+                matches!(found, Err(BundleError::Malformed(_))),
+                "{text}: {found:?}"
+            );
+        }
     }
 }
 

@@ -31,6 +31,9 @@ pub enum IdentityError {
     /// There is no private key.
     #[error("there is no private key")]
     NoKey,
+    /// The private key is under a passphrase, which nobody is there to type.
+    #[error("the private key is encrypted")]
+    Encrypted,
     /// The PEM cannot be read.
     #[error("the PEM cannot be read: {0}")]
     Pem(&'static str),
@@ -61,6 +64,7 @@ impl Identity {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
         let chain = chain.map_err(|error| IdentityError::Pem(pem_fault(&error)))?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
+            _ if is_encrypted(key) => IdentityError::Encrypted,
             pem::Error::NoItemsFound => IdentityError::NoKey,
             error => IdentityError::Pem(pem_fault(&error)),
         })?;
@@ -126,9 +130,27 @@ impl Identity {
     }
 }
 
+/// By its label (RFC 7468 section 11), or by its header (RFC 1421 section 4.6.1.1).
+fn is_encrypted(pem: &[u8]) -> bool {
+    const WORD: &[u8] = b"ENCRYPTED";
+    pem.windows(WORD.len()).any(|at| at == WORD)
+}
+
+/// All of the sections of PEM, where there are no others. What is passed over in silence, because it has
+/// another label or does not begin its line, is a root or a revocation list that somebody counts on.
+pub(crate) fn pem_all<T: PemObject>(pem: &[u8]) -> Result<Vec<T>, &'static str> {
+    let all: Result<Vec<T>, _> = T::pem_slice_iter(pem).collect();
+    let all = all.map_err(|error| pem_fault(&error))?;
+    let begun = pem.windows(BEGIN.len()).filter(|at| *at == BEGIN).count();
+    match begun == all.len() {
+        true => Ok(all),
+        false => Err("there is a section in it of another kind, or not on a line of its own"),
+    }
+}
+
 /// What is wrong with PEM. The error itself can quote the line, and a key on one line with its
 /// marker is that line.
-pub(crate) fn pem_fault(error: &pem::Error) -> &'static str {
+fn pem_fault(error: &pem::Error) -> &'static str {
     match error {
         pem::Error::MissingSectionEnd { .. } => "a section has no end",
         pem::Error::IllegalSectionStart { .. } => "a section does not begin as one does",
@@ -148,3 +170,5 @@ impl fmt::Debug for Identity {
             .finish_non_exhaustive()
     }
 }
+
+const BEGIN: &[u8] = b"-----BEGIN ";

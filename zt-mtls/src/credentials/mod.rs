@@ -26,7 +26,7 @@ use zt_core::{
     state::{Live, LiveStatus, Snapshot},
 };
 
-pub(crate) use self::identity::pem_fault;
+pub(crate) use self::identity::pem_all;
 pub use self::{
     files::{Files, FilesError, Reload, Reloader},
     identity::{Identity, IdentityError},

@@ -1,14 +1,14 @@
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use rustls::DistinguishedName;
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor, pem::PemObject};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor};
 use webpki::anchor_from_trusted_cert;
 use zt_core::clock::Timestamp;
 
 use super::revocation::{Layer, Lists, MAX_REVOCATION_LIST};
 use crate::{
     bundle::{BundleError, MAX_AUTHORITIES, TrustBundle, by_domain},
-    credentials::pem_fault,
+    credentials::pem_all,
     id::TrustDomain,
     svid::{Authority, Leaf},
 };
@@ -166,8 +166,7 @@ impl Trust {
         if pem.len() > 2 * MAX_REVOCATION_LIST {
             return Err(TrustError::TooManyRevocations);
         }
-        let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(pem).collect();
-        let lists = lists.map_err(|error| TrustError::Pem(pem_fault(&error)))?;
+        let lists: Vec<CertificateRevocationListDer<'_>> = pem_all(pem).map_err(TrustError::Pem)?;
         self.revocation_lists(lists)
     }
 

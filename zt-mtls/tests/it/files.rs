@@ -335,6 +335,48 @@ async fn a_key_that_we_may_not_read_leaves_the_last_good_one() {
     assert_eq!(path_of(&credentials), "/first");
 }
 
+#[tokio::test]
+async fn a_revocation_list_is_not_lost_because_it_cannot_be_seen() {
+    let setup = Setup::new();
+    let first = setup.ca.workload("/first");
+    setup.put(&first);
+    let older = setup.ca.revocation_list(&[], setup.now(), HOUR);
+    let older = pem("X509 CRL", &older);
+    setup.folder.put("ca.crl", &older);
+    let files = setup.files().revocation_list(setup.folder.path("ca.crl"));
+    let (credentials, reloader) = setup.load(files).await.unwrap();
+    let newer = setup.ca.revocation_list(&[&first], setup.now(), HOUR);
+    for newer in [
+        pem("CRL", &newer),
+        format!("\u{feff}{}", pem("X509 CRL", &newer)),
+        format!(" {}", pem("X509 CRL", &newer)),
+        pem("CERTIFICATE", setup.ca.root()),
+    ] {
+        for text in [format!("{newer}{older}"), format!("{older}{newer}")] {
+            setup.folder.put("ca.crl", &text);
+            let error = reloader.reload().await.unwrap_err();
+            assert!(matches!(error, FilesError::Format { .. }), "{error}");
+        }
+    }
+    assert_eq!(credentials.status().generation, 1);
+}
+
+#[tokio::test]
+async fn an_encrypted_key_is_called_so() {
+    let setup = Setup::new();
+    let key = setup.ca.workload("/first").key_pem().to_owned();
+    let labelled = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+    let header = "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END EC PRIVATE KEY-----\n";
+    for key in [&*labelled, header] {
+        setup.folder.put("tls.key", key);
+        let error = setup.load(setup.files()).await.unwrap_err();
+        let FilesError::Identity { why, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(why, IdentityError::Encrypted);
+    }
+}
+
 /// Some tools drop the line breaks; what cannot be read is then quoted nowhere.
 #[tokio::test]
 async fn no_error_quotes_a_key() {

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use rustls::crypto::CryptoProvider;
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, pem::PemObject};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use zt_core::clock::Timestamp;
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     bundle::TrustBundle,
-    credentials::{Identity, IdentityError, Material, pem_fault},
+    credentials::{Identity, IdentityError, Material, pem_all},
     verify::Trust,
 };
 
@@ -84,8 +84,7 @@ impl Files {
 
 impl Part {
     fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, FilesError> {
-        let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.bytes).collect();
-        let all = all.map_err(|error| format(&self.file, pem_fault(&error)))?;
+        let all: Vec<_> = pem_all(&self.bytes).map_err(|why| format(&self.file, why))?;
         if all.is_empty() {
             return Err(format(&self.file, "there is no certificate in it"));
         }
@@ -96,9 +95,7 @@ impl Part {
         if is_der(&self.bytes) {
             return Ok(vec![self.bytes.as_slice().into()]);
         }
-        let all = CertificateRevocationListDer::pem_slice_iter(&self.bytes);
-        let all: Result<Vec<_>, _> = all.collect();
-        let all = all.map_err(|error| format(&self.file, pem_fault(&error)))?;
+        let all: Vec<_> = pem_all(&self.bytes).map_err(|why| format(&self.file, why))?;
         // An empty file is no list; it must not end revocation.
         if all.is_empty() {
             return Err(format(&self.file, "there is no revocation list in it"));

@@ -208,8 +208,14 @@ fn lists_are_read_from_pem() {
         refused(judge(&read(&lists).unwrap(), &orders.chain)),
         revoked()
     );
-    for nothing in ["", "no PEM", &pem("CERTIFICATE", ca.root())] {
+    for nothing in ["", "no PEM"] {
         assert_eq!(read(nothing).unwrap_err(), TrustError::NoRevocationList);
+    }
+    // What is no list, or would be passed over, is an error beside one too.
+    for other in [pem("CERTIFICATE", ca.root()), pem("CRL", &list(&ca, &[]))] {
+        for text in [other.clone(), format!("{lists}{other}")] {
+            assert!(matches!(read(&text), Err(TrustError::Pem(_))), "{text}");
+        }
     }
     assert!(matches!(
         read_bytes(&lists.as_bytes()[..lists.len() - 30]),
