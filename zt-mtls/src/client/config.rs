@@ -35,7 +35,8 @@ use crate::{credentials::Credentials, verify::PeerServer};
 /// What such a client cannot do, and a [`Connector`](super::Connector) does:
 ///
 /// - a connection in its pool lives on when the server's certificate ends or is revoked, and when
-///   nobody vouches for it any more, until the client closes it (`pool_idle_timeout`);
+///   nobody vouches for it any more, until the client closes it (`pool_idle_timeout`); so does one that
+///   was made under another SPIFFE ID of ours;
 /// - responses do not carry the server's identity;
 /// - when credentials are replaced in the middle of a handshake, the server is judged by one edition
 ///   and shown the certificate of the next;

@@ -50,6 +50,9 @@ pub enum Ended {
     /// By another edition of what is trusted it is not good any more.
     #[error("the server's certificate is not good any more")]
     Refused(#[source] Refusal),
+    /// We are another workload now than the one that the server knows.
+    #[error("we have another SPIFFE ID than when it was made")]
+    OtherIdentity,
     /// The time cannot be trusted.
     #[error("the clock is unavailable")]
     Clock,

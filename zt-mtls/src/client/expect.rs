@@ -83,7 +83,8 @@ fn named(host: &str) -> Arc<str> {
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'));
     if let Ok(address) = bare.unwrap_or(host).parse::<IpAddr>() {
-        return address.to_string().into();
+        // An IPv4 address may be written as an IPv6 one (RFC 4291 section 2.5.5.2).
+        return address.to_canonical().to_string().into();
     }
     let host = host.strip_suffix('.').unwrap_or(host);
     host.to_ascii_lowercase().into()

@@ -103,6 +103,10 @@ impl Watched {
                         Ok(verified) => self.not_after = verified.not_after,
                         Err(refusal) => return Ended::Refused(refusal),
                     }
+                    // A pool knows hosts alone: requests of today would go out under the name of before.
+                    if !self.verifier.are_we_who_we_were() {
+                        return Ended::OtherIdentity;
+                    }
                 } else {
                     // The verifier has the credentials: they do not go before it.
                     std::future::pending::<()>().await;

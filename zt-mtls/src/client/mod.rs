@@ -21,7 +21,8 @@
 //! extension of type `Arc<PeerIdentity>`.
 //!
 //! A connection that waits in a pool is judged again with each new edition, and it is cut when the
-//! server's certificate ends, is revoked, or nobody vouches for it any more. So is a request that is
+//! server's certificate ends, is revoked, or nobody vouches for it any more, and when that edition has
+//! another SPIFFE ID of ours: a pool knows hosts and not who called them. So is a request that is
 //! under way on it: its error has [`Ended`] among its sources (over HTTP/2, which keeps none, its text).
 //!
 //! ```no_run
@@ -45,7 +46,8 @@
 //!
 //! What this does not do: it does not fetch revocation lists or stapled answers (OCSP); it cannot tell
 //! a pool to let a request that is under way come to its end on a connection that is cut; it does not
-//! cut a connection because our own certificate ended, which the server does.
+//! cut a connection because our own certificate ended, which the server does, or was renewed. By plain
+//! PKI nobody has a SPIFFE ID: whoever is to call under another name there builds another client.
 
 mod config;
 mod connector;

@@ -38,6 +38,8 @@ fn a_hosts_own_list_is_found_however_the_host_is_written() {
         ("10.0.0.1", "10.0.0.1"),
         ("::1", "0:0::1"),
         ("[::1]", "::1"),
+        ("10.0.0.1", "::ffff:10.0.0.1"),
+        ("[::ffff:a00:1]", "10.0.0.1"),
     ] {
         let expect = Expect::none().host(listed, own.clone());
         assert_eq!(

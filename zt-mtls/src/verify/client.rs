@@ -69,6 +69,12 @@ impl PeerServer {
         }
     }
 
+    /// Whether the edition of the moment shows the SPIFFE ID that the connection's showed.
+    pub(crate) fn are_we_who_we_were(&self) -> bool {
+        let now = self.credentials.load();
+        self.material().identity().spiffe_id() == now.identity().spiffe_id()
+    }
+
     /// The server that was found good.
     pub(crate) fn found(&self) -> Option<&Verified> {
         self.one.as_ref()?.found.get()?.as_ref().ok()

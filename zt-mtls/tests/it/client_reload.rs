@@ -165,6 +165,25 @@ async fn a_pooled_connection_is_closed_when_the_clock_cannot_answer() {
 }
 
 #[tokio::test]
+async fn no_request_goes_out_under_the_name_that_we_had_before() {
+    for alpn in [HTTP11, H2] {
+        let ca = TestCa::new(DOMAIN);
+        let (orders, batch) = (ca.workload("/orders"), ca.workload("/batch"));
+        let trust = || Trust::spiffe([ca.bundle()]).unwrap();
+        let mine = Credentials::new(Material::new(orders.identity(), trust()));
+        let client = client(connector(&mine, peers(&[PAYMENTS])));
+        let server = Server::start(shows(&ca.workload("/payments"), Some(&ca), alpn)).await;
+        let response = client.get(server.uri("/")).await.unwrap();
+        assert_eq!(header(&response, "x-client"), thumbprint(&orders.chain[0]));
+        response.into_body().collect().await.unwrap();
+        mine.replace(Material::new(batch.identity(), trust()));
+        soon(server.closed(1)).await;
+        let response = client.get(server.uri("/")).await.unwrap();
+        assert_eq!(header(&response, "x-client"), thumbprint(&batch.chain[0]));
+    }
+}
+
+#[tokio::test]
 async fn a_pooled_connection_that_stays_good_is_kept() {
     let pooled = Pooled::over(H2).await;
     let other = pooled.ca.workload("/ledger");
