@@ -44,7 +44,10 @@
 //! # Where it belongs
 //!
 //! Right inside the server and outside the stack, because the stack's context reads the identity when
-//! it opens. [`serve`](crate::serve) puts it there. The stack finds what was taken off as
+//! it opens. [`serve`](crate::serve) puts it there by
+//! [`Config::forwarded`](crate::serve::Config::forwarded). Inside of a server that takes the headers off
+//! and believes nobody, as `serve` does by default, the layer refuses what a proxy of its list forwarded
+//! (`stack-misordered`): otherwise all clients of the proxy would pass for the proxy. The stack finds what was taken off as
 //! [`Claimed`](zt_core::context::Claimed), so that a signature (RFC 9421) that covers
 //! `client-cert` verifies as before.
 //!

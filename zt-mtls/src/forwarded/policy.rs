@@ -149,7 +149,8 @@ impl Forwarded {
             return Ok(None);
         };
         let says = belief.says(headers);
-        if !says && !belief.required {
+        let taken_off = !says && belief.said(extensions);
+        if !says && !taken_off && !belief.required {
             return Ok(None);
         }
         let proxy = extensions
@@ -157,6 +158,10 @@ impl Forwarded {
             .filter(|peer| peer.source() == PeerSource::Tls && belief.proxies.allow(peer));
         match proxy {
             Some(proxy) if says => belief.identify(headers, proxy).map(Some),
+            // All clients of the proxy would pass for the proxy.
+            Some(_) if taken_off => Err(Denial::misordered(
+                "a server or layer further out took the proxy's header off: it needs this `Forwarded`",
+            )),
             Some(_) => Err(Denial::new(Code::CredentialMissing)
                 .detail("a proxy that is to forward a certificate did not")),
             None => Ok(None),
@@ -172,6 +177,18 @@ impl Belief {
             ForwardedHeader::ClientCert => {
                 headers.contains_key(CLIENT_CERT) || headers.contains_key(CLIENT_CERT_CHAIN)
             }
+        }
+    }
+
+    /// Whether there was, before whoever stands further out took it off and believed nobody.
+    fn said(&self, extensions: &Extensions) -> bool {
+        let was = |name: &HeaderName| {
+            let claimed = extensions.get::<Claimed>();
+            claimed.is_some_and(|claimed| claimed.names().any(|claimed| claimed == name))
+        };
+        match self.header {
+            ForwardedHeader::Xfcc => was(&XFCC),
+            ForwardedHeader::ClientCert => was(&CLIENT_CERT) || was(&CLIENT_CERT_CHAIN),
         }
     }
 

@@ -170,6 +170,54 @@ fn a_proxy_that_forwards_nobody_speaks_for_itself() {
     assert!(peer(&forwarded, request(Some(other), &[])).is_ok());
 }
 
+/// An application that has `ForwardedPeerLayer`, behind a server that believes nobody.
+#[test]
+fn clients_of_a_proxy_do_not_pass_for_it_where_a_server_took_its_header_off() {
+    let fixture = Fixture::new();
+    for header in [ForwardedHeader::Xfcc, ForwardedHeader::ClientCert] {
+        let forwarded = fixture.believes(header);
+        let cert = bytes(&fixture.client.chain[0]);
+        let headers = [
+            ("x-forwarded-client-cert", &*xfcc(&fixture.client.chain)),
+            ("client-cert", &cert),
+        ];
+        let mut request = fixture.by_gateway(&headers);
+        settle(&Forwarded::nobody(), &mut request).unwrap();
+        assert_eq!(name(&forwarded, request), Err(Code::StackMisordered));
+        // Whoever is not on the list speaks for itself, whatever it says.
+        let other = fixture.over(&fixture.ca.workload("/other"));
+        let mut request = self::request(Some(Arc::clone(&other)), &headers);
+        settle(&Forwarded::nobody(), &mut request).unwrap();
+        assert_eq!(peer(&forwarded, request).unwrap(), Some(other));
+        // So does the proxy where it forwarded nobody, or in another spelling.
+        for headers in [
+            &[][..],
+            &[("x_forwarded_client_cert", "a"), ("client_cert", "b")],
+        ] {
+            let mut request = fixture.by_gateway(headers);
+            settle(&Forwarded::nobody(), &mut request).unwrap();
+            assert_eq!(name(&forwarded, request).as_deref(), Ok(GATEWAY));
+        }
+    }
+}
+
+#[test]
+fn who_was_believed_further_out_is_not_named_again() {
+    let fixture = Fixture::new();
+    let forwarded = fixture.believes(ForwardedHeader::Xfcc);
+    for inner in [forwarded.clone(), forwarded.clone().required()] {
+        let mut request = fixture.xfcc();
+        settle(&forwarded, &mut request).unwrap();
+        // What comes between them is not the proxy's word.
+        let admin = xfcc(&fixture.ca.workload("/admin").chain);
+        let line = admin.parse().unwrap();
+        request
+            .headers_mut()
+            .insert("x-forwarded-client-cert", line);
+        assert_eq!(name(&inner, request).as_deref(), Ok(BATCH));
+    }
+}
+
 #[test]
 fn it_ends_with_whichever_certificate_ends_first() {
     let fixture = Fixture::new();
