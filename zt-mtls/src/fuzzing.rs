@@ -82,6 +82,20 @@ pub fn revocation_lists(bytes: &[u8]) -> bool {
     TRUSTS[0].clone().revocation_lists(lists).is_ok()
 }
 
+/// Whether a response of the Workload API gives credentials.
+#[cfg(feature = "spire")]
+#[must_use]
+pub fn workload_response(bytes: &[u8]) -> bool {
+    crate::spire::fuzzing::read(bytes)
+}
+
+/// The messages of a stream that comes in pieces of `size`, until one is refused.
+#[cfg(feature = "spire")]
+#[must_use]
+pub fn workload_messages(stream: &[u8], size: usize) -> (Vec<Vec<u8>>, bool) {
+    crate::spire::fuzzing::messages(stream, size)
+}
+
 fn parts(mut bytes: &[u8]) -> Vec<CertificateDer<'_>> {
     let mut all = Vec::new();
     while let Some(([high, low], rest)) = bytes.split_first_chunk::<2>().map(|(n, r)| (*n, r)) {

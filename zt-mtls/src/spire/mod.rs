@@ -20,9 +20,9 @@
 //! 7. a certificate is not of the SPIFFE ID beside it, or the key not of the certificate;
 //! 8. the certificate is no [X.509-SVID](crate::svid), or the bundle of its trust domain does not vouch
 //!    for it now;
-//! 9. there are two bundles of one trust domain that are not equal, or one cannot be used, or a
-//!    revocation list cannot be read. A federated trust domain with an empty bundle is one that nobody
-//!    vouches for.
+//! 9. there are two bundles of one trust domain that are not equal, or one of an identity's cannot be
+//!    used, or a revocation list cannot be read. A federated trust domain whose bundle is empty, or cannot
+//!    be used, is one that nobody vouches for: it is another's, who cannot keep our identity from us.
 //!
 //! After that, and when the stream ends, the agent is called again, at first soon and then with
 //! pauses that grow to [`MAX_PAUSE`] and are never quite the same. `PermissionDenied` says that we have
@@ -56,6 +56,8 @@ mod config;
 mod endpoint;
 mod error;
 mod follow;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod message;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     credentials::Material,
     id::SpiffeId,
-    testing::{TestCa, TestCert, svid_params, valid},
+    testing::{TestCa, TestCert, ca_params, svid_params, valid},
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1_893_456_000);
@@ -437,11 +437,6 @@ fn refuses_a_federated_bundle_that_is_not_one() {
             "of a trust domain",
         ),
         ("partner.example", root.clone(), "no SPIFFE ID"),
-        (
-            "spiffe://partner.example",
-            b"garbage".to_vec(),
-            "cannot be read",
-        ),
     ] {
         let refused = refused_when(|case| {
             let bundles = &mut case.response.federated_bundles;
@@ -449,6 +444,34 @@ fn refuses_a_federated_bundle_that_is_not_one() {
         });
         assert!(refused.contains(words), "{refused}");
     }
+}
+
+#[test]
+fn another_trust_domain_cannot_keep_our_identity_from_us_by_a_bad_bundle() {
+    let leaf = TestCa::new("partner.example").workload("/a").chain[0].to_vec();
+    let mut ours = ca_params("foreign");
+    let name = rcgen::SanType::URI("spiffe://shop.example".try_into().unwrap());
+    ours.subject_alt_names.push(name);
+    let foreign = TestCa::with("partner.example", ours).root().to_vec();
+    let many = TestCa::new("partner.example").root().repeat(1000);
+    for bad in [b"garbage".to_vec(), leaf, foreign, many] {
+        let mut case = Case::good();
+        let other = TestCa::new("other.example").root().to_vec();
+        case.response.federated_bundles = BTreeMap::from([
+            ("spiffe://other.example".to_owned(), other),
+            ("spiffe://partner.example".to_owned(), bad),
+        ]);
+        let (_, material) = case.read().unwrap();
+        let domains = material.trust().trust_domains().map(ToString::to_string);
+        let domains: Vec<_> = domains.collect();
+        assert_eq!(domains, ["other.example", "shop.example"]);
+    }
+    // One that names ours takes nothing away.
+    let mut case = Case::good();
+    let own = ("spiffe://shop.example".to_owned(), b"garbage".to_vec());
+    case.response.federated_bundles.extend([own]);
+    let (_, material) = case.read().unwrap();
+    assert_eq!(material.trust().trust_domains().count(), 1);
 }
 
 #[test]
@@ -503,6 +526,33 @@ fn no_byte_that_is_changed_makes_us_another() {
     }
     // Whatever is cut off, and most of what is changed.
     assert!(refused > good.len() * 3 / 2, "{refused} of {}", good.len());
+}
+
+#[test]
+#[ignore = "writes fuzz/seeds"]
+fn seeds_are_written() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds/workload_api");
+    std::fs::create_dir_all(folder).unwrap();
+    let mut case = Case::good();
+    case.svid.x509_svid_key = b"no key".to_vec();
+    case.svid.hint = "internal".to_owned();
+    let partner = TestCa::new("partner.example");
+    let bundle = (
+        "spiffe://partner.example".to_owned(),
+        partner.root().to_vec(),
+    );
+    case.response.federated_bundles.extend([bundle]);
+    let list = case.ca.revocation_list(&[], NOW, HOUR).to_vec();
+    case.response.crl.push(list);
+    let response = case.bytes();
+    let head = [
+        &[0][..],
+        &u32::try_from(response.len()).unwrap().to_be_bytes(),
+    ]
+    .concat();
+    let stream = [&[7][..], &head, &response, &[0, 0, 0, 0, 0]].concat();
+    std::fs::write(format!("{folder}/deny_no_key"), response).unwrap();
+    std::fs::write(format!("{folder}/deny_stream"), stream).unwrap();
 }
 
 #[test]

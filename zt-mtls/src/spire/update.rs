@@ -99,9 +99,14 @@ pub(super) fn read(
     }
     for (domain, roots) in &response.federated_bundles {
         let domain = trust_domain(domain)?;
-        // Nobody vouches for it, and its workloads are refused.
-        if !roots.is_empty() {
-            add(&mut bundles, bundle(domain, roots)?)?;
+        match federated(&domain, roots) {
+            Ok(Some(bundle)) => add(&mut bundles, bundle)?,
+            // Nobody vouches for it, and its workloads are refused.
+            Ok(None) => {}
+            // Likewise. Whoever publishes it must not be able to keep our own identity from us.
+            Err(why) => {
+                tracing::warn!(%domain, error = %why, "a federated bundle cannot be used, and its domain is not trusted");
+            }
         }
     }
     let mut entry = choice.of(entries)?;
@@ -202,6 +207,16 @@ fn bundle(domain: TrustDomain, der: &[u8]) -> Result<TrustBundle, Unusable> {
         Some(roots) => Ok(TrustBundle::new(domain, roots)?),
         None => Err(Unusable::Certificates(domain.id().into())),
     }
+}
+
+/// The bundle of another trust domain, where it has any roots.
+fn federated(domain: &TrustDomain, der: &[u8]) -> Result<Option<TrustBundle>, Unusable> {
+    if der.is_empty() {
+        return Ok(None);
+    }
+    let bundle = bundle(domain.clone(), der)?;
+    Trust::spiffe([bundle.clone()])?;
+    Ok(Some(bundle))
 }
 
 /// A federated bundle is keyed by the SPIFFE ID of its trust domain.
