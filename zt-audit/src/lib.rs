@@ -32,7 +32,7 @@
 //!
 //! | kind | in the clear | sealed | about whom |
 //! |---|---|---|---|
-//! | `decision` | `request_id decision ack method route code status violates would_deny rule policy version observed issuer principal auth tenant workload client_source traceparent timings` | `path detail would_deny_detail subject token peer_addr client_addr user_agent` | issuer and subject, or the day |
+//! | `decision` | `request_id decision ack method route code status violates would_deny rule policy version observed issuer principal auth tenant workload via client_source traceparent timings` | `path detail would_deny_detail subject token peer_addr client_addr user_agent` | issuer and subject, or the day |
 //! | `outcome` | `request_id end handler code status grpc_status bytes elapsed` | | |
 //! | `admin` | `action` | `author object detail` | the author, or the application |
 //! | `grant` | `action expires` | `subject grant`; `author` | the subject; the author |

@@ -182,6 +182,9 @@ fn proofs(clear: &mut Object<'_>, principal: &Principal) {
 fn origin(clear: &mut Object<'_>, trail: &Trail) {
     let workload = trail.peer().and_then(|peer| peer.spiffe_id());
     clear.maybe("workload", workload, SPIFFE);
+    // Whose word that is, where the workload did not hold the connection itself.
+    let proxy = trail.peer().and_then(|peer| peer.via());
+    clear.maybe("via", proxy.and_then(|proxy| proxy.spiffe_id()), SPIFFE);
     clear.word(
         "client_source",
         match trail.client().source() {

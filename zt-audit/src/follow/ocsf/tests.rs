@@ -215,7 +215,7 @@ fn with_everything(mut record: Map<String, Value>) -> Map<String, Value> {
         "route": "/orders/{id}", "rule": "orders.read", "policy": "orders", "version": "v3",
         "observed": true, "violates": ["geo", "hours"], "would_deny": "policy-denied",
         "issuer": "https://id.example", "principal": "service", "auth": ["jwt"], "tenant": "acme",
-        "workload": "spiffe://example.org/shop", "subject": "alice", "token": "jti-1",
+        "workload": "spiffe://example.org/shop", "via": "spiffe://example.org/gateway", "subject": "alice", "token": "jti-1",
         "client_addr": "192.0.2.7", "peer_addr": "[2001:db8::1]:443", "user_agent": "curl/8",
         "detail": "not hers", "status": 403, "timings": {"jwt": 12}
     });

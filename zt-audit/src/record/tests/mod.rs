@@ -116,6 +116,28 @@ fn queries_and_headers_are_not_recorded() {
 }
 
 #[test]
+fn a_workload_that_a_proxy_named_is_not_taken_for_one_that_was_there() {
+    use zt_core::identity::{PeerIdentity, PeerSource};
+
+    let peer = |name: &str, source| {
+        let id = format!("spiffe://shop.example/{name}");
+        PeerIdentity::assertion([7; 32], Timestamp::MAX, source).spiffe_id(id)
+    };
+    let gateway = Arc::new(peer("gateway", PeerSource::Tls).finish());
+    let forwarded = peer("batch", PeerSource::Forwarded).via(Arc::clone(&gateway));
+    let recorded = |peer: Arc<PeerIdentity>| {
+        let trail = trail_of(Request::get("/").extension(peer));
+        record(&decision(&trail, Verdict::Undecided, false))
+    };
+    let found = recorded(Arc::new(forwarded.finish()));
+    assert_eq!(found["workload"], "spiffe://shop.example/batch");
+    assert_eq!(found["via"], "spiffe://shop.example/gateway");
+    let found = recorded(gateway);
+    assert_eq!(found["workload"], "spiffe://shop.example/gateway");
+    assert!(found.get("via").is_none());
+}
+
+#[test]
 fn a_long_value_is_cut_and_hashed() {
     let path = format!("/{}", "é".repeat(2000));
     let uri = http::Uri::try_from(path.as_bytes()).unwrap();
@@ -131,8 +153,8 @@ fn a_long_value_is_cut_and_hashed() {
     assert!(record.get("user_agent_sha256").is_none());
 }
 
-/// Room for what [`largest_decision`] cannot set: a template, a workload, a waived denial, timings.
-const NOT_SET: usize = (512 + 512 + 1024) * 6 + 32 * 64 + 512;
+/// Room for what [`largest_decision`] cannot set: a template, a workload and its proxy, a waived denial, timings.
+const NOT_SET: usize = (512 + 512 + 512 + 1024) * 6 + 32 * 64 + 512;
 /// Of that, the detail of the waived denial is sealed, which makes four bytes of three.
 const NOT_SET_SEALED: usize = NOT_SET + 1024 * 6 / 3;
 
