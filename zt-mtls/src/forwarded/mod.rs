@@ -31,10 +31,10 @@
 //! one. A sanction against the proxy strikes it too. A token that is bound to a certificate
 //! (RFC 8705) is compared with the forwarded one.
 //!
-//! A request of such a proxy that has no such header speaks for the proxy itself, as a health check
-//! does: the proxy's identity stays. Where a proxy has callers without certificates, say
-//! [`required`](Forwarded::required) (`credential-missing`), or keep the proxy off the lists of
-//! [`RequirePeer`](crate::peer::RequirePeer).
+//! A request of such a proxy that has no such header is refused (`credential-missing`): it may be that
+//! of a client without a certificate, or of one who made the proxy leave the header out, and neither is
+//! the proxy. Where the proxy asks for itself too, as for a health check, another port for that is best;
+//! [`insecure_proxy_for_itself`](Forwarded::insecure_proxy_for_itself) lets the proxy's identity stay.
 //!
 //! # What a refusal looks like
 //!

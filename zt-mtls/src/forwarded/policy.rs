@@ -43,7 +43,8 @@ struct Belief {
     credentials: Credentials,
     /// In place of the credentials' own.
     trust: Option<Trust>,
-    required: bool,
+    /// Whether a proxy that forwards nobody is somebody.
+    proxy_for_itself: bool,
     single_element: bool,
     /// Shared by clones that ask for the same.
     verified: Arc<Verifications>,
@@ -63,8 +64,8 @@ impl Forwarded {
         }
     }
 
-    /// `proxies` are believed to say in `header` who called them. The certificates are verified by
-    /// what `credentials` trust at the time.
+    /// `proxies` are believed to say in `header` who called them, and have to. The certificates are
+    /// verified by what `credentials` trust at the time.
     #[must_use]
     pub fn by(proxies: Peers, header: ForwardedHeader, credentials: &Credentials) -> Self {
         Self {
@@ -73,7 +74,7 @@ impl Forwarded {
                 header,
                 credentials: credentials.clone(),
                 trust: None,
-                required: false,
+                proxy_for_itself: false,
                 single_element: false,
                 verified: Arc::new(Verifications::new()),
             }),
@@ -91,10 +92,14 @@ impl Forwarded {
         })
     }
 
-    /// A proxy that is believed must forward a certificate with each request.
+    /// A request of a proxy that forwards nobody is the proxy's own, such as a health check.
+    ///
+    /// So is then that of everybody whom the proxy lets in without a certificate, and of everybody who
+    /// can make it leave the header out (some take off what a client names in `Connection`). Keep the
+    /// proxy off the lists of [`RequirePeer`](crate::peer::RequirePeer) but for what anybody may have.
     #[must_use]
-    pub fn required(self) -> Self {
-        self.with(|belief| belief.required = true)
+    pub fn insecure_proxy_for_itself(self) -> Self {
+        self.with(|belief| belief.proxy_for_itself = true)
     }
 
     /// `X-Forwarded-Client-Cert` has one element, since the proxy sets it anew.
@@ -150,7 +155,7 @@ impl Forwarded {
         };
         let says = belief.says(headers);
         let taken_off = !says && belief.said(extensions);
-        if !says && !taken_off && !belief.required {
+        if !says && !taken_off && belief.proxy_for_itself {
             return Ok(None);
         }
         let proxy = extensions
@@ -310,7 +315,7 @@ impl fmt::Debug for Forwarded {
             debug
                 .field("proxies", &belief.proxies)
                 .field("header", &belief.header)
-                .field("required", &belief.required)
+                .field("proxy_for_itself", &belief.proxy_for_itself)
                 .field("single_element", &belief.single_element);
         }
         debug.finish_non_exhaustive()

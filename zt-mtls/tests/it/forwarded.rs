@@ -51,7 +51,8 @@ async fn serving(ca: &TestCa, forwarded: Option<ForwardedHeader>) -> std::net::S
     let proxies = Peers::parse(["spiffe://shop.example/gateway"]).unwrap();
     let mut config = Config::new(credentials.clone());
     if let Some(header) = forwarded {
-        config = config.forwarded(Forwarded::by(proxies, header, &credentials));
+        let forwarded = Forwarded::by(proxies, header, &credentials);
+        config = config.forwarded(forwarded.insecure_proxy_for_itself());
     }
     let everybody = Peers::parse(["spiffe://shop.example/*"]).unwrap();
     let zt = ZeroTrust::builder()

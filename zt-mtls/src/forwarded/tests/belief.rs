@@ -104,7 +104,7 @@ fn the_other_header_is_not_believed() {
         ),
         (ForwardedHeader::Xfcc, [("client-cert", &*other)]),
     ] {
-        let forwarded = fixture.believes(header);
+        let forwarded = fixture.believes_or_is(header);
         assert_eq!(
             name(&forwarded, fixture.by_gateway(&headers)).as_deref(),
             Ok(GATEWAY)
@@ -119,8 +119,8 @@ fn every_spelling_is_taken_off_and_one_is_believed() {
     let cert = bytes(&fixture.client.chain[0]);
     for forwarded in [
         Forwarded::nobody(),
-        fixture.believes(ForwardedHeader::Xfcc),
-        fixture.believes(ForwardedHeader::ClientCert),
+        fixture.believes_or_is(ForwardedHeader::Xfcc),
+        fixture.believes_or_is(ForwardedHeader::ClientCert),
     ] {
         for (spelling, value) in [
             ("X_Forwarded_Client_Cert", &header),
@@ -143,7 +143,7 @@ fn every_spelling_is_taken_off_and_one_is_believed() {
 #[test]
 fn other_headers_stay() {
     let fixture = Fixture::new();
-    let forwarded = fixture.believes(ForwardedHeader::Xfcc);
+    let forwarded = fixture.believes_or_is(ForwardedHeader::Xfcc);
     let mut request = fixture.by_gateway(&[
         ("x-forwarded-client-cert-x", "a"),
         ("client-certs", "b"),
@@ -153,21 +153,36 @@ fn other_headers_stay() {
     assert_eq!(request.headers().len(), 3);
 }
 
+/// By a client without a certificate, or by one that sends `Connection: x-forwarded-client-cert` through
+/// a proxy that takes off what is named there, after it has written it.
 #[test]
-fn a_proxy_that_forwards_nobody_speaks_for_itself() {
+fn whoever_makes_a_proxy_forward_nobody_does_not_pass_for_it() {
     let fixture = Fixture::new();
-    let forwarded = fixture.believes(ForwardedHeader::Xfcc);
-    assert_eq!(
-        name(&forwarded, fixture.by_gateway(&[])).as_deref(),
-        Ok(GATEWAY)
-    );
-    let forwarded = forwarded.required();
-    let denial = name(&forwarded, fixture.by_gateway(&[]));
-    assert_eq!(denial, Err(Code::CredentialMissing));
+    for header in [ForwardedHeader::Xfcc, ForwardedHeader::ClientCert] {
+        let forwarded = fixture.believes(header);
+        for headers in [
+            &[][..],
+            &[("connection", "x-forwarded-client-cert, client-cert")],
+            &[("x_forwarded_client_cert", "a"), ("client_cert", "b")],
+        ] {
+            let mut request = fixture.by_gateway(headers);
+            let denial = settle(&forwarded, &mut request).unwrap_err();
+            assert_eq!(denial.code(), Code::CredentialMissing);
+        }
+        // Others have nothing to forward.
+        let other = fixture.over(&fixture.ca.workload("/other"));
+        let found = peer(&forwarded, request(Some(Arc::clone(&other)), &[]));
+        assert_eq!(found.unwrap(), Some(other));
+    }
+}
+
+#[test]
+fn a_proxy_may_speak_for_itself_where_that_is_said() {
+    let fixture = Fixture::new();
+    let forwarded = fixture.believes_or_is(ForwardedHeader::Xfcc);
+    let itself = name(&forwarded, fixture.by_gateway(&[]));
+    assert_eq!(itself.as_deref(), Ok(GATEWAY));
     assert_eq!(name(&forwarded, fixture.xfcc()).as_deref(), Ok(BATCH));
-    // Others have nothing to forward.
-    let other = fixture.over(&fixture.ca.workload("/other"));
-    assert!(peer(&forwarded, request(Some(other), &[])).is_ok());
 }
 
 /// An application that has `ForwardedPeerLayer`, behind a server that believes nobody.
@@ -175,7 +190,7 @@ fn a_proxy_that_forwards_nobody_speaks_for_itself() {
 fn clients_of_a_proxy_do_not_pass_for_it_where_a_server_took_its_header_off() {
     let fixture = Fixture::new();
     for header in [ForwardedHeader::Xfcc, ForwardedHeader::ClientCert] {
-        let forwarded = fixture.believes(header);
+        let forwarded = fixture.believes_or_is(header);
         let cert = bytes(&fixture.client.chain[0]);
         let headers = [
             ("x-forwarded-client-cert", &*xfcc(&fixture.client.chain)),
@@ -205,7 +220,10 @@ fn clients_of_a_proxy_do_not_pass_for_it_where_a_server_took_its_header_off() {
 fn who_was_believed_further_out_is_not_named_again() {
     let fixture = Fixture::new();
     let forwarded = fixture.believes(ForwardedHeader::Xfcc);
-    for inner in [forwarded.clone(), forwarded.clone().required()] {
+    for inner in [
+        forwarded.clone(),
+        forwarded.clone().insecure_proxy_for_itself(),
+    ] {
         let mut request = fixture.xfcc();
         settle(&forwarded, &mut request).unwrap();
         // What comes between them is not the proxy's word.

@@ -49,6 +49,11 @@ impl Fixture {
         Forwarded::by(Peers::parse([GATEWAY]).unwrap(), header, &self.credentials)
     }
 
+    /// The same, and the proxy is somebody itself.
+    fn believes_or_is(&self, header: ForwardedHeader) -> Forwarded {
+        self.believes(header).insecure_proxy_for_itself()
+    }
+
     /// As the server would have it from the handshake.
     fn over(&self, cert: &TestCert) -> Arc<PeerIdentity> {
         let edition = self.credentials.load();
