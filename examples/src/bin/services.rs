@@ -9,10 +9,16 @@ async fn main() -> Result<()> {
     let services = Services::start(&folder).await?;
     println!("Certificates and audit logs are in {}.\n", folder.display());
     let url = format!("https://localhost:{}/orders", services.orders.port());
-    for workload in [&services.gateway, &services.reports] {
+    for (what, workload) in [
+        (
+            "The gateway orders, and orders has it paid (201):",
+            &services.gateway,
+        ),
+        ("Reports has no business here (403):", &services.reports),
+    ] {
         let folder = workload.folder.display();
         println!(
-            "curl -i {url} --cacert {folder}/bundle.pem --cert {folder}/tls.crt --key {folder}/tls.key --json '{{\"amount\":120}}'"
+            "{what}\ncurl -i {url} --cacert {folder}/bundle.pem --cert {folder}/tls.crt --key {folder}/tls.key --json '{{\"amount\":120}}'"
         );
     }
     services.wait().await;
