@@ -2,11 +2,13 @@ use std::sync::Arc;
 
 use super::{Expect, client_config, config::connection_config};
 use crate::{
+    bundle::TrustBundle,
     client::Connector,
+    credentials::{Credentials, Material},
     peer::Peers,
     svid::Leaf,
-    testing::TestCa,
-    verify::{PeerServer, Refusal, Verified},
+    testing::{TestCa, ca_params},
+    verify::{PeerServer, Refusal, Trust, Verified},
 };
 use rustls::{ClientConnection, HandshakeKind, NamedGroup, ProtocolVersion};
 use rustls_pki_types::ServerName;
@@ -148,5 +150,31 @@ fn both_ends_agree_on_a_post_quantum_key_exchange_and_on_a_whole_handshake_each_
         assert_eq!(group, NamedGroup::X25519MLKEM768);
         assert_eq!(done.handshake_kind(), Some(HandshakeKind::Full));
         assert_eq!(done.protocol_version(), Some(ProtocolVersion::TLSv1_3));
+    }
+}
+
+/// Ten roots with names of 7 KiB: more than a list of names in a handshake can be.
+#[test]
+fn a_trust_domain_with_long_names_does_not_end_everybodys_handshakes() {
+    let ca = TestCa::new("shop.example");
+    let peers = Peers::parse(["spiffe://shop.example/payments"]).unwrap();
+    let client = Arc::new(client_config(&ca.credentials("/orders"), peers, &[]).unwrap());
+    let domain = crate::id::TrustDomain::parse("partner.example").unwrap();
+    let identity = ca.workload("/payments").identity();
+    for many in [1, 10] {
+        let roots = (0..many).map(|number| {
+            let name = format!("{number}{}", "a".repeat(7 << 10));
+            TestCa::with("partner.example", ca_params(&name))
+                .root()
+                .clone()
+        });
+        let partner = TrustBundle::new(domain.clone(), roots).unwrap();
+        let trust = Trust::spiffe([ca.bundle(), partner]).unwrap();
+        let theirs = Credentials::new(Material::new(identity.clone(), trust));
+        let server = crate::serve::server_config(&theirs, &theirs.load(), &[]).unwrap();
+        assert_eq!(
+            shake(&client, &server).handshake_kind(),
+            Some(HandshakeKind::Full)
+        );
     }
 }

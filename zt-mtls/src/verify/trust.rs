@@ -20,7 +20,7 @@ pub struct Trust {
     lists: Lists,
     /// When each of them that no newer one replaces is out of date.
     list_ends: Arc<[Timestamp]>,
-    /// The subjects of all roots, as a hint to clients.
+    /// The subjects of all roots, as a hint to clients; none where they are too long for that.
     pub(super) hints: Arc<[DistinguishedName]>,
 }
 
@@ -100,7 +100,7 @@ impl Trust {
             mode: Mode::Spiffe(all.into()),
             lists: Lists::default(),
             list_ends: Arc::default(),
-            hints: hints.into(),
+            hints: in_bounds(hints),
         })
     }
 
@@ -120,7 +120,7 @@ impl Trust {
             mode: Mode::Pki(Arc::new(roots), names),
             lists: Lists::default(),
             list_ends: Arc::default(),
-            hints: hints.into(),
+            hints: in_bounds(hints),
         })
     }
 
@@ -271,3 +271,17 @@ impl fmt::Debug for Trust {
             .finish_non_exhaustive()
     }
 }
+
+/// All of the hints, or none: a client that sees a few of them may show nothing (RFC 8446 section
+/// 4.2.4), and a list without its end would end every handshake. Other trust domains, who name their
+/// roots as they like, must not be able to do that.
+fn in_bounds(hints: Vec<DistinguishedName>) -> Arc<[DistinguishedName]> {
+    let bytes = |sum: usize, hint: &DistinguishedName| sum.saturating_add(hint.as_ref().len() + 2);
+    match hints.iter().fold(0, bytes) {
+        0..=MAX_HINT_BYTES => hints.into(),
+        _ => Arc::default(),
+    }
+}
+
+/// What some clients take of a request for a certificate is 16 KiB.
+const MAX_HINT_BYTES: usize = 12 << 10;
