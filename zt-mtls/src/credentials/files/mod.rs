@@ -16,6 +16,10 @@
 //! A bundle is JWKS where its first character is `{`, and PEM otherwise. A revocation list is PEM, of
 //! which one file can hold several, or one in DER.
 //!
+//! What cannot be used keeps everything as it was, also where it is the bundle of another trust domain:
+//! meanwhile our own certificate is not renewed, and the [status](Credentials::status) says why.
+//! The Workload API (feature `spire`) has no such coupling.
+//!
 //! Each look reads the files whole, lists too: where those are megabytes, look less often. Who removes
 //! a trust domain from the configuration starts the process again. What several files say together is
 //! as consistent as whoever writes them: a tool that replaces them one by one, each by a rename, is
