@@ -5,6 +5,7 @@
 //! [`PeerIdentity`](zt_core::identity::PeerIdentity) on every request; [`peer`] asks for one of a
 //! list; [`client`] calls others; [`forwarded`] believes a proxy.
 
+mod apart;
 pub mod bundle;
 pub mod client;
 pub mod credentials;

@@ -9,7 +9,6 @@ use std::{
 };
 
 use rustls_pki_types::CertificateDer;
-use tokio::sync::oneshot;
 use zt_core::{
     clock::{ClockError, Timestamp},
     state::Snapshot,
@@ -20,6 +19,7 @@ use super::{
     server::{Phase, Server},
 };
 use crate::{
+    apart::apart,
     credentials::Material,
     verify::{End, Refusal, Verified},
 };
@@ -126,22 +126,15 @@ async fn judge_all(server: &Arc<Server>) -> Result<(), ClockError> {
         let some: Arc<[_]> = entries
             .split_off(entries.len().saturating_sub(share))
             .into();
-        let (done, judged) = oneshot::channel();
         let work = {
             let (server, material, some) =
                 (Arc::clone(server), Arc::clone(&material), Arc::clone(&some));
-            move || {
-                judge(&server, &material, &some, now);
-                let _ = done.send(());
-            }
+            move || judge(&server, &material, &some, now)
         };
-        // Not one of tokio's threads for what blocks: requests may hold all of them. Where there is no
-        // thread, nobody is `done`.
-        drop(thread::Builder::new().spawn(work));
-        tasks.push((some, judged));
+        tasks.push((some, apart(work)));
     }
     for (some, judged) in tasks {
-        if judged.await.is_err() {
+        if judged.await.is_none() {
             tracing::warn!("connections are closed, because nobody could judge them");
             let unjudged = |entry: &&Arc<Entry>| {
                 entry.generation.load(Ordering::Acquire) < material.generation()

@@ -74,7 +74,10 @@ pub enum FilesError {
     /// The time cannot be trusted.
     #[error("the clock is unavailable")]
     Clock,
-    /// The process is ending, or nobody uses the credentials any more.
+    /// Whoever read the files did not come back: a panic, or no thread to be had.
+    #[error("the files could not be looked at")]
+    Died,
+    /// Nobody uses the credentials any more.
     #[error("nobody looks any more")]
     Stopped,
 }

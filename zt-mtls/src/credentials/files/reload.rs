@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    pin::pin,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering},
@@ -13,7 +14,7 @@ use futures_util::future::{Either, select};
 use rustls::crypto::CryptoProvider;
 use tokio::{
     sync::{Mutex, OwnedMutexGuard},
-    task::{AbortHandle, spawn_blocking},
+    task::AbortHandle,
 };
 use zt_core::clock::Clock;
 
@@ -21,7 +22,10 @@ use super::{
     Files, FilesError,
     read::{Marks, Role, Seen},
 };
-use crate::credentials::{Age, Credentials, Inner, Material};
+use crate::{
+    apart::apart,
+    credentials::{Age, Credentials, Inner, Material},
+};
 
 /// Looks at the files for as long as it is kept: when it is dropped, the material in force stays.
 #[must_use = "files are read again only while it is kept"]
@@ -74,13 +78,13 @@ pub(super) async fn start(
     provider: Arc<CryptoProvider>,
     clock: Arc<dyn Clock>,
 ) -> Result<(Credentials, Reloader), FilesError> {
-    let first = spawn_blocking({
+    let first = pin!(apart({
         let (files, clock) = (files.clone(), Arc::clone(&clock));
         move || first(&files, provider, clock)
-    });
+    }));
     let late = clock.sleep(DEADLINE);
     let first = match select(first, late).await {
-        Either::Left((first, _)) => first.map_err(|_| FilesError::Stopped)?,
+        Either::Left((first, _)) => first.ok_or(FilesError::Died)?,
         Either::Right(_) => Err(FilesError::Slow(DEADLINE.as_secs())),
     };
     let (credentials, state) = first?;
@@ -172,18 +176,20 @@ impl Watch {
         let watch = Arc::clone(&self);
         let looking = Box::pin(async move {
             let state = Arc::clone(&watch.state).lock_owned().await;
-            let looking = spawn_blocking(move || watch.look_now(state));
-            looking.await.map_err(|_| FilesError::Stopped)?
+            apart(move || watch.look_now(state)).await
         });
         match select(looking, self.clock.sleep(DEADLINE)).await {
-            Either::Left((found, _)) => found,
-            Either::Right(_) => {
-                let slow = FilesError::Slow(DEADLINE.as_secs());
-                self.credentials()?.live().failed(&slow);
-                tracing::warn!(error = %slow, "credentials cannot be read again");
-                Err(slow)
-            }
+            Either::Left((Some(found), _)) => found,
+            Either::Left((None, _)) => self.unread(FilesError::Died),
+            Either::Right(_) => self.unread(FilesError::Slow(DEADLINE.as_secs())),
         }
+    }
+
+    /// A look that came to no end; there is another.
+    fn unread(&self, why: FilesError) -> Result<Reload, FilesError> {
+        self.credentials()?.live().failed(&why);
+        tracing::warn!(error = %why, "credentials cannot be read again");
+        Err(why)
     }
 
     fn credentials(&self) -> Result<Credentials, FilesError> {

@@ -9,7 +9,7 @@ use std::{
 
 use rustls::crypto::aws_lc_rs::default_provider;
 use tracing::{Event, Metadata, Subscriber, span};
-use zt_core::clock::{Clock, ManualClock};
+use zt_core::clock::{Clock, ClockError, ManualClock, Sleep, Timestamp};
 
 use super::{reload::first, *};
 use crate::{
@@ -248,4 +248,81 @@ impl Subscriber for Told {
     fn enter(&self, _: &span::Id) {}
 
     fn exit(&self, _: &span::Id) {}
+}
+
+/// A folder with a first edition.
+fn filled() -> TestFolder {
+    let folder = TestFolder::new();
+    for (name, bytes) in Edition::new().files() {
+        folder.put(name, bytes);
+    }
+    folder
+}
+
+/// A clock that panics when it is told to: so does whoever asks it.
+#[derive(Debug, Clone)]
+struct Breaks(ManualClock, Arc<AtomicBool>);
+
+impl Clock for Breaks {
+    fn now(&self) -> Result<Timestamp, ClockError> {
+        assert!(!self.1.load(Ordering::SeqCst), "as it is told");
+        self.0.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.monotonic()
+    }
+
+    fn sleep(&self, span: Duration) -> Sleep {
+        self.0.sleep(span)
+    }
+}
+
+#[tokio::test]
+async fn a_look_that_panics_is_told_and_is_not_the_last() {
+    let folder = filled();
+    let clock = Breaks(ManualClock::default(), Arc::default());
+    let provider = Arc::new(default_provider());
+    let loaded = files(&folder).load_with(provider, clock.clone()).await;
+    let (credentials, reloader) = loaded.unwrap();
+    for (name, bytes) in Edition::new().files() {
+        folder.put(name, bytes);
+    }
+    clock.1.store(true, Ordering::SeqCst);
+    let mut found = reloader.reload().await;
+    if found == Ok(Reload::Settling) {
+        found = reloader.reload().await;
+    }
+    assert_eq!(found, Err(FilesError::Died));
+    assert!(credentials.status().last_error.is_some());
+    clock.1.store(false, Ordering::SeqCst);
+    while reloader.reload().await.unwrap() == Reload::Settling {}
+    assert_eq!(credentials.load().generation(), 2);
+    assert_eq!(credentials.status().last_error, None);
+}
+
+/// Requests may hold every thread that tokio has for what blocks; a list that revokes them comes all
+/// the same.
+#[test]
+fn requests_that_hold_all_blocking_threads_keep_no_file_from_being_read() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let folder = filled();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    runtime.block_on(async {
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let blocked = tokio::task::spawn_blocking(move || {
+            begun.send(()).unwrap();
+            held.recv()
+        });
+        begins.await.unwrap();
+        let (_credentials, reloader) = files(&folder).load().await.unwrap();
+        assert_eq!(reloader.reload().await, Ok(Reload::Unchanged));
+        drop(release);
+        assert!(blocked.await.unwrap().is_err());
+    });
 }
