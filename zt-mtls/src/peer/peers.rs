@@ -2,7 +2,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use zt_core::identity::PeerIdentity;
 
-use crate::id::{IdError, SpiffeId, TrustDomain};
+use crate::{
+    id::{IdError, SpiffeId, TrustDomain},
+    verify::PkiNames,
+};
 
 /// A list of workloads that are allowed. Empty by default: nobody is.
 ///
@@ -22,8 +25,8 @@ pub struct Peers {
     /// IDs with a slash at the end.
     below: BTreeSet<Arc<str>>,
     domains: BTreeSet<TrustDomain>,
-    dns: BTreeSet<Arc<str>>,
-    uris: BTreeSet<Arc<str>>,
+    /// Of plain certificates.
+    names: PkiNames,
 }
 
 /// An entry of a list of peers that cannot be read.
@@ -99,14 +102,14 @@ impl Peers {
     /// Allows plain certificates with this DNS name, compared without regard to case.
     #[must_use]
     pub fn dns(mut self, name: impl AsRef<str>) -> Self {
-        self.dns.insert(name.as_ref().to_ascii_lowercase().into());
+        self.names = self.names.dns(name);
         self
     }
 
     /// Allows plain certificates with this URI.
     #[must_use]
     pub fn uri(mut self, uri: impl Into<Arc<str>>) -> Self {
-        self.uris.insert(uri.into());
+        self.names = self.names.uri(uri);
         self
     }
 
@@ -136,7 +139,7 @@ impl Peers {
         dns_names: impl Iterator<Item = &'a str>,
         uris: impl Iterator<Item = &'a str>,
     ) -> bool {
-        self.listed(dns_names, uris).is_some()
+        self.names.listed(dns_names, uris).is_some()
     }
 
     /// The name by which a peer is on the list. A plain certificate may have others, which whoever
@@ -147,17 +150,7 @@ impl Peers {
                 let allowed = SpiffeId::parse(id).is_ok_and(|id| self.allow_id(&id));
                 allowed.then_some(id)
             }
-            None => self.listed(peer.dns_names(), peer.uris()),
+            None => self.names.listed(peer.dns_names(), peer.uris()),
         }
-    }
-
-    fn listed<'a>(
-        &self,
-        mut dns_names: impl Iterator<Item = &'a str>,
-        mut uris: impl Iterator<Item = &'a str>,
-    ) -> Option<&'a str> {
-        let dns = |name: &&str| self.dns.contains(&*name.to_ascii_lowercase());
-        let uri = |uri: &&str| self.uris.contains(*uri);
-        uris.find(uri).or_else(|| dns_names.find(dns))
     }
 }

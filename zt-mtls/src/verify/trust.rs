@@ -257,8 +257,20 @@ impl PkiNames {
     }
 
     pub(super) fn allow(&self, leaf: &Leaf) -> bool {
-        let dns = |name: &Arc<str>| self.dns.contains(&*name.to_ascii_lowercase());
-        leaf.dns_names.iter().any(dns) || leaf.uris.iter().any(|uri| self.uris.contains(uri))
+        let dns_names = leaf.dns_names.iter().map(AsRef::as_ref);
+        self.listed(dns_names, leaf.uris.iter().map(AsRef::as_ref))
+            .is_some()
+    }
+
+    /// The first of a certificate's names that is allowed.
+    pub(crate) fn listed<'a>(
+        &self,
+        mut dns_names: impl Iterator<Item = &'a str>,
+        mut uris: impl Iterator<Item = &'a str>,
+    ) -> Option<&'a str> {
+        let dns = |name: &&str| self.dns.contains(&*name.to_ascii_lowercase());
+        let uri = |uri: &&str| self.uris.contains(*uri);
+        uris.find(uri).or_else(|| dns_names.find(dns))
     }
 }
 
