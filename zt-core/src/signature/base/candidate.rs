@@ -52,13 +52,17 @@ impl<'s> Candidate<'s> {
 
     /// Whether exactly `component` is covered, in whatever order its parameters stand.
     #[must_use]
+    #[inline]
     pub fn covers(&self, component: &Component) -> bool {
-        let wanted = component.as_identifier();
-        if let Some(bit) = wanted.kind.bit()
-            && wanted.marks == 0
-        {
-            return self.entry.derived & bit != 0;
+        match component.derived() {
+            Some(bit) => self.entry.derived & bit != 0,
+            None => self.lists(component),
         }
+    }
+
+    /// Whether `component` is among those that are covered, looked for one by one.
+    fn lists(&self, component: &Component) -> bool {
+        let wanted = component.as_identifier();
         let mut slots = self.slots().iter();
         slots.any(|slot| {
             slot.error.is_none()
@@ -123,27 +127,31 @@ impl<'s> Candidate<'s> {
             if let Some(error) = slot.error {
                 return Err(error);
             }
-            let component = self.identifier(slot);
             // RFC 9421 section 2.5: each identifier once.
             let bit = slot.derived();
-            let is_there = if bit != 0 {
-                seen & bit != 0
+            let component = if bit != 0 {
+                if seen & bit != 0 {
+                    return Err(BaseError::DuplicateComponent);
+                }
+                seen |= bit;
+                // It has no name but its kind, and nothing of it is parsed.
+                Identifier::derived(slot.kind)
             } else {
+                let component = self.identifier(slot);
                 let mut earlier = slots.iter().take(index);
-                earlier.any(|other| {
+                if earlier.any(|other| {
                     other.kind == slot.kind
                         && other.marks == slot.marks
                         && self.identifier(other) == component
-                })
+                }) {
+                    return Err(BaseError::DuplicateComponent);
+                }
+                parsed = parsed.saturating_add(message.parsed_for(&component));
+                if parsed > MAX_PARSED {
+                    return Err(BaseError::TooLarge);
+                }
+                component
             };
-            if is_there {
-                return Err(BaseError::DuplicateComponent);
-            }
-            seen |= bit;
-            parsed = parsed.saturating_add(message.parsed_for(&component));
-            if parsed > MAX_PARSED {
-                return Err(BaseError::TooLarge);
-            }
             write_start(slot.text.of(params), out);
             message.write(&component, types, out)?;
             out.push(b'\n');

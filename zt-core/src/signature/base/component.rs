@@ -153,6 +153,15 @@ impl Component {
         &self.name
     }
 
+    /// Its bit, where it is derived and without parameters.
+    pub(super) const fn derived(&self) -> Option<u16> {
+        if self.marks == 0 {
+            self.kind.bit()
+        } else {
+            None
+        }
+    }
+
     /// What it names; not whether it can be.
     pub(super) fn as_identifier(&self) -> Identifier<'_> {
         Identifier {

@@ -51,7 +51,11 @@ impl RequestMessage<'_> {
         if authority.is_empty() || !authority.bytes().all(is_of_authority) {
             return Err(BaseError::Authority);
         }
-        out.extend(authority.bytes().map(|byte| byte.to_ascii_lowercase()));
+        let start = out.len();
+        out.extend_from_slice(authority.as_bytes());
+        if let Some(written) = out.get_mut(start..) {
+            written.make_ascii_lowercase();
+        }
         Ok(())
     }
 

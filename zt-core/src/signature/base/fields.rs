@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header::AsHeaderName};
 use super::{
     bare, canonical,
     error::BaseError,
-    identifier::{BS, Identifier, KEY, SF},
+    identifier::{BS, Identifier, KEY, REQ, SF},
     types::{FieldTypes, StructuredType},
 };
 
@@ -57,6 +57,17 @@ impl<'a> Fields<'a> {
         lines.map(HeaderValue::as_bytes)
     }
 
+    /// The one line of the field `name` that is there; `None` also where there are several, or only
+    /// those that were taken off. For what is nearly always one line: it is cheaper than
+    /// [`lines`](Self::lines), which says the rest.
+    pub(in crate::signature) fn only(&self, name: impl AsHeaderName) -> Option<&'a [u8]> {
+        let mut there = self.headers.get_all(name).iter();
+        match (there.next(), there.next()) {
+            (Some(line), None) => Some(line.as_bytes()),
+            _ => None,
+        }
+    }
+
     /// Writes the value of the field that `component` names.
     pub(super) fn write(
         &self,
@@ -64,6 +75,18 @@ impl<'a> Fields<'a> {
         types: &FieldTypes,
         out: &mut Vec<u8>,
     ) -> Result<(), BaseError> {
+        if component.marks & !REQ == 0 {
+            // A name that is text is parsed before it is looked for, so the one that every body
+            // needs is at hand.
+            let line = match component.name == CONTENT_DIGEST.as_str() {
+                true => self.only(&CONTENT_DIGEST),
+                false => self.only(component.name),
+            };
+            if let Some(line) = line {
+                write_line(line, out);
+                return Ok(());
+            }
+        }
         let mut lines = self.lines(component.name);
         let first = lines.next().ok_or(BaseError::FieldAbsent)?;
         if component.has(SF | KEY) {
@@ -111,6 +134,8 @@ impl<'a> Fields<'a> {
     }
 }
 
+static CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
+
 /// RFC 9421 section 2.1: without the whitespace around it, and obsolete folds as one space.
 pub(super) fn write_line(line: &[u8], out: &mut Vec<u8>) {
     if has_line_end(line) {
@@ -135,25 +160,40 @@ fn write_bytes(line: &[u8], out: &mut Vec<u8>) {
 }
 
 pub(super) fn has_line_end(text: &[u8]) -> bool {
-    // The words overlap, so that no byte is left for a loop.
-    let (words, _) = text.as_chunks::<8>();
-    match text.last_chunk::<8>() {
-        Some(last) => words.iter().chain([last]).fold(false, |found, word| {
-            let word = u64::from_ne_bytes(*word);
-            found | has_byte(word, b'\r') | has_byte(word, b'\n')
-        }),
-        None => text.iter().any(|byte| matches!(byte, b'\r' | b'\n')),
-    }
+    any(text, line_ends)
 }
 
-/// Whether one of the eight bytes of `word` is `byte`: only a zero borrows into a high bit that was not
-/// set before.
-const fn has_byte(word: u64, byte: u8) -> bool {
-    const LOW: u64 = u64::from_ne_bytes([0x01; 8]);
-    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
-    let word = word ^ u64::from_ne_bytes([byte; 8]);
-    word.wrapping_sub(LOW) & !word & HIGH != 0
+/// Whether it is ASCII without a line end.
+pub(super) fn is_line(text: &[u8]) -> bool {
+    !any(text, |word| line_ends(word) | word & HIGH)
 }
+
+/// Whether `found` finds anything in `text`, eight bytes at a time; it finds nothing in zeros.
+fn any(text: &[u8], found: impl Fn(u64) -> u64) -> bool {
+    // The words overlap, so that no byte is left for a loop.
+    let (words, rest) = text.as_chunks::<8>();
+    let last = text.last_chunk::<8>().copied().unwrap_or_else(|| {
+        let mut last = [0; 8];
+        last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        last
+    });
+    let all = words.iter().chain([&last]);
+    all.fold(0, |all, word| all | found(u64::from_ne_bytes(*word))) != 0
+}
+
+const fn line_ends(word: u64) -> u64 {
+    of_byte(word, b'\r') | of_byte(word, b'\n')
+}
+
+/// The high bits of those bytes of `word` that are `byte`, and perhaps of some above them; none where
+/// there is no such byte: only a zero borrows into a high bit that was not set before.
+const fn of_byte(word: u64, byte: u8) -> u64 {
+    const LOW: u64 = u64::from_ne_bytes([0x01; 8]);
+    let word = word ^ u64::from_ne_bytes([byte; 8]);
+    word.wrapping_sub(LOW) & !word & HIGH
+}
+
+const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
 
 /// Without optional whitespace (RFC 9110 section 5.6.3).
 pub(super) fn trim(mut text: &[u8]) -> &[u8] {

@@ -16,6 +16,16 @@ pub(super) struct Identifier<'a> {
 }
 
 impl Identifier<'_> {
+    /// A derived component without parameters: its kind says all.
+    pub(super) const fn derived(kind: Kind) -> Self {
+        Self {
+            kind,
+            name: "",
+            marks: 0,
+            argument: "",
+        }
+    }
+
     pub(super) const fn has(&self, mark: u8) -> bool {
         self.marks & mark != 0
     }

@@ -5,7 +5,7 @@ use http::{Method, StatusCode, Uri, Version};
 use super::{
     component::Component,
     error::BaseError,
-    fields::{Fields, has_line_end},
+    fields::{Fields, is_line},
     identifier::{BS, Identifier, KEY, Kind, REQ, SF},
     types::FieldTypes,
 };
@@ -171,9 +171,4 @@ impl ResponseMessage<'_> {
             _ => Err(BaseError::RequestComponentInResponse),
         }
     }
-}
-
-/// ASCII without a line end.
-fn is_line(value: &[u8]) -> bool {
-    value.is_ascii() && !has_line_end(value)
 }

@@ -108,16 +108,19 @@ pub(super) fn join<'v>(
     limits: &FieldLimits,
     several: &'v mut Vec<u8>,
 ) -> Result<Option<&'v [u8]>, FieldError> {
+    let whole = |line: &'v [u8]| match line.len() > limits.bytes {
+        true => Err(FieldError::TooLarge),
+        false => Ok(Some(line)),
+    };
+    if let Some(line) = fields.only(name) {
+        return whole(line);
+    }
     let mut lines = fields.lines(name);
     let Some(first) = lines.next() else {
         return Ok(None);
     };
     let Some(mut next) = lines.next() else {
-        return if first.len() > limits.bytes {
-            Err(FieldError::TooLarge)
-        } else {
-            Ok(Some(first))
-        };
+        return whole(first);
     };
     several.clear();
     several.extend_from_slice(first);

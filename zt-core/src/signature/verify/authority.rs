@@ -88,6 +88,9 @@ where
     N: AsHeaderName + Copy,
     HeaderName: PartialEq<N>,
 {
+    if let Some(line) = fields.only(name) {
+        return text(line).map(Some);
+    }
     let mut lines = fields.lines(name);
     match (lines.next(), lines.next()) {
         (None, _) => Ok(None),
@@ -109,8 +112,14 @@ fn trim(text: &str) -> &str {
 
 /// RFC 9112 section 3.2, RFC 9113 section 8.3.1: one host, however often it is said.
 fn of_request<'a>(uri: &'a Uri, fields: Fields<'a>) -> Result<Cow<'a, str>, Refusal> {
-    let host = one(fields, &header::HOST)?;
     let target = uri.authority().map(http::uri::Authority::as_str);
+    // What nearly everyone says, where both are there.
+    if let Some(target) = target
+        && fields.only(&header::HOST) == Some(target.as_bytes())
+    {
+        return Ok(Cow::Borrowed(target));
+    }
+    let host = one(fields, &header::HOST)?;
     match (target, host) {
         (Some(target), Some(host)) if !target.eq_ignore_ascii_case(host) => {
             Err(Refusal::SeveralAuthorities)

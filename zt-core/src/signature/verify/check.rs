@@ -15,7 +15,7 @@ use crate::{
             Candidate, Component, Fields, Message, Params, RequestMessage, Scratch, Signatures,
         },
         explain,
-        key::{KeyEntry, KeyQuestion, KeyRefusal, Purpose, Resolved, Resolving},
+        key::{KeyAge, KeyEntry, KeyQuestion, KeyRefusal, Purpose, Resolved, Resolving},
         replay::{ReplayKey, Sighting},
     },
 };
@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(super) struct Proved {
     entry: KeyEntry,
-    pub(super) principal: Arc<Principal>,
+    age: KeyAge,
     replay: ReplayKey,
     created: Timestamp,
     until: Timestamp,
@@ -36,6 +36,10 @@ pub(super) struct Proved {
 }
 
 impl Proved {
+    pub(super) fn principal(&self) -> &Arc<Principal> {
+        self.entry.principal_by(self.age)
+    }
+
     /// What is to be remembered, each once.
     pub(super) fn sighting(&self, at: usize, now: Timestamp) -> Option<Sighting<'_>> {
         let this = std::iter::once(self).chain(&self.others).nth(at)?;
@@ -86,8 +90,8 @@ impl Looked {
         self.at += 1;
     }
 
-    fn end(self) -> Search {
-        match (self.found, self.refused) {
+    fn end(&mut self) -> Search {
+        match (self.found.take(), self.refused.take()) {
             (Some(found), _) => Search::Found(found),
             (None, Some(refused)) => Search::Refused(refused),
             (None, None) => Search::Refused(Refusal::NotForUs.into()),
@@ -103,7 +107,7 @@ pub(super) enum Search {
     Refused(Refused),
     /// The key of the next candidate is being fetched.
     Asked {
-        looked: Looked,
+        looked: Box<Looked>,
         resolving: crate::store::BoxFuture<'static, Resolved>,
     },
 }
@@ -194,6 +198,8 @@ impl Inner {
         mut looked: Looked,
         mut resolved: Option<Resolved>,
     ) -> Search {
+        // What was found is large, so it stays where it is.
+        let looked = &mut looked;
         with_buffers(|scratch, base| {
             let fields = fields(parts, cx);
             let signatures = match Signatures::read(fields, &self.policy.limits, scratch) {
@@ -201,21 +207,19 @@ impl Inner {
                 Ok(None) => return Search::Refused(Refusal::NotForUs.into()),
                 Err(error) => return Search::Refused(Refusal::Unreadable(error).into()),
             };
-            let ours = || {
-                signatures
-                    .candidates()
-                    .filter(|one| self.policy.takes(&one.params()))
-            };
+            let ours = || signatures.candidates().filter(|one| self.policy.takes(one));
             // One that is not tried is not remembered, and could come again alone.
             if ours().nth(MAX_TRIED).is_some() {
                 return Search::Refused(Refusal::TooMany.into());
             }
             for candidate in ours().skip(looked.at) {
+                let params = candidate.params();
                 let resolved = match resolved.take() {
                     Some(resolved) => resolved,
-                    None => match self.ask(&candidate, fields, cx.now()) {
+                    None => match self.ask(&candidate, &params, fields, cx.now()) {
                         Ok(Resolving::Now(resolved)) => resolved,
                         Ok(Resolving::Later(resolving)) => {
+                            let looked = Box::new(std::mem::take(looked));
                             return Search::Asked { looked, resolving };
                         }
                         // It could become good, and is not remembered: alone it would then pass
@@ -229,7 +233,7 @@ impl Inner {
                         }
                     },
                 };
-                match self.judge(&candidate, resolved, parts, cx, base) {
+                match self.judge(&candidate, &params, resolved, parts, cx, base) {
                     // Nobody can tell whether this one holds; another one does not change that.
                     Err(
                         refused @ Refused {
@@ -248,11 +252,11 @@ impl Inner {
     fn ask(
         &self,
         candidate: &Candidate<'_>,
+        params: &Params<'_>,
         fields: Fields<'_>,
         now: Timestamp,
     ) -> Result<Resolving, Refusal> {
-        let params = candidate.params();
-        self.policy.check(candidate, &params, fields, now)?;
+        self.policy.check(candidate, params, fields, now)?;
         Ok(self.keys.resolve(&KeyQuestion {
             keyid: params.keyid,
             tag: params.tag,
@@ -263,13 +267,13 @@ impl Inner {
     fn judge(
         &self,
         candidate: &Candidate<'_>,
+        params: &Params<'_>,
         resolved: Resolved,
         parts: &Parts,
         cx: &SecurityContext,
         base: &mut Vec<u8>,
     ) -> Result<Proved, Refused> {
         let entry = resolved.map_err(|error| Refusal::KeysUnavailable(error.to_string()))?;
-        let params = candidate.params();
         let now = cx.now();
         // Whether the key is known or not: what a stranger is told depends on the request alone.
         self.write_base(candidate, parts, cx, base)?;
@@ -280,18 +284,18 @@ impl Inner {
         let signature = candidate.signature();
         let age = entry
             .verify_as(params.alg, Purpose::Requests, now, base, signature)
-            .map_err(|refusal| self.refused(refusal, base, &params))?;
+            .map_err(|refusal| self.refused(refusal, base, params))?;
         if !self.policy.accepts(entry.algorithm_by(age)) {
             return Err(Refusal::Algorithm.into());
         }
-        let (created, until) = self.policy.lifetime(&params, now);
+        let (created, until) = self.policy.lifetime(params, now);
         let replay = match params.nonce {
             Some(nonce) => ReplayKey::of_nonce(entry.id(), nonce),
             None => ReplayKey::of_base(entry.id(), base),
         };
         Ok(Proved {
-            principal: Arc::clone(entry.principal_by(age)),
             entry,
+            age,
             replay,
             created,
             until,
@@ -352,8 +356,9 @@ pub(super) fn digest_forms() -> Vec<Component> {
 }
 
 impl SignaturePolicy {
-    fn takes(&self, params: &Params<'_>) -> bool {
-        self.tag.is_none() || params.tag == self.tag.as_deref()
+    fn takes(&self, candidate: &Candidate<'_>) -> bool {
+        let tag = self.tag.as_deref();
+        tag.is_none() || candidate.params().tag == tag
     }
 
     fn check(

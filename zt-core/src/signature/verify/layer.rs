@@ -118,7 +118,7 @@ impl VerifySignatureLayer {
                 let ready = ready!(waiting.poll(task));
                 let next = match (ready, wait.take()) {
                     (Ready::Key(resolved), Some(Wait::Key { looked, .. })) => {
-                        inner.proceed(inner.search(parts, cx, looked, Some(resolved)), cx)
+                        inner.proceed(inner.search(parts, cx, *looked, Some(resolved)), cx)
                     }
                     (Ready::Verdict(verdict), Some(Wait::Replay { at, proved, .. })) => {
                         inner.after(verdict, at, proved, cx)
@@ -148,7 +148,7 @@ enum Next {
 /// What is waited for.
 enum Wait {
     Key {
-        looked: Looked,
+        looked: Box<Looked>,
         future: BoxFuture<'static, Resolved>,
     },
     Replay {
@@ -215,7 +215,7 @@ impl Inner {
             &self.uncovered
         };
         cx.owe_body(Arc::clone(body) as _)?;
-        Ok(Arc::clone(&proved.principal))
+        Ok(Arc::clone(proved.principal()))
     }
 }
 

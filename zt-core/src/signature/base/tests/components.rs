@@ -417,9 +417,13 @@ fn a_line_end_is_found_wherever_it_is() {
         for at in 0..len {
             for byte in [b'\r', b'\n'] {
                 let mut text = vec![b'\x0b'; len];
-                assert!(!fields::has_line_end(&text));
+                assert!(!fields::has_line_end(&text) && fields::is_line(&text));
                 text[at] = byte;
                 assert!(fields::has_line_end(&text), "{len} {at}");
+                assert!(!fields::is_line(&text), "{len} {at}");
+                text[at] = byte | 0x80;
+                assert!(!fields::has_line_end(&text), "{len} {at}");
+                assert!(!fields::is_line(&text), "{len} {at}");
             }
         }
     }
@@ -429,5 +433,6 @@ fn a_line_end_is_found_wherever_it_is() {
             .concat()
             .repeat(3);
         assert!(!fields::has_line_end(&text), "{byte}");
+        assert_eq!(fields::is_line(&text), byte.is_ascii(), "{byte}");
     }
 }
