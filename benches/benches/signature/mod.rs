@@ -84,7 +84,7 @@ fn one(
     let note = "hands its context on";
     group.service(Kind::Zt, GATE, note, opened, ok, &[])?;
     #[cfg(feature = "peers")]
-    peers::add(&mut group, shared, public)?;
+    peers::add(&mut group, shared, public, busy)?;
     ours::add(&mut group, shared, public, busy)?;
     if shared.length == 1024 {
         floors::memory(&mut group, busy)?;
@@ -136,14 +136,15 @@ fn bars(
     ));
     // Behind Ed25519 nobody can be five times faster: the curve is most of it.
     #[cfg(feature = "peers")]
-    report.bar(Bar::new(
-        format!(
-            "{name}: {}, with its digest, over a bare service, in those of {}",
-            peers::HMAC,
-            ours::HMAC
-        ),
-        Limit::AtLeast(5.0),
-        measured.over(peers::HMAC, BARE)? / measured.over(ours::HMAC, BARE)?,
-    ));
+    for row in [peers::HMAC, peers::STRICT] {
+        report.bar(Bar::new(
+            format!(
+                "{name}: {row}, with its digest, over a bare service, in those of {}",
+                ours::HMAC
+            ),
+            Limit::AtLeast(5.0),
+            measured.over(row, BARE)? / measured.over(ours::HMAC, BARE)?,
+        ));
+    }
     Ok(())
 }

@@ -46,8 +46,10 @@ where
 /// As strict as it is by default, but for the age: a run takes longer than a minute, and the
 /// requests of one are signed once.
 pub(super) fn strict() -> SignaturePolicy {
-    SignaturePolicy::strict().max_age(Duration::from_secs(86_400))
+    SignaturePolicy::strict().max_age(MAX_AGE)
 }
+
+pub(super) const MAX_AGE: Duration = Duration::from_secs(86_400);
 
 pub(super) fn layer(
     keys: &Keys,

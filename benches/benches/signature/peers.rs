@@ -1,6 +1,6 @@
 //! Verifiers by others, each used as its documentation says.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{collections::HashMap, convert::Infallible, hint::black_box, sync::Arc};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -19,19 +19,31 @@ use web_bot_auth::{
     message_signatures::{MessageVerifier, SignedMessage},
 };
 use zt_benches::{Group, Kind, Outcome, Template};
+use zt_core::{
+    clock::{Clock, SystemClock},
+    signature::replay::{Recording, ReplayKey, Verdict},
+};
 
 use super::{
-    ours::drain,
+    memory::Busy,
+    ours::{self, drain},
     probes::Found,
     sign::{Answered, Order, PUBLIC_ID, SECRET, SHARED_ID},
 };
 use crate::bare::wait;
 
 pub(super) const HMAC: &str = "httpsig-hyper 0.0.26, hmac-sha256";
+/// Asked for what [`ours`] is asked for, by what its interface offers for that.
+pub(super) const STRICT: &str = "httpsig-hyper 0.0.26, hmac-sha256, made strict";
 const ED25519: &str = "httpsig-hyper 0.0.26, ed25519";
 
 /// Adds those that verify.
-pub(super) fn add(group: &mut Group, shared: &Order<'_>, public: &Order<'_>) -> Outcome {
+pub(super) fn add(
+    group: &mut Group,
+    shared: &Order<'_>,
+    public: &Order<'_>,
+    busy: &Busy,
+) -> Outcome {
     let digest = shared.length > 0;
     let note = match digest {
         true => "then verify_content_digest; no nonce, age, policy",
@@ -42,6 +54,9 @@ pub(super) fn add(group: &mut Group, shared: &Order<'_>, public: &Order<'_>) -> 
         let (good, bad) = (shared.good()?, shared.bad()?);
         let (good, bad) = expectations(&good, &bad);
         group.service(Kind::Peer, HMAC, note, httpsig(key, digest), good, &bad)?;
+        let note = "key by id, nonce, age, coverage, the same memory; a name is handed on";
+        let strict = made_strict(Strict::new(busy)?, digest);
+        group.service(Kind::Peer, STRICT, note, strict, good, &bad)?;
     }
     let bytes = public.keys.public()?;
     let key = PublicKey::from_bytes(&AlgorithmName::Ed25519, &bytes)?;
@@ -142,6 +157,85 @@ where
                 return refused();
             }
             let request = Request::from_parts(head.into_parts().0, body);
+            if !digest {
+                return drain(request).await;
+            }
+            match request.verify_content_digest().await {
+                Ok(request) => drain(request).await,
+                Err(_) => refused(),
+            }
+        }
+    })
+}
+
+/// What a strict policy asks for, around what the library reads and verifies.
+struct Strict {
+    keys: HashMap<String, (SharedKey, Arc<str>)>,
+    covered: Vec<HttpMessageComponentId>,
+    digest: HttpMessageComponentId,
+    busy: Busy,
+}
+
+/// Whose request it is, for the handler.
+#[derive(Clone)]
+struct Owner(#[expect(dead_code, reason = "no handler here reads it")] Arc<str>);
+
+impl Strict {
+    fn new(busy: &Busy) -> Answered<Self> {
+        let key = (
+            SharedKey::HmacSha256(SECRET.to_vec()),
+            "order-service".into(),
+        );
+        let covered = ["@method", "@authority", "@path", "@query"];
+        let covered = covered.into_iter().map(HttpMessageComponentId::try_from);
+        Ok(Self {
+            keys: HashMap::from([(SHARED_ID.to_owned(), key)]),
+            covered: covered.collect::<Result<_, _>>()?,
+            digest: HttpMessageComponentId::try_from("content-digest")?,
+            busy: busy.another()?,
+        })
+    }
+
+    /// Whose `head` is, where everything holds that can be said of it. The fields are read once.
+    fn verify(&self, head: &Request<Empty<Bytes>>, digest: bool) -> Option<Owner> {
+        let now = SystemClock.now().ok()?.as_secs();
+        let signatures = head.extract_signatures().ok()?;
+        let (_, (base, headers)) = signatures.first()?;
+        let params = headers.signature_params();
+        let (keyid, nonce) = (params.keyid.as_deref()?, params.nonce.as_deref()?);
+        let created = params.created?;
+        if created > now + 5 || now.saturating_sub(created) > ours::MAX_AGE.as_secs() {
+            return None;
+        }
+        let covered = &params.covered_components;
+        let all = self.covered.iter().chain(digest.then_some(&self.digest));
+        if !all.into_iter().all(|one| covered.contains(one)) {
+            return None;
+        }
+        let (key, owner) = self.keys.get(keyid)?;
+        base.verify_signature_headers(key, headers).ok()?;
+        black_box(ReplayKey::of_nonce(keyid, nonce));
+        let seen = self.busy.see(keyid);
+        matches!(seen, Recording::Now(Verdict::Fresh)).then(|| Owner(Arc::clone(owner)))
+    }
+}
+
+/// The same as ours is asked for.
+fn made_strict(
+    strict: Strict,
+    digest: bool,
+) -> impl tower::Service<Request<Body>, Response = Response<Body>> + Clone {
+    let strict = Arc::new(strict);
+    tower::service_fn(move |request: Request<Body>| {
+        let strict = Arc::clone(&strict);
+        async move {
+            let (parts, body) = request.into_parts();
+            let head = Request::from_parts(parts, Empty::<Bytes>::new());
+            let Some(owner) = strict.verify(&head, digest) else {
+                return refused();
+            };
+            let mut request = Request::from_parts(head.into_parts().0, body);
+            request.extensions_mut().insert(owner);
             if !digest {
                 return drain(request).await;
             }
