@@ -29,6 +29,7 @@
 //! | [`authenticate`], [`service_token`] | authenticators, how they combine, and one of them |
 //! | [`signature`], [`digest`] | requests and answers that are signed, and what they carry |
 //! | [`sanction`], [`authorize`] | revoked and quarantined callers; policies, scopes, roles |
+//! | [`policy`], [`grant`] | policies in a file, their tools; rights for an hour, approved by somebody else |
 //! | [`state`], [`store`] | routes, recorder, sanctions, feeds, live snapshots; the store below them |
 //! | [`clock`], [`random`], [`secret`], [`weak_key`] | time, chance, what nobody may see, and keys that nobody should use |
 //! | `extract` (feature `axum`) | permit, principal and context as arguments of handlers |
@@ -80,6 +81,7 @@
 //!
 //! # Features
 //!
+//! `cedar`: conditions of policies; `istio`: policies of a mesh; `cli`: the program `zt-policy`.
 //! `axum`: `zt.wrap(router)`, and extractors. `asymmetric`: Ed25519, ECDSA and RSA for
 //! [`signature`]s. `reqwest`: signs what its client sends. `redis`, `postgres`: stores and feeds that
 //! processes share; `redis-tls`: the first over TLS. `redb`: ones that outlive the process.
@@ -92,6 +94,8 @@ mod architecture;
 pub mod authenticate;
 pub mod authorize;
 pub mod body;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod clock;
 pub mod context;
 pub mod decision;
@@ -99,9 +103,11 @@ pub mod digest;
 #[cfg(feature = "axum")]
 pub mod extract;
 pub mod gate;
+pub mod grant;
 pub mod headers;
 pub mod identity;
 pub mod manual;
+pub mod policy;
 pub mod problem;
 pub mod random;
 pub mod sanction;

@@ -70,7 +70,13 @@ impl Record {
     #[must_use]
     pub fn line(&self) -> Cow<'_, [u8]> {
         match &self.opened {
-            Some(opened) => Cow::Owned(escaped(&Value::Object(opened.clone())).into_bytes()),
+            Some(opened) => {
+                // The same bytes in every build: another crate may have serde_json keep the order
+                // in which keys came.
+                let mut opened = Value::Object(opened.clone());
+                opened.sort_all_objects();
+                Cow::Owned(escaped(&opened).into_bytes())
+            }
             None => {
                 let text = String::from_utf8_lossy(self.stored());
                 match (shown::json(&text), &text) {

@@ -75,7 +75,7 @@ fn weight(event: &Event) -> usize {
         Event::Decision(event) => of_trail(&event.trail),
         Event::Outcome(event) => of_trail(&event.trail),
         Event::Admin(event) => event.object.len() + text(&event.detail),
-        Event::Grant(event) => event.subject.len() + event.grant.len(),
+        Event::Grant(event) => event.subject.len() + event.grant.len() + text(&event.reason),
         Event::Sanction(event) => event.reason.len(),
         Event::Config(event) => event.version.len() + text(&event.detail),
         Event::Alert(event) => event.subject.len() + event.evidence.len(),

@@ -117,9 +117,12 @@ fn decision(record: &mut Fields<'_>, event: &DecisionEvent) -> Result<(), VaultE
     }
     if let Some(waived) = trail.would_deny() {
         clear.word("would_deny", waived.code().as_str());
+        clear.maybe("would_deny_rule", waived.rule(), NAME);
     }
-    if let Some(permit) = permit {
-        rule(&mut clear, permit);
+    clear.maybe("dry_run", trail.dry_run(), NAME);
+    match denial.filter(|denial| denial.rule().or(denial.policy()).is_some()) {
+        Some(denial) => denying(&mut clear, denial),
+        None => permitting(&mut clear, permit, denial.is_some()),
     }
     if let Some(principal) = principal {
         proofs(&mut clear, principal);
@@ -160,7 +163,19 @@ fn refusal(clear: &mut Object<'_>, denial: &Denial) {
     }
 }
 
-fn rule(clear: &mut Object<'_>, permit: &Permit) {
+/// What denied: a rule, or a policy in which nothing permitted.
+fn denying(clear: &mut Object<'_>, denial: &Denial) {
+    clear.maybe("rule", denial.rule(), NAME);
+    clear.maybe("policy", denial.policy(), NAME);
+    clear.maybe("version", denial.version(), NAME);
+}
+
+/// What permitted; also where something that came later denied.
+fn permitting(clear: &mut Object<'_>, permit: Option<&Permit>, overruled: bool) {
+    let Some(permit) = permit else { return };
+    if overruled {
+        clear.flag("permitted", true);
+    }
     clear.text("rule", permit.rule(), NAME);
     clear.maybe("policy", permit.policy(), NAME);
     clear.maybe("version", permit.version(), NAME);
@@ -257,10 +272,14 @@ fn admin(record: &mut Fields<'_>, event: &AdminEvent) -> Result<(), VaultError> 
 fn grant(record: &mut Fields<'_>, event: &GrantEvent) -> Result<(), VaultError> {
     let mut clear = record.clear();
     clear.text("action", event.action, NAME);
+    clear.maybe("id", event.id.as_deref(), LIMIT);
     clear.time("expires", event.expires);
+    clear.maybe("issuer", event.issuer.as_deref(), NAME);
+    clear.maybe("author_issuer", event.author_issuer.as_deref(), NAME);
     record.about(DataSubject::Named(&event.subject), |personal| {
         personal.text("subject", &event.subject, NAME);
         personal.text("grant", &event.grant, DETAIL);
+        personal.maybe("reason", event.reason.as_deref(), DETAIL);
     })?;
     written_by(record, event.author.as_deref())
 }

@@ -3,8 +3,9 @@ use std::{fmt, sync::Arc};
 use http::{HeaderMap, Method, Uri, request::Parts};
 
 use crate::{
+    body::CollectedBody,
     clock::Timestamp,
-    context::{ClientAddress, SecurityContext},
+    context::{ClientAddress, SecurityContext, host_of},
     identity::{PeerIdentity, Principal},
     state::Route,
 };
@@ -36,16 +37,32 @@ impl<'a> Access<'a> {
         self.parts.uri.path()
     }
 
-    /// The target as it was when the stack first saw the request.
+    /// The target as the client sent it: what the stack saw first, or, where the stack stands inside
+    /// a router of axum (feature `axum`), what that saw first.
     #[must_use]
     pub fn original_uri(&self) -> &'a Uri {
-        self.cx.trail().uri()
+        self.cx.first_uri(self.parts)
     }
 
     /// The headers, without those that claim an identity where `ValidateRequest` has run.
     #[must_use]
     pub const fn headers(&self) -> &'a HeaderMap {
         &self.parts.headers
+    }
+
+    /// The host that the request is for: of its target, or else of its one `Host` field; without its
+    /// port and the dot that may end a name. `None` where that is not a host, where target and field say
+    /// different things, where there are several fields, and where an IPv6 address is written otherwise
+    /// than it usually is (RFC 5952).
+    #[must_use]
+    pub fn host(&self) -> Option<&'a str> {
+        host_of(self.original_uri(), self.parts)
+    }
+
+    /// The body, where it was read for a policy that [needs it](super::Policy::needs_body).
+    #[must_use]
+    pub fn body(&self) -> Option<&'a CollectedBody> {
+        self.cx.body()
     }
 
     /// The whole head.

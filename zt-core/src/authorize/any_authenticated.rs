@@ -52,7 +52,7 @@ impl Check for AnyAuthenticated {
             return denial.into();
         }
         let verdict = Self::verdict(&Access::new(parts, cx));
-        conclude(Ok(verdict), Duty::Decide, None, cx).into()
+        conclude(Ok(verdict), Duty::Decide, None, || None, cx).into()
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     state::Route,
 };
 
-/// Name and version of the policy behind a permit.
+/// Name and version of the policy behind a permit or a denial.
 pub(super) type PolicyName = (Arc<str>, Arc<str>);
 
 /// Whether a check gives the permit, or only narrows it.
@@ -41,11 +41,21 @@ pub(super) fn public(cx: &mut SecurityContext) -> Option<Result<(), Denial>> {
     Some(cx.set_permit(permit))
 }
 
-/// Turns what a policy said into the request's permit, or into a denial.
+/// Narrows by `verdict`: sets a permit where none is there.
+pub(crate) fn narrow(
+    verdict: Result<Verdict, Denial>,
+    cx: &mut SecurityContext,
+) -> Result<(), Denial> {
+    conclude(verdict, Duty::Narrow, None, || None, cx)
+}
+
+/// Turns what a policy said into the request's permit, or into a denial. `policy` is how the layer
+/// calls it; `own` asks for its own name, where a denial does not tell.
 pub(super) fn conclude(
     verdict: Result<Verdict, Denial>,
     duty: Duty,
     policy: Option<&PolicyName>,
+    own: impl FnOnce() -> Option<PolicyName>,
     cx: &mut SecurityContext,
 ) -> Result<(), Denial> {
     let denial = match verdict {
@@ -59,6 +69,13 @@ pub(super) fn conclude(
             Denial::new(Code::PolicyDenied).detail("no rule applies to the request")
         }
         Ok(Verdict::Deny(denial)) | Err(denial) => denial,
+    };
+    let denial = match denial.policy() {
+        Some(_) => denial,
+        None => match own().or_else(|| policy.cloned()) {
+            Some((name, version)) => denial.by_policy(name, version),
+            None => denial,
+        },
     };
     // Handlers take a permit; one that lets them run while the stack observes says so.
     if cx.would_waive(&denial) && cx.permit().is_none() {
@@ -74,14 +91,18 @@ fn permit(
     policy: Option<&PolicyName>,
     cx: &mut SecurityContext,
 ) -> Result<(), Denial> {
-    if duty == Duty::Narrow && cx.permit().is_some() {
-        return Ok(());
-    }
     let Grounds {
         rule,
         policy: own,
         until,
+        standing,
     } = grounds;
+    for one in standing {
+        cx.stand_on(one);
+    }
+    if duty == Duty::Narrow && cx.permit().is_some() {
+        return Ok(());
+    }
     let mut assertion = bound(Permit::assertion(rule), own.as_ref().or(policy), cx);
     if let Some(end) = until {
         assertion = assertion.valid_until(end);

@@ -10,6 +10,7 @@ use http::request::Parts;
 
 use super::{Access, Grounds, Policy, Verdict};
 use crate::{
+    body::CollectLimits,
     context::SecurityContext,
     decision::Denial,
     gate::{Later, Step},
@@ -78,6 +79,14 @@ macro_rules! combinators {
             fn decide(&self, access: &Access<'_>) -> Step<Verdict> {
                 run::<$tally>(&self.0, access)
             }
+
+            fn needs_body(&self, access: &Access<'_>) -> Option<CollectLimits> {
+                widest(&self.0, access)
+            }
+
+            fn edition(&self) -> Option<Arc<dyn Policy>> {
+                editions(&self.0).map(|policies| Arc::new(Self(policies)) as _)
+            }
         }
 
         impl fmt::Debug for $name {
@@ -92,6 +101,23 @@ combinators! {
     All EveryOne "Every policy permits; made by [`all`]."
     Any FirstPermit "One policy permits; made by [`any`]."
     DenyOverrides NoDeny "One policy permits and none denies; made by [`deny_overrides`]."
+}
+
+/// What the one that needs most of the body needs: who is asked in the end is not known before.
+fn widest(policies: &[Arc<dyn Policy>], access: &Access<'_>) -> Option<CollectLimits> {
+    let needs = policies.iter().filter_map(|one| one.needs_body(access));
+    needs.reduce(|one, other| CollectLimits {
+        bytes: one.bytes.max(other.bytes),
+        deadline: one.deadline.max(other.deadline),
+    })
+}
+
+/// The policies, each as it is now, where one of them is replaced while requests are decided.
+fn editions(policies: &[Arc<dyn Policy>]) -> Option<Arc<[Arc<dyn Policy>]>> {
+    policies.iter().find_map(|one| one.edition())?;
+    let now = policies.iter();
+    let now = now.map(|one| one.edition().unwrap_or_else(|| Arc::clone(one)));
+    Some(now.collect())
 }
 
 /// What the policies that were asked have said.
@@ -181,11 +207,11 @@ struct EveryOne {
 impl Tally for EveryOne {
     fn add(&mut self, verdict: Verdict) -> Option<Verdict> {
         match verdict {
-            Verdict::Permit(mut grounds) => {
-                if let Some(end) = self.grounds.take().and_then(|before| before.until) {
-                    grounds = grounds.until(end);
-                }
-                self.grounds = Some(grounds);
+            Verdict::Permit(grounds) => {
+                self.grounds = Some(match self.grounds.take() {
+                    Some(before) => grounds.bound_by(before),
+                    None => grounds,
+                });
             }
             Verdict::NotApplicable => self.silent = true,
             deny @ Verdict::Deny(_) => return Some(deny),

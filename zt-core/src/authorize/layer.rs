@@ -9,14 +9,14 @@ use http::request::Parts;
 use tower_layer::Layer;
 
 use super::{
-    Access, Policy, Verdict,
+    Access, Policy, ReadingBodies, Verdict,
     check::{Duty, PolicyName, conclude, public, undecided},
 };
 use crate::{
     context::{SecurityContext, Stage},
     decision::{Code, Denial},
     gate::{Check, Gate, Later, Link, Root, Step},
-    stack::slots::Authorizes,
+    stack::slots::{Authorization, Authorizes},
 };
 
 /// Asks a [`Policy`] whether the request may go on; see the [module](super).
@@ -60,6 +60,15 @@ impl<P: Policy> AuthorizeLayer<P> {
         Arc::make_mut(&mut self.settings).deadline = deadline;
         self
     }
+
+    /// By itself, outside of a stack: reads the body of a request whose policy
+    /// [needs it](Policy::needs_body). The service behind it gets a `Request<RequestBody<B>>`.
+    ///
+    /// A stack does that by itself.
+    #[must_use]
+    pub const fn reading_bodies(self) -> ReadingBodies<Self> {
+        ReadingBodies::around(self)
+    }
 }
 
 impl<P: Policy> Check for AuthorizeLayer<P> {
@@ -69,21 +78,89 @@ impl<P: Policy> Check for AuthorizeLayer<P> {
     const STAGE: Stage = Stage::Authorize;
 
     fn check(&self, parts: &mut Parts, cx: &mut SecurityContext) -> Step<()> {
+        match self.authorize(parts, cx) {
+            Authorization::Decided(step) => step,
+            // Whoever stands around it has seen to that.
+            Authorization::NeedsBody { decide, .. } if cx.body().is_some() => {
+                decide(Ok(()), parts, cx)
+            }
+            Authorization::NeedsBody { .. } => unread(),
+        }
+    }
+}
+
+#[cold]
+fn unread() -> Step<()> {
+    Denial::misordered(
+        "the policy needs the body, which nothing reads: put the layer into a stack, or use \
+         `AuthorizeLayer::new(..).reading_bodies()`",
+    )
+    .into()
+}
+
+impl<P: Policy> Authorizes for AuthorizeLayer<P> {
+    fn authorize(&self, parts: &mut Parts, cx: &mut SecurityContext) -> Authorization<()> {
         if let Err(denial) = undecided(cx) {
-            return denial.into();
+            return Authorization::Decided(denial.into());
         }
         if let Some(permitted) = public(cx) {
-            return permitted.into();
+            return Authorization::Decided(permitted.into());
         }
         if let Err(denial) = cx.require(Stage::Authenticate, Self::NAME) {
-            return denial.into();
+            return Authorization::Decided(denial.into());
         }
-        match self.policy.decide(&Access::new(parts, cx)) {
-            Step::Now(verdict) => {
-                conclude(verdict, Duty::Decide, self.settings.name.as_ref(), cx).into()
+        // One request is decided by one edition, however often it is asked, and however long its
+        // body takes.
+        match self.policy.edition() {
+            None => self.ask(&*self.policy, || Arc::clone(&self.policy) as _, parts, cx),
+            Some(edition) => self.ask(&*edition, || Arc::clone(&edition), parts, cx),
+        }
+    }
+}
+
+impl<P: Policy> AuthorizeLayer<P> {
+    #[inline]
+    fn ask<Q: Policy + ?Sized>(
+        &self,
+        policy: &Q,
+        shared: impl FnOnce() -> Arc<dyn Policy>,
+        parts: &mut Parts,
+        cx: &mut SecurityContext,
+    ) -> Authorization<()> {
+        match policy.needs_body(&Access::new(parts, cx)) {
+            None => Authorization::Decided(decide(policy, &self.settings, parts, cx)),
+            Some(limits) => {
+                let (policy, settings) = (shared(), Arc::clone(&self.settings));
+                let decide = move |read: Result<(), Denial>, parts: &mut _, cx: &mut _| match read {
+                    Ok(()) => decide(&*policy, &settings, parts, cx),
+                    Err(unread) => {
+                        let (name, own) = (settings.name.as_ref(), || policy.known_as());
+                        conclude(Err(unread), Duty::Decide, name, own, cx).into()
+                    }
+                };
+                Authorization::NeedsBody {
+                    limits,
+                    decide: Box::new(decide),
+                }
             }
-            Step::Later(later) => Step::Later(wait(later, Arc::clone(&self.settings), cx)),
         }
+    }
+}
+
+/// Asks the policy, and turns what it says into a permit or a denial.
+#[inline]
+fn decide<Q: Policy + ?Sized>(
+    policy: &Q,
+    settings: &Arc<PolicySettings>,
+    parts: &mut Parts,
+    cx: &mut SecurityContext,
+) -> Step<()> {
+    let own = || policy.known_as();
+    match policy.decide(&Access::new(parts, cx)) {
+        Step::Now(verdict) => {
+            conclude(verdict, Duty::Decide, settings.name.as_ref(), own, cx).into()
+        }
+        Step::Later(later) => Step::Later(wait(later, Arc::clone(settings), own(), cx)),
     }
 }
 
@@ -91,6 +168,7 @@ impl<P: Policy> Check for AuthorizeLayer<P> {
 fn wait(
     mut later: Later<Verdict>,
     settings: Arc<PolicySettings>,
+    mut own: Option<PolicyName>,
     cx: &SecurityContext,
 ) -> Later<()> {
     let mut deadline = cx.settings().clock().sleep(settings.deadline);
@@ -103,11 +181,10 @@ fn wait(
                     .detail("the policy did not answer before its deadline"))
             }
         };
-        Poll::Ready(conclude(verdict, Duty::Decide, settings.name.as_ref(), cx))
+        let (name, own) = (settings.name.as_ref(), || own.take());
+        Poll::Ready(conclude(verdict, Duty::Decide, name, own, cx))
     })
 }
-
-impl<P: Policy> Authorizes for AuthorizeLayer<P> {}
 
 impl<S, P: Policy> Layer<S> for AuthorizeLayer<P> {
     type Service = Gate<S, Link<Root, Self>>;

@@ -14,7 +14,9 @@
 //! 4. the grounds of that verdict have not ended.
 //!
 //! The request then carries a [`Permit`](crate::decision::Permit) that names the rule, the policy
-//! and the principal, and ends with the first of credential, certificate and grounds. On a public
+//! and the principal, and ends with the first of credential, certificate and grounds. Where the
+//! grounds [stand on](Grounds::standing_on) something that can be taken away, the answer is cut within a
+//! second of that. On a public
 //! route the rule is `public` and the route's template, and the policy is not asked.
 //!
 //! [`RequireScopesLayer`] and [`RequireRolesLayer`] narrow: they may stand anywhere behind
@@ -29,10 +31,33 @@
 //! Where no permit is there yet they set one. So they stand behind [`AuthorizeLayer`], or without
 //! it; before it, the request would be authorized twice.
 //!
+//! # Policies that see the body
+//!
+//! A policy that [needs](Policy::needs_body) the body of a request is asked once the body is there.
+//! In a stack it is read right before the policy decides, and by a layer that stands alone where it
+//! is told to ([`AuthorizeLayer::reading_bodies`]); elsewhere such a request is refused
+//! (`stack-misordered`).
+//!
+//! 1. Nothing is read before authentication and sanctions have had their turn, nothing on a public
+//!    route, and nothing that the policy does not ask for.
+//! 2. The body arrives whole, within the policy's limit and deadline (`body-too-large`,
+//!    `request-timeout`; `request-malformed` where it breaks off). One that was collected already is
+//!    not read again; one that is verified as it is read has to be the one that was proved, before
+//!    the policy sees it.
+//! 3. Policy and handler get the same bytes. The policy's copy is gone once it has decided.
+//! 4. A policy that is replaced meanwhile ([`Policy::edition`]) decides by the edition that asked for
+//!    the body.
+//!
+//! A request that never ends (a stream of gRPC messages) cannot be read whole: it is refused by limit
+//! or deadline. What follows the head of a CONNECT is no content and not read; the policy sees an
+//! empty body. A client that waits for `100 Continue` gets it when the reading begins. Several
+//! policies need together the most that one of them needs, whether it is asked in the end or not. A
+//! stack that observes only hands on what could not be read as it came.
+//!
 //! # A refusal
 //!
 //! `policy-denied` (403), or what the policy chose; `store-unavailable` (503) where it did not
-//! answer in time. A lack of scopes is told with `WWW-Authenticate: Bearer
+//! answer in time. Rule, policy and version stand in the audit record alone. A lack of scopes is told with `WWW-Authenticate: Bearer
 //! error="insufficient_scope", scope=".."` (RFC 6750 section 3.1). Why a policy said no is in the
 //! audit record, not in the answer.
 //!
@@ -107,20 +132,28 @@
 
 mod access;
 mod any_authenticated;
+mod attributes;
 mod check;
 mod combine;
 mod error;
 mod layer;
 mod policy;
+mod reading;
 mod require;
 
+pub(crate) use self::check::narrow;
 pub use self::{
     access::Access,
     any_authenticated::AnyAuthenticated,
+    attributes::{
+        ActiveGrant, ActiveGrants, AttributeError, AttributeQuestion, AttributeResult,
+        AttributeSource, AttributeValue, Attributes,
+    },
     combine::{All, Any, DenyOverrides, IntoPolicies, all, any, deny_overrides},
     error::AuthorizeError,
     layer::{Authorize, AuthorizeLayer},
     policy::{Grounds, IntoStep, IntoVerdict, Policy, Verdict, later},
+    reading::{ReadBodies, ReadingBodies},
     require::{RequireRoles, RequireRolesLayer, RequireScopes, RequireScopesLayer},
 };
 

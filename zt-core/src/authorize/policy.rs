@@ -5,10 +5,10 @@ use std::{
 
 use super::Access;
 use crate::{
-    body::BoxError,
+    body::{BoxError, CollectLimits},
     clock::Timestamp,
     decision::{Code, Denial},
-    gate::{Later, Step},
+    gate::{Later, Standing, Step},
 };
 
 /// Decides whether a request may go on.
@@ -38,6 +38,27 @@ use crate::{
 pub trait Policy: Send + Sync + 'static {
     /// What it says about one request.
     fn decide(&self, access: &Access<'_>) -> Step<Verdict>;
+
+    /// How much of the request's body it has to see before it can decide, where it has to. The
+    /// body is then read whole, is in [`Access::body`], and goes on to the handler.
+    ///
+    /// Asked before [`decide`](Self::decide), and only where something reads bodies: a stack does,
+    /// and [`AuthorizeLayer::reading_bodies`](super::AuthorizeLayer::reading_bodies).
+    fn needs_body(&self, access: &Access<'_>) -> Option<CollectLimits> {
+        let _ = access;
+        None
+    }
+
+    /// What decides one request, where the policy is replaced as a whole while requests are decided:
+    /// [`needs_body`](Self::needs_body) and [`decide`](Self::decide) are then asked of that.
+    fn edition(&self) -> Option<Arc<dyn Policy>> {
+        None
+    }
+
+    /// Its name and its version, for the records of requests that it denied.
+    fn known_as(&self) -> Option<(Arc<str>, Arc<str>)> {
+        None
+    }
 }
 
 /// What a policy says.
@@ -69,6 +90,7 @@ pub struct Grounds {
     pub(super) rule: Arc<str>,
     pub(super) policy: Option<(Arc<str>, Arc<str>)>,
     pub(super) until: Option<Timestamp>,
+    pub(super) standing: Vec<Arc<dyn Standing>>,
 }
 
 impl Grounds {
@@ -78,7 +100,14 @@ impl Grounds {
             rule: rule.into(),
             policy: None,
             until: None,
+            standing: Vec::new(),
         }
+    }
+
+    /// The rule that matched.
+    #[must_use]
+    pub fn rule(&self) -> &str {
+        &self.rule
     }
 
     /// The policy that the rule stands in and its version, where the layer's own name would not
@@ -89,11 +118,37 @@ impl Grounds {
         self
     }
 
+    pub(crate) const fn ends(&self) -> Option<Timestamp> {
+        self.until
+    }
+
+    pub(crate) fn into_rule(self) -> Arc<str> {
+        self.rule
+    }
+
     /// The grounds end at `end`, or earlier where something else said so: a grant that expires.
     #[must_use]
     pub fn until(mut self, end: Timestamp) -> Self {
         self.until = Some(self.until.map_or(end, |before| before.min(end)));
         self
+    }
+
+    /// The answer goes on only as long as `standing` is there, too: a grant that may be revoked. See
+    /// [`SecurityContext::stand_on`](crate::context::SecurityContext::stand_on).
+    #[must_use]
+    pub fn standing_on(mut self, standing: Arc<dyn Standing>) -> Self {
+        self.standing.push(standing);
+        self
+    }
+
+    /// Ends with `other`, and stands on what that stands on.
+    #[must_use]
+    pub(super) fn bound_by(mut self, other: Self) -> Self {
+        self.standing.extend(other.standing);
+        match other.until {
+            Some(end) => self.until(end),
+            None => self,
+        }
     }
 }
 
@@ -201,5 +256,17 @@ where
 impl<P: Policy + ?Sized> Policy for Arc<P> {
     fn decide(&self, access: &Access<'_>) -> Step<Verdict> {
         (**self).decide(access)
+    }
+
+    fn needs_body(&self, access: &Access<'_>) -> Option<CollectLimits> {
+        (**self).needs_body(access)
+    }
+
+    fn edition(&self) -> Option<Arc<dyn Policy>> {
+        (**self).edition()
+    }
+
+    fn known_as(&self) -> Option<(Arc<str>, Arc<str>)> {
+        (**self).known_as()
     }
 }

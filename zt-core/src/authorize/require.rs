@@ -163,11 +163,12 @@ impl Required {
             List::AllOf(_) => "all of",
             List::AnyOf(_) => "any of",
         };
+        let rule: Arc<str> = format!("{what}: {how} {}", list.names().join(" ")).into();
         Ok(Arc::new(Self {
-            rule: format!("{what}: {how} {}", list.names().join(" ")).into(),
             list,
-            missing,
-            lacking,
+            missing: missing.by_rule(Arc::clone(&rule)),
+            lacking: lacking.by_rule(Arc::clone(&rule)),
+            rule,
         }))
     }
 
@@ -234,7 +235,7 @@ macro_rules! requirements {
                     return denial.into();
                 }
                 let verdict = self.0.verdict(&Access::new(parts, cx));
-                conclude(Ok(verdict), Duty::Narrow, None, cx).into()
+                conclude(Ok(verdict), Duty::Narrow, None, || None, cx).into()
             }
         }
 

@@ -1,3 +1,6 @@
+mod bodies;
+mod sockets;
+
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex},

@@ -4,6 +4,7 @@
 mod collected;
 mod request;
 mod response;
+mod whole;
 
 pub use self::{
     collected::{CollectLimits, CollectedBody},
@@ -13,6 +14,7 @@ pub use self::{
 pub(crate) use self::{
     collected::{HOLLOW, Reading, Unread, broken},
     response::{Flow, Settle, Tail},
+    whole::WholeBody,
 };
 
 /// The error type of zt's bodies.

@@ -5,6 +5,7 @@
 //! puts it into the request's extensions right before the handler.
 
 mod address;
+mod authority;
 mod claimed;
 mod detached;
 mod ids;
@@ -16,9 +17,12 @@ use std::{
     time::Duration,
 };
 
-use http::request::Parts;
+use http::{Uri, request::Parts};
 
-pub(crate) use self::address::peer_of;
+pub(crate) use self::{
+    address::peer_of,
+    authority::{Authority, host_of},
+};
 pub use self::{
     address::{AddressSource, ClientAddress, ForwardedHeader, PeerAddr, TrustedProxies},
     claimed::{Claimed, ClaimedNames},
@@ -28,9 +32,10 @@ pub use self::{
 };
 use crate::{
     authenticate::ProveBody,
+    body::CollectedBody,
     clock::Timestamp,
     decision::{Code, Denial, Permit},
-    gate::{Lease, Settings, Watch},
+    gate::{Lease, Settings, Standing, Watch},
     identity::{PeerIdentity, Principal},
     state::Route,
 };
@@ -51,6 +56,8 @@ pub struct SecurityContext {
     outside: u8,
     /// What has to be seen of the body before the request goes on.
     owed: Owed,
+    /// The body, where a policy had to see it. Boxed, because few requests have it.
+    body: Option<Box<CollectedBody>>,
 }
 
 /// Proofs that need the body; more than one where several credentials are asked for.
@@ -94,6 +101,7 @@ impl SecurityContext {
             effects: false,
             outside: 0,
             owed: Owed::default(),
+            body: None,
         }
     }
 
@@ -138,6 +146,17 @@ impl SecurityContext {
     #[must_use]
     pub const fn trail(&self) -> &Arc<Trail> {
         &self.trail
+    }
+
+    /// The target as the client sent it. `parts` are the request's as they are here, where a router
+    /// that nests may have taken a prefix away.
+    pub(crate) fn first_uri<'a>(&'a self, parts: &'a Parts) -> &'a Uri {
+        let seen = self.trail.uri();
+        match first_of_router(&parts.extensions) {
+            // The context was opened inside the router, which has kept what it saw first.
+            Some(original) if *seen == parts.uri => original,
+            _ => seen,
+        }
     }
 
     /// What the gate that opened the context was set to.
@@ -217,6 +236,18 @@ impl SecurityContext {
         std::mem::take(&mut self.owed)
     }
 
+    /// The body, where a policy asked to see it: see
+    /// [`Policy::needs_body`](crate::authorize::Policy::needs_body).
+    #[must_use]
+    pub fn body(&self) -> Option<&CollectedBody> {
+        self.body.as_deref()
+    }
+
+    /// Shows `body` to the policy. It is dropped again once the policy has decided.
+    pub fn show_body(&mut self, body: Option<CollectedBody>) {
+        self.body = body.map(Box::new);
+    }
+
     /// The evidence that authorization ran.
     #[must_use]
     pub fn permit(&self) -> Option<&Permit> {
@@ -233,6 +264,12 @@ impl SecurityContext {
             .permit
             .set(permit)
             .map_err(|_| Denial::misordered("authorization ran twice"))
+    }
+
+    /// Says that the request may go on only as long as `standing` is there: the answer is cut when it
+    /// ends, and within a second of its being taken away.
+    pub fn stand_on(&self, standing: Arc<dyn Standing>) {
+        self.trail.stand_on(standing);
     }
 
     /// The route, once `ValidateRequest` has resolved it.
@@ -354,6 +391,17 @@ impl SecurityContext {
             .unwrap_or_else(PoisonError::into_inner)
             .push((name, took));
     }
+}
+
+#[cfg(feature = "axum")]
+fn first_of_router(extensions: &http::Extensions) -> Option<&Uri> {
+    let original: &axum::extract::OriginalUri = extensions.get()?;
+    Some(&original.0)
+}
+
+#[cfg(not(feature = "axum"))]
+const fn first_of_router(_: &http::Extensions) -> Option<&Uri> {
+    None
 }
 
 /// The bit of no stage: the stack stands where it cannot.

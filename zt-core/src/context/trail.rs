@@ -13,7 +13,7 @@ use super::{Claimed, ClientAddress, RequestId, Stage, TraceParent, detached};
 use crate::{
     clock::{ClockError, Timestamp},
     decision::{Code, Denial, Permit},
-    gate::Settings,
+    gate::{Settings, Standing},
     identity::{PeerIdentity, Principal},
     state::Route,
 };
@@ -29,6 +29,9 @@ pub enum HandlerRun {
     /// It was called and panicked.
     Panicked,
 }
+
+/// What an answer stands on.
+type Stands = Mutex<Vec<Arc<dyn Standing>>>;
 
 /// What is known about one request, shared between its context and the guards that outlive it.
 ///
@@ -53,6 +56,7 @@ pub struct Trail {
     pub(super) permit: OnceLock<Permit>,
     pub(super) denial: OnceLock<Denial>,
     pub(super) would_deny: OnceLock<Denial>,
+    pub(super) dry_run: OnceLock<Arc<str>>,
     pub(super) timings: Mutex<Vec<(&'static str, Duration)>>,
     pub(super) stages: AtomicU16,
     /// The run, and in the upper half how many gates it has passed at most.
@@ -63,6 +67,8 @@ pub struct Trail {
     pub(super) body_streams: AtomicBool,
     pub(super) body_refused: OnceLock<Denial>,
     pub(super) watched: AtomicBool,
+    /// What the answer stands on besides; boxed, because few requests have any.
+    standing: OnceLock<Box<Stands>>,
 }
 
 impl Trail {
@@ -99,6 +105,7 @@ impl Trail {
             permit: OnceLock::new(),
             denial: OnceLock::new(),
             would_deny: OnceLock::new(),
+            dry_run: OnceLock::new(),
             timings: Mutex::new(Vec::new()),
             stages: AtomicU16::new(0),
             handler: AtomicU16::new(0),
@@ -108,6 +115,7 @@ impl Trail {
             body_streams: AtomicBool::new(false),
             body_refused: OnceLock::new(),
             watched: AtomicBool::new(false),
+            standing: OnceLock::new(),
         }
     }
 
@@ -210,6 +218,12 @@ impl Trail {
         self.would_deny.get()
     }
 
+    /// What rules that are only tried would have decided otherwise.
+    #[must_use]
+    pub fn dry_run(&self) -> Option<&str> {
+        self.dry_run.get().map(|note| &**note)
+    }
+
     /// How long each check took, where the stack was told to measure.
     #[must_use]
     pub fn timings(&self) -> Vec<(&'static str, Duration)> {
@@ -297,6 +311,39 @@ impl Trail {
         self.watched.store(false, Ordering::Release);
     }
 
+    pub(super) fn stand_on(&self, standing: Arc<dyn Standing>) {
+        self.standing
+            .get_or_init(Box::default)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(standing);
+    }
+
+    pub(crate) fn stands(&self) -> bool {
+        self.standing.get().is_some()
+    }
+
+    pub(crate) fn standing(&self) -> Vec<Arc<dyn Standing>> {
+        self.standing
+            .get()
+            .map(|standing| {
+                standing
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .clone()
+            })
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn standing_until(&self) -> Option<Timestamp> {
+        let standing = self.standing.get()?;
+        let standing = standing.lock().unwrap_or_else(PoisonError::into_inner);
+        standing
+            .iter()
+            .filter_map(|standing| standing.until())
+            .min()
+    }
+
     pub(crate) fn body_exceeded(&self) {
         self.body_exceeded.store(true, Ordering::Release);
     }
@@ -346,6 +393,11 @@ impl Trail {
     pub(crate) fn would_have_denied(&self, denial: Denial) {
         tracing::warn!(request_id = %self.request_id, code = denial.code().as_str(), "would deny");
         let _ = self.would_deny.set(denial);
+    }
+
+    /// Notes what rules that are only tried would have decided; the first note stays.
+    pub(crate) fn tried(&self, note: impl Into<Arc<str>>) {
+        let _ = self.dry_run.set(note.into());
     }
 
     pub(crate) fn deny(&self, denial: &Denial) {

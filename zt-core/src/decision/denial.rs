@@ -7,7 +7,7 @@ use super::{Challenge, Code};
 /// An answer, not an error: why a request does not go on.
 ///
 /// It has a public half (code, status, challenges, one fixed sentence) and a private half, the
-/// detail, that only the audit record sees. The public half holds nothing that came with the
+/// detail and the rule that denied, that only the audit record sees. The public half holds nothing that came with the
 /// request, so nothing secret can slip into it. Cheap to clone.
 ///
 /// ```
@@ -32,6 +32,8 @@ struct Inner {
     policies: Vec<Arc<str>>,
     fields: Vec<&'static str>,
     detail: Option<Cow<'static, str>>,
+    rule: Option<Arc<str>>,
+    policy: Option<(Arc<str>, Arc<str>)>,
 }
 
 impl Denial {
@@ -48,6 +50,8 @@ impl Denial {
             policies: Vec::new(),
             fields: Vec::new(),
             detail: None,
+            rule: None,
+            policy: None,
         }))
     }
 
@@ -67,6 +71,20 @@ impl Denial {
     #[must_use]
     pub fn detail(self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.edit(|inner| inner.detail = Some(detail.into()))
+    }
+
+    /// Names the rule that denied, for the audit record alone: what denies is nothing that callers
+    /// should learn by trying.
+    #[must_use]
+    pub fn by_rule(self, rule: impl Into<Arc<str>>) -> Self {
+        self.edit(|inner| inner.rule = Some(rule.into()))
+    }
+
+    /// Names the policy that denied and its version, for the audit record alone. Without a
+    /// [rule](Self::by_rule) nothing in the policy permitted.
+    #[must_use]
+    pub fn by_policy(self, name: impl Into<Arc<str>>, version: impl Into<Arc<str>>) -> Self {
+        self.edit(|inner| inner.policy = Some((name.into(), version.into())))
     }
 
     /// Another sentence for the caller than the code's own.
@@ -171,6 +189,24 @@ impl Denial {
     pub fn private_detail(&self) -> Option<&str> {
         self.0.detail.as_deref()
     }
+
+    /// The rule that denied; only the audit record may show it.
+    #[must_use]
+    pub fn rule(&self) -> Option<&str> {
+        self.0.rule.as_deref()
+    }
+
+    /// The policy that denied; only the audit record may show it.
+    #[must_use]
+    pub fn policy(&self) -> Option<&str> {
+        self.0.policy.as_ref().map(|(name, _)| &**name)
+    }
+
+    /// That policy's version.
+    #[must_use]
+    pub fn version(&self) -> Option<&str> {
+        self.0.policy.as_ref().map(|(_, version)| &**version)
+    }
 }
 
 impl From<Code> for Denial {
@@ -222,5 +258,35 @@ mod tests {
         let denial = Denial::new(Code::CredentialInvalid).detail("kid 7 of 9");
         assert!(!format!("{denial:?} {denial}").contains("kid"));
         assert_eq!(denial.private_detail(), Some("kid 7 of 9"));
+    }
+
+    #[tokio::test]
+    async fn the_rule_that_denied_is_not_shown() {
+        use http_body_util::BodyExt;
+
+        use crate::{
+            context::RequestId,
+            problem::{Asked, ProblemJson, Render},
+        };
+
+        let denial = Denial::new(Code::PolicyDenied)
+            .by_rule("no-strangers")
+            .by_policy("shop", "v7.1");
+        assert_eq!(denial.rule(), Some("no-strangers"));
+        assert_eq!(
+            (denial.policy(), denial.version()),
+            (Some("shop"), Some("v7.1"))
+        );
+        for grpc in [false, true] {
+            let asked = Asked::new(RequestId::from_u128(7), grpc);
+            let answer = ProblemJson::default().render(&denial, asked);
+            let head = format!("{:?} {denial:?} {denial}", answer.headers());
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            let all = head + std::str::from_utf8(&body).unwrap();
+            for private in ["strangers", "shop", "v7.1"] {
+                assert!(!all.contains(private), "{all}");
+            }
+            assert!(all.contains("policy-denied"), "{all}");
+        }
     }
 }

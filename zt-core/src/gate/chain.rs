@@ -217,6 +217,14 @@ impl<A, C> BodyLink<A, C> {
             check,
         }
     }
+
+    /// This chain, then `check`, which looks at the body too.
+    pub const fn then_body<D>(self, check: D) -> BodyLink<Self, D> {
+        BodyLink {
+            before: self,
+            check,
+        }
+    }
 }
 
 impl<A, C> fmt::Debug for BodyLink<A, C> {

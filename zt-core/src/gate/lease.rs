@@ -1,4 +1,5 @@
-//! How long an answer may go on: until the permit ends, or a sanction strikes.
+//! How long an answer may go on: until the permit ends, or a sanction strikes, or something else
+//! that it stands on is taken away.
 
 use std::{
     fmt, io,
@@ -29,6 +30,22 @@ pub struct Lease {
     principal: Option<Arc<Principal>>,
     peer: Option<Arc<PeerIdentity>>,
     until: Option<Timestamp>,
+    standing: Vec<Arc<dyn Standing>>,
+}
+
+/// Something that a permit stands on and that can be taken away while the answer goes on: a grant.
+/// See [`SecurityContext::stand_on`].
+pub trait Standing: fmt::Debug + Send + Sync + 'static {
+    /// When it ends by itself.
+    fn until(&self) -> Option<Timestamp>;
+
+    /// Whether it is there at `now`. Asked about twice a second as long as the answer goes on, so it
+    /// answers from memory.
+    ///
+    /// # Errors
+    ///
+    /// Why the answer is cut.
+    fn check(&self, now: Timestamp) -> Result<(), Denial>;
 }
 
 impl Lease {
@@ -41,6 +58,7 @@ impl Lease {
             until: until(cx, principal.as_deref()),
             principal,
             peer: cx.peer().cloned(),
+            standing: cx.trail().standing(),
         }
     }
 
@@ -48,6 +66,7 @@ impl Lease {
     pub(crate) fn is_limited(cx: &SecurityContext) -> bool {
         let ends = |principal: Option<&Principal>| until(cx, principal).is_some();
         cx.settings().sanctions().is_some()
+            || cx.trail().stands()
             || match cx.principal() {
                 Some(principal) => ends(Some(principal)),
                 None => ends(cx.trail().principal().as_deref()),
@@ -58,7 +77,8 @@ impl Lease {
     ///
     /// # Errors
     ///
-    /// `credential-expired` when the permit has ended, the sanction's code when one struck,
+    /// `credential-expired` when the permit has ended, the sanction's code when one struck, what a
+    /// [`Standing`] says when it is gone,
     /// `clock-unavailable` when nobody can say.
     pub fn check(&self) -> Result<(), Denial> {
         let now = self
@@ -68,6 +88,9 @@ impl Lease {
             .map_err(|error| Denial::new(Code::ClockUnavailable).detail(error.to_string()))?;
         if self.until.is_some_and(|until| until <= now) {
             return Err(Code::CredentialExpired.into());
+        }
+        for standing in &self.standing {
+            standing.check(now)?;
         }
         match self.settings.sanctions() {
             Some(sanctions) => {
@@ -98,7 +121,8 @@ fn until(cx: &SecurityContext, principal: Option<&Principal>) -> Option<Timestam
     let permit = cx.permit().and_then(crate::decision::Permit::valid_until);
     let credential = principal.and_then(Principal::expires_at);
     let certificate = cx.peer().map(|peer| peer.not_after());
-    earlier(earlier(permit, credential), certificate)
+    let standing = cx.trail().standing_until();
+    earlier(earlier(earlier(permit, credential), certificate), standing)
 }
 
 /// The earlier of two ends. Written out, because the optimizer makes hundreds of instructions of
@@ -138,8 +162,9 @@ impl Watch {
     /// For an answer to a request whose clock said `now` at `monotonic`. Where the lease held then,
     /// the first look can wait as long as any other.
     pub(crate) fn since(lease: Lease, now: Timestamp, monotonic: Duration) -> Self {
-        let held =
-            lease.settings.sanctions().is_none() && lease.until.is_none_or(|until| now < until);
+        let held = lease.settings.sanctions().is_none()
+            && lease.standing.is_empty()
+            && lease.until.is_none_or(|until| now < until);
         Self {
             lease,
             timer: None,

@@ -35,7 +35,7 @@ pub use self::{
     future::ResponseFuture,
     guard::{End, Guard, Settlement},
     layer::{GateLayer, OpenContextLayer},
-    lease::{Lease, Leased},
+    lease::{Lease, Leased, Standing},
     service::{BodyMode, Gate, Keep, Replace},
     settings::{PeerFinder, Settings},
 };

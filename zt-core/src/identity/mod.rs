@@ -4,9 +4,11 @@
 //! [`PeerIdentity::assertion`], so a search for those words lists every place that vouches for an
 //! identity.
 
+mod memo;
 mod peer;
 mod principal;
 
+pub(crate) use self::memo::{Edition, Memo};
 pub use self::{
     peer::{PeerAssertion, PeerIdentity, PeerSource},
     principal::{Assertion, AuthMethod, Binding, Principal, PrincipalKind},

@@ -1,5 +1,6 @@
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
+use super::Memo;
 use crate::clock::Timestamp;
 
 /// How a peer identity was learned.
@@ -15,7 +16,7 @@ pub enum PeerSource {
 /// Which workload holds the connection, from its certificate.
 ///
 /// A request may have a user's token over a workload's connection; policies can name both.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct PeerIdentity {
     spiffe_id: Option<Arc<str>>,
     dns_names: Vec<Arc<str>>,
@@ -24,6 +25,8 @@ pub struct PeerIdentity {
     not_after: Timestamp,
     source: PeerSource,
     via: Option<Arc<PeerIdentity>>,
+    /// What was worked out about it; a clone has none.
+    memo: Memo,
 }
 
 impl PeerIdentity {
@@ -42,6 +45,7 @@ impl PeerIdentity {
             not_after,
             source,
             via: None,
+            memo: Memo::new(),
         })
     }
 
@@ -84,6 +88,58 @@ impl PeerIdentity {
     #[must_use]
     pub const fn via(&self) -> Option<&Arc<Self>> {
         self.via.as_ref()
+    }
+
+    pub(crate) const fn memo(&self) -> &Memo {
+        &self.memo
+    }
+}
+
+impl PartialEq for PeerIdentity {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            spiffe_id,
+            dns_names,
+            uris,
+            thumbprint,
+            not_after,
+            source,
+            via,
+            memo: _,
+        } = self;
+        *thumbprint == other.thumbprint
+            && *not_after == other.not_after
+            && *source == other.source
+            && *spiffe_id == other.spiffe_id
+            && *dns_names == other.dns_names
+            && *uris == other.uris
+            && *via == other.via
+    }
+}
+
+impl Eq for PeerIdentity {}
+
+impl fmt::Debug for PeerIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            spiffe_id,
+            dns_names,
+            uris,
+            thumbprint,
+            not_after,
+            source,
+            via,
+            memo: _,
+        } = self;
+        f.debug_struct("PeerIdentity")
+            .field("spiffe_id", spiffe_id)
+            .field("dns_names", dns_names)
+            .field("uris", uris)
+            .field("thumbprint", thumbprint)
+            .field("not_after", not_after)
+            .field("source", source)
+            .field("via", via)
+            .finish()
     }
 }
 

@@ -2,6 +2,7 @@ use std::{collections::BTreeSet, fmt, iter, sync::Arc};
 
 use serde::de::DeserializeOwned;
 
+use super::Memo;
 use crate::clock::Timestamp;
 
 /// What kind of caller a principal is.
@@ -103,8 +104,12 @@ struct Inner {
     binding: Option<Binding>,
     claims: Option<Arc<str>>,
     further: Vec<Principal>,
+    /// Whose name, rights and claims these are, where further proofs were added and nothing else.
+    strengthens: Option<Principal>,
     /// Of all texts.
     size: usize,
+    /// What was worked out about it; a clone has none.
+    memo: Memo,
 }
 
 impl Inner {
@@ -165,7 +170,9 @@ impl Principal {
             binding: None,
             claims: None,
             further: Vec::new(),
+            strengthens: None,
             size: 0,
+            memo: Memo::new(),
         }))
     }
 
@@ -178,6 +185,7 @@ impl Principal {
     /// An assertion that starts from this one: how a second authenticator adds what it proved.
     pub fn and_also(&self, method: AuthMethod) -> Assertion {
         let mut inner = (*self.0).clone();
+        inner.strengthens = None;
         inner.prove(method);
         Assertion(Box::new(inner))
     }
@@ -187,6 +195,7 @@ impl Principal {
     #[must_use]
     pub fn strengthened_by(&self, other: &Self) -> Self {
         let mut inner = (*self.0).clone();
+        inner.strengthens = Some(self.0.strengthens.as_ref().unwrap_or(self).clone());
         for method in other.methods() {
             if method != AuthMethod::Anonymous {
                 inner.prove(method);
@@ -329,6 +338,13 @@ impl Principal {
     #[must_use]
     pub fn size(&self) -> usize {
         self.0.size
+    }
+
+    /// What was worked out about its kind, name, rights and claims, which is all that rules ask of a
+    /// principal. Further proofs change none of it, and come anew with each request: so one that was
+    /// [strengthened](Self::strengthened_by) remembers with the one that it was.
+    pub(crate) fn memo(&self) -> &Memo {
+        &self.0.strengthens.as_ref().unwrap_or(self).0.memo
     }
 
     /// The credential's claims as `T`, parsed now.

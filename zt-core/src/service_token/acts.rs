@@ -152,7 +152,9 @@ impl ServiceTokens {
             Ok(())
         });
         self.perform(act, change).await?;
-        self.announce_pending()
+        self.0
+            .replica
+            .announce_pending()
             .await
             .map_err(TokenError::Unannounced)
     }

@@ -1,18 +1,11 @@
 //! How an act takes effect: recorded, written by compare-and-swap, taken into the view, announced.
 
-use std::{
-    collections::BTreeSet,
-    future::Future,
-    sync::{Arc, MutexGuard, PoisonError},
-};
+use std::{future::Future, sync::Arc};
 
-use super::{
-    ServiceTokens, TokenError, TokenRecord, follow::TOPIC, format::TokenId, record::Stored,
-    view::Entry,
-};
+use super::{ServiceTokens, TokenError, TokenRecord, format::TokenId, record::Stored, view::Entry};
 use crate::{
     clock::Timestamp,
-    state::{AdminEvent, Event, FeedError},
+    state::{AdminEvent, Event},
     store::{Expect, Swap},
 };
 
@@ -44,11 +37,11 @@ impl ServiceTokens {
         stored: Stored,
     ) -> Result<Arc<Entry>, TokenError> {
         let entry = {
-            let _changes = self.0.changes.lock().await;
+            let _changing = self.0.replica.changing().await;
             let entry = self.put(&key, stored, Expect::Absent).await?;
             entry.ok_or(TokenError::Exists)?
         };
-        self.tell(&key).await;
+        self.0.replica.tell(&key).await;
         Ok(entry)
     }
 
@@ -60,7 +53,7 @@ impl ServiceTokens {
     ) -> Result<Arc<Entry>, TokenError> {
         let key = &entry.key;
         let changed = {
-            let _changes = self.0.changes.lock().await;
+            let _changing = self.0.replica.changing().await;
             let mut changed = None;
             for _ in 0..TRIES {
                 let found = self.0.store.get(key).await?.ok_or(TokenError::Unknown)?;
@@ -75,7 +68,7 @@ impl ServiceTokens {
             }
             changed.ok_or(TokenError::Contended)?
         };
-        self.tell(key).await;
+        self.0.replica.tell(key).await;
         Ok(changed)
     }
 
@@ -101,37 +94,6 @@ impl ServiceTokens {
             Swap::Done(_) => Some(self.write().put(entry)),
             Swap::Conflict => None,
         })
-    }
-
-    /// Tells other instances. Where they cannot be told now, they are told later.
-    async fn tell(&self, key: &Arc<str>) {
-        if self.0.feed.is_some() {
-            self.unannounced().insert(Arc::clone(key));
-        }
-        if let Err(error) = self.announce_pending().await {
-            tracing::warn!(%error, "other instances have not been told of a service token yet");
-        }
-    }
-
-    /// Publishes what could not be published before.
-    pub(super) async fn announce_pending(&self) -> Result<(), FeedError> {
-        let Some(feed) = &self.0.feed else {
-            return Ok(());
-        };
-        let pending: Vec<Arc<str>> = self.unannounced().iter().cloned().collect();
-        for key in pending {
-            let payload = bytes::Bytes::copy_from_slice(key.as_bytes());
-            feed.publish(TOPIC, payload).await?;
-            self.unannounced().remove(&key);
-        }
-        Ok(())
-    }
-
-    fn unannounced(&self) -> MutexGuard<'_, BTreeSet<Arc<str>>> {
-        self.0
-            .unannounced
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

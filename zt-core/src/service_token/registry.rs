@@ -1,11 +1,7 @@
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     fmt,
-    sync::{
-        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use super::{
@@ -21,7 +17,7 @@ use crate::{
     clock::{Clock, Timestamp},
     identity::Principal,
     random::Entropy,
-    state::{Cursor, Feed, MAX_VIEW_AGE, Recorder},
+    state::{Recorder, Replica},
     store::{Store, Versioned},
 };
 
@@ -36,23 +32,14 @@ pub struct ServiceTokens(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) store: Arc<dyn Store>,
-    pub(super) clock: Box<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) config: ServiceTokenConfig,
     pub(super) issuer: Arc<str>,
     pub(super) hasher: Hasher,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) recorder: Option<Arc<dyn Recorder>>,
-    pub(super) feed: Option<Arc<dyn Feed>>,
-    /// Where the feed stood before the store was first read.
-    pub(super) start: Cursor,
-    /// Keys whose news could not be published yet.
-    pub(super) unannounced: Mutex<BTreeSet<Arc<str>>>,
-    /// Held from reading the store to changing the view, so that what is older never replaces
-    /// what is newer: a revocation must not be undone by news that was late.
-    pub(super) changes: tokio::sync::Mutex<()>,
+    pub(super) replica: Replica,
     view: RwLock<View>,
-    /// When the view was last known to be complete; microseconds of the monotonic clock.
-    heard: AtomicU64,
 }
 
 /// Where tokens rest: structured ones by id, imported values by digest.
@@ -80,24 +67,18 @@ impl ServiceTokens {
             entropy,
         } = options.into();
         config.check()?;
-        let start = match &feed {
-            Some(feed) => feed.newest(super::follow::TOPIC).await?,
-            None => Cursor::default(),
-        };
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        let replica = Replica::open(Arc::clone(&clock), feed, super::follow::TOPIC).await?;
         let tokens = Self(Arc::new(Inner {
             store,
-            clock: Box::new(clock),
+            clock,
             issuer: config.issuer.as_str().into(),
             hasher: Hasher::new(config.peppers.take()),
             config,
             entropy,
             recorder,
-            feed,
-            start,
-            unannounced: Mutex::default(),
-            changes: tokio::sync::Mutex::default(),
+            replica,
             view: RwLock::default(),
-            heard: AtomicU64::new(0),
         }));
         tokens.refresh().await?;
         Ok(tokens)
@@ -111,7 +92,7 @@ impl ServiceTokens {
     /// Where the store cannot answer or holds more tokens than are to be held. The view stays as
     /// it was.
     pub async fn refresh(&self) -> Result<(), TokenError> {
-        let _changes = self.0.changes.lock().await;
+        let _changing = self.0.replica.changing().await;
         let heard = self.0.clock.monotonic();
         let uses = self.uses().await?;
         let mut fresh = View::default();
@@ -136,7 +117,7 @@ impl ServiceTokens {
         // The old view is dropped when nobody waits for the lock any more.
         let old = std::mem::replace(&mut *self.write(), fresh);
         drop(old);
-        self.heard_at(heard);
+        self.0.replica.heard_at(heard);
         Ok(())
     }
 
@@ -174,7 +155,7 @@ impl ServiceTokens {
     ///
     /// The first condition that does not hold.
     pub(super) fn verify(&self, question: &Question<'_>) -> Result<Arc<Principal>, Refused> {
-        if self.is_stale() {
+        if self.0.replica.is_stale() {
             return Err(Refused {
                 refusal: Refusal::Stale,
                 id: None,
@@ -185,22 +166,7 @@ impl ServiceTokens {
         check::decide(&self.read(), presented, &digests, question)
     }
 
-    /// Only a view that is shared with others can be behind them.
-    fn is_stale(&self) -> bool {
-        if self.0.feed.is_none() {
-            return false;
-        }
-        let heard = Duration::from_micros(self.0.heard.load(Ordering::Acquire));
-        self.0.clock.monotonic().saturating_sub(heard) > MAX_VIEW_AGE
-    }
-
-    /// The view was complete at `monotonic`.
-    pub(super) fn heard_at(&self, monotonic: Duration) {
-        let micros = u64::try_from(monotonic.as_micros()).unwrap_or(u64::MAX);
-        self.0.heard.fetch_max(micros, Ordering::AcqRel);
-    }
-
-    /// Reads the token at `key` again; whoever calls holds `changes`.
+    /// Reads the token at `key` again; whoever calls is changing the view.
     pub(super) async fn reload(&self, key: &str) -> Result<(), TokenError> {
         let found = self.0.store.get(key).await?;
         let entry = found.and_then(|found| self.entry(key, &found, &HashMap::new()));

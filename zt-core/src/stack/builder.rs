@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     authenticate::{Authenticate, Authenticated, BodyProver, InsecureAnonymous, VerifyBody},
-    authorize::{AnyAuthenticated, AuthorizeLayer},
+    authorize::{AnyAuthenticated, AuthorizeLayer, ReadingBodies},
     body::RequestBody,
     clock::Timestamp,
     context::Stage,
@@ -26,7 +26,7 @@ use crate::{
 pub type Onion<H, O, P, A, S, U, Z, L, C, K> = Link<
     Link<
         Link<
-            Link<
+            BodyLink<
                 Link<
                     Link<
                         BodyLink<
@@ -40,7 +40,7 @@ pub type Onion<H, O, P, A, S, U, Z, L, C, K> = Link<
                     >,
                     U,
                 >,
-                Z,
+                ReadingBodies<Z>,
             >,
             L,
         >,
@@ -111,7 +111,7 @@ pub trait AuthenticateFilled: Check + BodyProver {}
     label = "name `.authorize(AuthorizeLayer::new(..))` before `.build()`",
     note = "a stack for whoever is authenticated says `.any_authenticated()`"
 )]
-pub trait AuthorizeFilled: Check {}
+pub trait AuthorizeFilled: Authorizes {}
 
 impl<R: Records> RecordFilled for Recorded<R> {
     type Outer = R::Outer;
@@ -395,7 +395,7 @@ impl<H, R, P, A, S, U, Z, L, C> Builder<H, R, P, A, S, U, Z, L, C> {
             .then_body(VerifyBody::new())
             .then(self.sanction)
             .then(self.step_up)
-            .then(self.authorize)
+            .then_body(ReadingBodies::around(self.authorize))
             .then(self.limit)
             .then(self.charge)
             .then(commit);

@@ -1,12 +1,14 @@
 //! What may stand where in a stack. Layer crates implement these; applications only meet them in
 //! error messages.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use http::request::Parts;
 
 use crate::{
+    body::CollectLimits,
     context::{SecurityContext, Stage},
+    decision::Denial,
     gate::{Check, Step},
     state::{Acknowledgement, Recorder},
 };
@@ -67,7 +69,40 @@ pub trait Sanctioning: Check {}
     label = "does not authorize",
     note = "`.authorize(..)` takes `AuthorizeLayer`; a stack for whoever is authenticated says `.any_authenticated()`"
 )]
-pub trait Authorizes: Check {}
+pub trait Authorizes: Check {
+    /// As [`check`](Check::check), where somebody stands around it who can read the body.
+    fn authorize(&self, parts: &mut Parts, cx: &mut SecurityContext) -> Authorization<Self::Guard> {
+        Authorization::Decided(self.check(parts, cx))
+    }
+}
+
+/// What an authorizing layer answers before the body was read.
+#[must_use]
+pub enum Authorization<G> {
+    /// Its answer.
+    Decided(Step<G>),
+    /// It has to see the body first.
+    NeedsBody {
+        /// How much of it.
+        limits: CollectLimits,
+        /// Decides once the body [is shown](SecurityContext::show_body), or once it is known why it
+        /// cannot be.
+        decide: DecideByBody<G>,
+    },
+}
+
+/// See [`Authorization::NeedsBody`].
+pub type DecideByBody<G> =
+    Box<dyn FnOnce(Result<(), Denial>, &mut Parts, &mut SecurityContext) -> Step<G> + Send>;
+
+impl<G: fmt::Debug> fmt::Debug for Authorization<G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Decided(step) => f.debug_tuple("Decided").field(step).finish(),
+            Self::NeedsBody { limits, .. } => write!(f, "NeedsBody({limits:?})"),
+        }
+    }
+}
 
 /// Limits by principal or charges a budget; stage [`Stage::Spend`].
 #[diagnostic::on_unimplemented(

@@ -4,6 +4,7 @@ mod feed;
 mod live;
 mod readiness;
 mod recorder;
+mod replica;
 mod routes;
 mod sanctions;
 #[cfg(test)]
@@ -11,6 +12,7 @@ pub(crate) mod tests;
 
 #[cfg(any(test, feature = "test-util"))]
 pub use self::feed::conformance as feed_conformance;
+pub(crate) use self::replica::{Follows, Replica, follow};
 pub use self::{
     feed::{
         Cursor, Entry, Feed, FeedError, FeedLimits, HEARTBEAT, MAX_VIEW_AGE, MemoryFeed,

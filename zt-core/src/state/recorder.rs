@@ -213,13 +213,22 @@ pub struct GrantEvent {
     pub at: Timestamp,
     /// Who made the change.
     pub author: Option<Arc<str>>,
-    /// `requested`, `approved`, `used`, `withdrawn`, `expired`.
+    /// Who vouched for them.
+    pub author_issuer: Option<Arc<str>>,
+    /// `requested`, `approved`, `rejected`, `withdrawn`, `lapsed`, `revoked`, `expired`,
+    /// `break-glass`, `reviewed`; `undone` where what was recorded did not happen after all.
     pub action: &'static str,
+    /// Which grant.
+    pub id: Option<Arc<str>>,
     /// Whose grant.
     pub subject: Arc<str>,
-    /// What is granted.
+    /// Who vouched for them.
+    pub issuer: Option<Arc<str>>,
+    /// What is granted: its scope.
     pub grant: Arc<str>,
-    /// When it ends.
+    /// Why: what whoever asked said, or whoever decided otherwise.
+    pub reason: Option<String>,
+    /// When it ends, or lapses where nobody has approved it.
     pub expires: Option<Timestamp>,
 }
 

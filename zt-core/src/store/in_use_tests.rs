@@ -9,16 +9,18 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use super::Store;
 use crate::{
-    authorize::{AuthorizeLayer, RequireScopes},
+    authorize::{ActiveGrants, AuthorizeLayer, RequireScopes},
     body::RequestBody,
     clock::{Clock, SystemClock, Timestamp},
+    grant::{GrantConfig, GrantError, GrantOptions, GrantScope, Grants},
+    identity::{AuthMethod, Principal, PrincipalKind},
     service_token::{
         MintRequest, ServiceTokenConfig, ServiceTokenOptions, ServiceTokens,
         VerifyServiceTokenLayer,
     },
     signature::replay::{ReplayKey, ReplayMemory, SharedReplays, Sighting, Verdict},
     stack::ZeroTrust,
-    state::Feed,
+    state::{Event, Feed, MemoryRecorder},
 };
 
 /// Of many copies on two replicas one is fresh, and none later.
@@ -69,6 +71,60 @@ pub(super) async fn service_tokens_are_shared(store: Arc<dyn Store>, feed: Arc<d
     until(async || present(&one, token).await == 401).await;
     let third = open().await;
     until(async || present(&third, token).await == 401).await;
+}
+
+/// Of many who approve on several instances one does, and it is recorded once; what one of them
+/// revokes holds nowhere.
+pub(super) async fn grants_are_decided_once(store: Arc<dyn Store>, feed: Arc<dyn Feed>) {
+    let log = Arc::new(MemoryRecorder::new(100));
+    let open = async || {
+        let scope = GrantScope::new(Duration::from_secs(3600));
+        let options = GrantOptions::new(GrantConfig::new().scope("refunds.write", scope));
+        let options = options.recorder(log.clone()).feed(Arc::clone(&feed));
+        let grants = Grants::open(Arc::clone(&store), SystemClock, options)
+            .await
+            .unwrap();
+        tokio::spawn(grants.clone().follow());
+        grants
+    };
+    let instances = [open().await, open().await, open().await];
+    let person = |name: &str| {
+        Principal::assertion(PrincipalKind::User, name, AuthMethod::Jwt)
+            .scopes(["grant.approve"])
+            .finish()
+    };
+    let ada = person("ada");
+    let hour = Duration::from_secs(3600);
+    let asked = instances[0]
+        .request(&ada, "refunds.write", "x", hour)
+        .await
+        .unwrap();
+    let tries = (0..12).map(|number| {
+        let (grants, id) = (instances[number % 3].clone(), Arc::clone(&asked.id));
+        let who = person(&format!("approver {number}"));
+        tokio::spawn(async move { grants.approve(&id, &who).await })
+    });
+    let mut won = 0;
+    for answer in futures_util::future::join_all(tries).await {
+        match answer.unwrap() {
+            Ok(_) => won += 1,
+            Err(GrantError::Decided { .. }) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    let approved = log
+        .events()
+        .into_iter()
+        .filter(|event| matches!(event, Event::Grant(event) if event.action == "approved"));
+    assert_eq!((won, approved.count()), (1, 1));
+    let hold = |grants: &Grants| {
+        let now = SystemClock.now().unwrap();
+        grants.active(&ada, "refunds.write", now).unwrap().is_some()
+    };
+    until(async || instances.iter().all(hold)).await;
+    instances[1].revoke(&asked.id, &ada, "done").await.unwrap();
+    assert!(!hold(&instances[1]));
+    until(async || !instances.iter().any(hold)).await;
 }
 
 async fn present(tokens: &ServiceTokens, token: &str) -> u16 {

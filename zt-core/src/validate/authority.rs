@@ -1,72 +1,9 @@
 //! The host that a request is for, from its target and its `Host` header.
 
-use std::net::Ipv6Addr;
-
 use http::{HeaderValue, Method, Version, request::Parts, uri::Scheme};
 
 use super::check::{malformed, misdirected};
-use crate::decision::Denial;
-
-/// A host and a port, as written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Authority<'a> {
-    host: &'a str,
-    port: Option<u16>,
-}
-
-impl<'a> Authority<'a> {
-    /// `uri-host [ ":" port ]` (RFC 9110 section 7.2), with a registered name of letters, digits,
-    /// `-`, `_` and `.` only. User information does not belong here (RFC 9110 section 4.2.4).
-    pub(super) fn parse(text: &'a str) -> Option<Self> {
-        let (host, port) = match text.strip_prefix('[') {
-            Some(literal) => {
-                let (host, rest) = literal.split_once(']')?;
-                host.parse::<Ipv6Addr>().ok()?;
-                let port = match rest {
-                    "" => None,
-                    rest => Some(rest.strip_prefix(':')?),
-                };
-                (host, port)
-            }
-            None => {
-                let (host, port) = match text.split_once(':') {
-                    Some((host, port)) => (host, Some(port)),
-                    None => (text, None),
-                };
-                (is_name(host).then_some(host)?, port)
-            }
-        };
-        let port = match port {
-            None | Some("") => None,
-            Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
-                Some(port.parse().ok()?)
-            }
-            Some(_) => return None,
-        };
-        Some(Self { host, port })
-    }
-
-    fn of_header(value: &'a HeaderValue) -> Option<Self> {
-        Self::parse(value.to_str().ok()?)
-    }
-
-    fn is(&self, other: &Self, default_port: Option<u16>) -> bool {
-        self.host.eq_ignore_ascii_case(other.host)
-            && self.port.or(default_port) == other.port.or(default_port)
-    }
-}
-
-/// Labels of letters, digits, `-` and `_`; one dot may end it.
-fn is_name(host: &str) -> bool {
-    let labels = host.strip_suffix('.').unwrap_or(host);
-    host.len() <= 255
-        && labels.split('.').all(|label| {
-            !label.is_empty()
-                && label
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-        })
-}
+use crate::{context::Authority, decision::Denial};
 
 /// A host that the service answers for; without a port it stands for every port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,14 +16,14 @@ impl AllowedHost {
     pub(super) fn parse(text: &str) -> Option<Self> {
         let authority = Authority::parse(text)?;
         Some(Self {
-            host: authority.host.to_owned(),
-            port: authority.port,
+            host: authority.host().to_owned(),
+            port: authority.port(),
         })
     }
 
     fn allows(&self, authority: &Authority<'_>, default_port: Option<u16>) -> bool {
-        self.host.eq_ignore_ascii_case(authority.host)
-            && (self.port.is_none() || self.port == authority.port.or(default_port))
+        self.host.eq_ignore_ascii_case(authority.host())
+            && (self.port.is_none() || self.port == authority.port().or(default_port))
     }
 }
 

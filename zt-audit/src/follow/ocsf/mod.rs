@@ -152,10 +152,13 @@ impl Event {
 
 fn grant(fields: &mut Fields) -> Event {
     let action = fields.text("action").unwrap_or_default();
-    let takes_away = ["revoke", "expire", "deny", "reject", "end"]
-        .iter()
-        .any(|word| action.contains(word));
-    let activity = if takes_away { OTHER } else { 1 };
+    let (activity, severity) = match action.as_str() {
+        "approved" => (1, MEDIUM),
+        // Taken alone: somebody should look at it now.
+        "break-glass" => (1, HIGH),
+        // Asked for, taken away, looked at.
+        _ => (OTHER, MEDIUM),
+    };
     let privilege = fields.take("grant").unwrap_or_else(|| json!("sealed"));
     let rest = object([
         ("user", Some(fields.user("subject"))),
@@ -169,7 +172,7 @@ fn grant(fields: &mut Fields) -> Event {
                 .map(|micros| json!({"expiration_time": micros / 1000})),
         ),
     ]);
-    Event::new(AUTHORIZE_SESSION, activity, MEDIUM, SUCCESS, rest).named(Some(action))
+    Event::new(AUTHORIZE_SESSION, activity, severity, SUCCESS, rest).named(Some(action))
 }
 
 fn admin(fields: &mut Fields) -> Event {

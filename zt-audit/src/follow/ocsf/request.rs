@@ -84,7 +84,7 @@ pub(super) fn decision(fields: &mut Fields) -> Event {
         ("user_agent", agent),
         ("uid", request_id.clone().map(Value::from)),
     ]);
-    let (policy, authorizations) = policies(fields, permitted);
+    let (policy, authorizations) = policies(fields, permitted, denied);
     let mut rest = object([
         ("action_id", Some(control.action.into())),
         ("action", control.word.map(Value::from)),
@@ -263,7 +263,9 @@ pub(super) fn source(fields: &mut Fields) -> Value {
 }
 
 /// The policy that decided, and each that had a say.
-fn policies(fields: &mut Fields, permitted: bool) -> (Option<Value>, Option<Value>) {
+fn policies(fields: &mut Fields, permitted: bool, denied: bool) -> (Option<Value>, Option<Value>) {
+    // A rule that permitted, where something else denied later.
+    let overruled = fields.left_flag("permitted");
     let rule = fields.take("rule");
     let policy = object([
         ("uid", rule),
@@ -276,8 +278,13 @@ fn policies(fields: &mut Fields, permitted: bool) -> (Option<Value>, Option<Valu
         .then_some(policy);
     let decided = |word: &str, policy: Value| json!({"decision": word, "policy": policy});
     let mut authorizations = Vec::new();
-    if let Some(policy) = policy.clone().filter(|_| permitted) {
-        authorizations.push(decided("permit", policy));
+    let word = match (permitted || overruled, denied) {
+        (true, _) => Some("permit"),
+        (false, true) => Some("deny"),
+        _ => None,
+    };
+    if let Some((word, policy)) = word.zip(policy.clone()) {
+        authorizations.push(decided(word, policy));
     }
     let violated = fields.take("violates");
     let violated = violated.as_ref().and_then(Value::as_array);

@@ -111,13 +111,17 @@ fn events() -> Vec<Recorded> {
         events.push(outcome(handler));
     }
     events.push(admin("token 7"));
-    for action in ["requested", "approved", "revoked"] {
+    for action in ["requested", "approved", "break-glass", "revoked"] {
         events.push(Recorded::Grant(GrantEvent {
             at: AT,
             author: Some("root".into()),
+            author_issuer: None,
             action,
+            id: Some("00ff".into()),
             subject: "alice".into(),
+            issuer: Some("https://id.example".into()),
             grant: "orders:refund".into(),
+            reason: Some("incident 7".into()),
             expires: Some(AT),
         }));
     }
@@ -214,6 +218,7 @@ fn with_everything(mut record: Map<String, Value>) -> Map<String, Value> {
     let more = json!({
         "route": "/orders/{id}", "rule": "orders.read", "policy": "orders", "version": "v3",
         "observed": true, "violates": ["geo", "hours"], "would_deny": "policy-denied",
+        "would_deny_rule": "no-strangers", "dry_run": "deny by no-strangers", "permitted": true,
         "issuer": "https://id.example", "principal": "service", "auth": ["jwt"], "tenant": "acme",
         "workload": "spiffe://example.org/shop", "via": "spiffe://example.org/gateway", "subject": "alice", "token": "jti-1",
         "client_addr": "192.0.2.7", "peer_addr": "[2001:db8::1]:443", "user_agent": "curl/8",
@@ -284,6 +289,42 @@ fn a_permit_is_an_api_call_that_a_control_allowed() {
     let micros = told("/unmapped/ts").as_u64().unwrap();
     assert_eq!(told("/time"), json!(micros / 1000));
     assert!(!event.to_string().contains("secret"), "a query is in it");
+}
+
+#[test]
+fn a_denial_names_the_policy_that_had_a_say_and_what_it_said() {
+    let denial = Denial::new(Code::PolicyDenied);
+    let by_rule = denial
+        .clone()
+        .by_rule("no-strangers")
+        .by_policy("shop", "8");
+    let silent = denial.by_policy("shop", "8");
+    for (denial, policy) in [
+        (
+            by_rule,
+            json!({"uid": "no-strangers", "name": "shop", "version": "8"}),
+        ),
+        (silent, json!({"name": "shop", "version": "8"})),
+    ] {
+        let event = of(&decision(&trail(), Verdict::Deny(denial), false));
+        let said = json!([{"decision": "deny", "policy": policy}]);
+        assert_eq!(
+            (&event["policy"], &event["authorizations"]),
+            (&policy, &said)
+        );
+        assert_eq!(event["disposition_id"], 26);
+    }
+
+    // What permitted is not what denied.
+    let (parts, ()) = Request::new(()).into_parts();
+    let mut cx = zt_core::context::SecurityContext::open(&parts, &Arc::default());
+    cx.set_permit(Permit::assertion("orders.read").finish())
+        .unwrap();
+    let verdict = Verdict::Deny(Denial::new(Code::RateLimited));
+    let event = of(&decision(cx.trail(), verdict, false));
+    let said = json!([{"decision": "permit", "policy": {"uid": "orders.read"}}]);
+    assert_eq!(event["authorizations"], said);
+    assert_eq!(event["action_id"], 2);
 }
 
 #[test]

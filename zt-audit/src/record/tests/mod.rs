@@ -153,8 +153,8 @@ fn a_long_value_is_cut_and_hashed() {
     assert!(record.get("user_agent_sha256").is_none());
 }
 
-/// Room for what [`largest_decision`] cannot set: a template, a workload and its proxy, a waived denial, timings.
-const NOT_SET: usize = (512 + 512 + 512 + 1024) * 6 + 32 * 64 + 512;
+/// Room for what [`largest_decision`] cannot set: a template, a workload and its proxy, a waived denial and its rule, what a dry run found, timings.
+const NOT_SET: usize = (512 + 512 + 512 + 1024 + 256 + 256) * 6 + 32 * 64 + 512;
 /// Of that, the detail of the waived denial is sealed, which makes four bytes of three.
 const NOT_SET_SEALED: usize = NOT_SET + 1024 * 6 / 3;
 
@@ -276,6 +276,72 @@ fn a_denial_says_its_private_detail() {
 }
 
 #[test]
+fn a_denial_names_what_denied() {
+    let by_rule = Denial::new(Code::PolicyDenied)
+        .by_rule("no-strangers")
+        .by_policy("shop", "8");
+    let silent = Denial::new(Code::PolicyDenied).by_policy("shop", "8");
+    let plain = Denial::new(Code::RateLimited);
+    let none = json!(null);
+    for (permitted, denial, fields) in [
+        (
+            false,
+            &by_rule,
+            [
+                json!("no-strangers"),
+                json!("shop"),
+                json!("8"),
+                none.clone(),
+            ],
+        ),
+        // Nothing in the policy permitted.
+        (
+            false,
+            &silent,
+            [none.clone(), json!("shop"), json!("8"), none.clone()],
+        ),
+        (
+            false,
+            &plain,
+            [none.clone(), none.clone(), none.clone(), none.clone()],
+        ),
+        // Permitted at first, and then denied by something that has no rules.
+        (
+            true,
+            &plain,
+            [
+                json!("orders.read"),
+                json!("orders"),
+                json!("v3"),
+                json!(true),
+            ],
+        ),
+        // Permitted, and then denied by a rule that narrows.
+        (
+            true,
+            &by_rule,
+            [
+                json!("no-strangers"),
+                json!("shop"),
+                json!("8"),
+                none.clone(),
+            ],
+        ),
+    ] {
+        let (parts, ()) = Request::new(()).into_parts();
+        let settings = Arc::default();
+        let mut cx = zt_core::context::SecurityContext::open(&parts, &settings);
+        if permitted {
+            let permit = Permit::assertion("orders.read").policy("orders", "v3");
+            cx.set_permit(permit.finish()).unwrap();
+        }
+        let record = record(&decision(cx.trail(), Verdict::Deny(denial.clone()), false));
+        let found = ["rule", "policy", "version", "permitted"].map(|name| &record[name]);
+        assert_eq!(found, fields.each_ref());
+    }
+}
+
+#[test]
 fn an_outcome_says_how_it_ended() {
     let event = outcome(HandlerRun::Panicked);
     let record = record(&event);
@@ -298,9 +364,13 @@ fn every_other_kind_has_its_fields() {
     let grant = Event::Grant(GrantEvent {
         at,
         author: None,
+        author_issuer: Some("https://id.example".into()),
         action: "approved",
+        id: Some("00ff".into()),
         subject: "alice".into(),
+        issuer: Some("https://id.example".into()),
         grant: "prod".into(),
+        reason: Some("incident 7".into()),
         expires: Some(Timestamp::MAX),
     });
     let part = |limit: &str, window| BudgetPart {
@@ -359,7 +429,9 @@ fn every_other_kind_has_its_fields() {
         ),
         (
             grant,
-            json!({"kind": "grant", "action": "approved", "subject": "alice", "grant": "prod",
+            json!({"kind": "grant", "action": "approved", "id": "00ff", "subject": "alice",
+                   "issuer": "https://id.example", "author_issuer": "https://id.example",
+                   "grant": "prod", "reason": "incident 7",
                    "expires": 9_007_199_254_740_991_u64}),
         ),
         (

@@ -137,9 +137,13 @@ pub(super) fn every_kind() -> Vec<Event> {
         Event::Grant(GrantEvent {
             at,
             author: Some(name("author")),
+            author_issuer: None,
             action: "approved",
+            id: None,
             subject: name("subject"),
+            issuer: None,
             grant: name("grant"),
+            reason: Some(named("reason")),
             expires: Some(at),
         }),
         Event::Budget(BudgetEvent {
@@ -541,9 +545,13 @@ fn the_largest_records_are_within_their_bound_when_sealed() {
         Event::Grant(GrantEvent {
             at,
             author: Some(name()),
+            author_issuer: Some(name()),
             action: "a",
+            id: Some(name()),
             subject: name(),
+            issuer: Some(name()),
             grant: name(),
+            reason: Some(worst(9999)),
             expires: Some(at),
         }),
         Event::Sanction(SanctionEvent {

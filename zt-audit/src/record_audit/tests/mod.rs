@@ -1,6 +1,7 @@
 mod bodies;
 mod cancelled;
 mod one_each;
+mod policies;
 mod refusals;
 mod streams;
 mod waits;
@@ -61,7 +62,8 @@ impl Check for Authorize {
             cx.set_route(route);
         }
         if self.refuses || parts.uri.path() == "/forbidden" {
-            return Denial::new(Code::PolicyDenied).detail("rule 7").into();
+            let denial = Denial::new(Code::PolicyDenied).detail("rule 7");
+            return denial.by_rule("no-sevens").into();
         }
         if self.forgets {
             return Step::pass(());

@@ -214,6 +214,7 @@ async fn a_stack_that_only_observes_records_what_it_would_have_denied() {
     assert_eq!(decision["ack"], "sync");
     assert_eq!(decision["would_deny"], "policy-denied");
     assert_eq!(decision["would_deny_detail"], "rule 7");
+    assert_eq!(decision["would_deny_rule"], "no-sevens");
     let (decision, _) = one_each(&records[2..]);
     assert_eq!(decision["decision"], "deny");
 }

@@ -50,7 +50,9 @@ pub(crate) fn events(chain: &[u8]) -> Vec<Value> {
 }
 
 fn hash(event: &Value, prev: &str) -> String {
-    // `Value` keeps its keys sorted: this is `json.dumps(event, sort_keys=True)`.
+    // As `json.dumps(event, sort_keys=True)`, whatever features other crates turn on.
+    let mut event = event.clone();
+    event.sort_all_objects();
     let digest = Sha256::digest(format!("{event}{prev}"));
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, sync::Arc};
 
-use http::{Uri, request::Parts};
+use http::request::Parts;
 
 use super::{layer::Inner, policy::SignaturePolicy, refusal::Refusal};
 use crate::{
@@ -313,7 +313,7 @@ impl Inner {
         base: &mut Vec<u8>,
     ) -> Result<(), Refusal> {
         let fields = fields(parts, cx);
-        let uri = first_uri(parts, cx);
+        let uri = cx.first_uri(parts);
         let authority = self.policy.authority.find(uri, fields, cx)?;
         let message = Message::Request(RequestMessage {
             // The one that is handled, whatever a layer in between made of the one that came.
@@ -462,25 +462,4 @@ fn keep_better(kept: &mut Option<Refused>, found: Refused) {
 /// The fields as they came: `ValidateRequest` strips some for the handler only.
 pub(super) fn fields<'a>(parts: &'a Parts, cx: &'a SecurityContext) -> Fields<'a> {
     Fields::new(&parts.headers).with_stripped(cx.trail().claimed().as_slice())
-}
-
-/// The target as the client sent it: a router that nests takes prefixes away.
-fn first_uri<'a>(parts: &'a Parts, cx: &'a SecurityContext) -> &'a Uri {
-    let seen = cx.trail().uri();
-    match first_of_router(&parts.extensions) {
-        // The context was opened inside the router, which has kept what it saw first.
-        Some(original) if *seen == parts.uri => original,
-        _ => seen,
-    }
-}
-
-#[cfg(feature = "axum")]
-fn first_of_router(extensions: &http::Extensions) -> Option<&Uri> {
-    let original: &axum::extract::OriginalUri = extensions.get()?;
-    Some(&original.0)
-}
-
-#[cfg(not(feature = "axum"))]
-const fn first_of_router(_: &http::Extensions) -> Option<&Uri> {
-    None
 }

@@ -400,7 +400,9 @@ async fn what_stands_on_a_store_and_a_feed_runs() {
     let store = RedbStore::open(folder.file(), SystemClock).await.unwrap();
     let feed = RedbFeed::within(&store);
     in_use_tests::replays_are_refused(Arc::new(store.clone())).await;
-    in_use_tests::service_tokens_are_shared(Arc::new(store), Arc::new(feed)).await;
+    let (store, feed) = (Arc::new(store), Arc::new(feed));
+    in_use_tests::service_tokens_are_shared(store.clone(), feed.clone()).await;
+    in_use_tests::grants_are_decided_once(store, feed).await;
 }
 
 const CHILD: &str = "ZT_REDB_CHILD";
