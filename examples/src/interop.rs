@@ -5,6 +5,7 @@
 
 mod budget;
 mod mtls;
+mod policy;
 mod signatures;
 
 use std::{
@@ -67,6 +68,7 @@ pub async fn serve(listen: SocketAddr, keys: &Path, redis: Option<&str>, mtls: b
     let quota = Quota::new("limited", burst, Duration::from_secs(seconds))?;
     let (signed, about_signed) = signatures::signatures(&log, keys)?;
     let (spending, about_budget) = budget::budgets(&log, redis).await?;
+    let (by_policy, about_policy) = policy::policy(&log, &tokens, keys).await?;
     let mut about = json!({
         "base_url": format!("http://{address}"),
         "audit": {"dir": audit, "vkey": log.verifier_key().to_string()},
@@ -87,6 +89,7 @@ pub async fn serve(listen: SocketAddr, keys: &Path, redis: Option<&str>, mtls: b
         "signatures": about_signed,
         "limited": {"path": "/limited", "burst": burst, "seconds": seconds},
         "budget": about_budget,
+        "policy": about_policy,
     });
 
     if let (true, Some(about)) = (mtls, about.as_object_mut()) {
@@ -114,7 +117,8 @@ pub async fn serve(listen: SocketAddr, keys: &Path, redis: Option<&str>, mtls: b
         .route_service("/token/{*rest}", guarded)
         .route_service("/jwt", for_tokens)
         .merge(signed)
-        .merge(spending);
+        .merge(spending)
+        .merge(by_policy);
 
     // Written last: whoever waits for the file finds a server that answers.
     let unfinished = keys.join("interop.json.new");

@@ -3,6 +3,7 @@
 
 pub mod ai_gateway;
 pub mod audit;
+pub mod charges;
 pub mod counters;
 pub mod interop;
 pub mod raw;

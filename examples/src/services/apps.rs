@@ -21,6 +21,7 @@ use zt_core::{
     authorize::{Access, AuthorizeLayer},
     decision::Permit,
     identity::Principal,
+    policy::{CompiledPolicy, PolicyOptions},
     signature::{
         base::Component,
         key::{KeyEntry, KeyRing, SigningKey},
@@ -43,7 +44,6 @@ use zt_mtls::{
 use super::{App, ORDERS, Workload, app};
 use crate::Result;
 
-const GATEWAY_ID: &str = "spiffe://shop.example/gateway";
 const ORDERS_ID: &str = "spiffe://shop.example/orders";
 const PAYMENTS_ID: &str = "spiffe://shop.example/payments";
 
@@ -82,12 +82,15 @@ pub(super) fn payments(log: &AuditLog, verifier: Verifier, key: &SigningKey) -> 
     Ok(app(zt.wrap(router)))
 }
 
-/// Takes orders of the gateway alone, and has them paid.
+/// Takes orders as its policy says, and has them paid.
 pub(super) fn orders(log: &AuditLog, payments: Payments) -> Result<App> {
+    // Whoever is of this trust domain is known here; what it may do stands in the file.
+    let known = RequirePeerLayer::new(Peers::parse(["spiffe://shop.example/*"])?);
+    let policy = CompiledPolicy::from_toml(include_str!("orders.toml"), &PolicyOptions::new())?;
     let zt = ZeroTrust::builder()
         .record(RecordAuditLayer::new(log.clone()))
-        .authenticate(RequirePeerLayer::new(Peers::parse([GATEWAY_ID])?))
-        .any_authenticated()
+        .authenticate(known)
+        .authorize(AuthorizeLayer::new(policy))
         .build()?;
     let router = Router::new()
         .route("/orders", post(create))

@@ -2,6 +2,7 @@
 //! what is expected of it; then the audit logs that they left are verified.
 
 mod budget;
+mod charges;
 mod jwt;
 mod player;
 mod report;
@@ -47,6 +48,7 @@ pub async fn play(folder: &Path, omit: Option<Omit>) -> Result<Report> {
     if omit.is_none() {
         budget::play(&mut report).await?;
         workloads::play(folder, &mut report).await?;
+        charges::play(folder, &mut report).await?;
     }
     for log in &logs {
         report.check_log(log);

@@ -2,6 +2,7 @@
 
 mod budget;
 mod mtls;
+mod policy;
 mod signatures;
 
 use std::{
@@ -303,6 +304,7 @@ fn curl_meets_one_endpoint_a_layer() {
     assert!(text.to_lowercase().contains("retry-after: "), "{text}");
 
     budget::meet(base, &about["budget"]);
+    policy::meet(base, &about["policy"]);
 
     publish(&about["audit"], &folder);
     std::fs::remove_dir_all(&folder).unwrap();

@@ -8,6 +8,7 @@
 )]
 
 mod ai_gateway;
+mod charges;
 mod denials;
 mod interop;
 mod ledger;
