@@ -9,6 +9,7 @@ mod headers;
 mod jwt;
 mod limit;
 mod mtls;
+mod policy;
 mod raw_log;
 mod service_token;
 mod signature;
@@ -38,6 +39,7 @@ const RUNS: &[(&str, Section)] = &[
     ("signature", signature::run),
     ("mtls", mtls::run),
     ("authorize", authorize::run),
+    ("policy", policy::run),
     ("audit", audit::run),
     ("stack", stack::run),
     ("whole", whole::run),

@@ -15,6 +15,7 @@ pub const SECTIONS: &[&str] = &[
     "signature",
     "mtls",
     "authorize",
+    "policy",
     "audit",
     "stack",
     "whole",

@@ -86,7 +86,7 @@ impl Sketch {
         for (name, value) in &self.lines {
             let _ = writeln!(base, "{name}: {value}");
         }
-        base + "\"@signature-params\": " + &self.list()
+        base + "\"@signature-params\": " + self.list().as_str()
     }
 
     /// The two fields.
