@@ -5,12 +5,9 @@ use std::sync::Arc;
 use super::{Grounds, Verdict};
 use crate::{
     context::SecurityContext,
-    decision::{Code, Denial, Permit},
+    decision::{Code, Denial, Permit, PolicyName},
     state::Route,
 };
-
-/// Name and version of the policy behind a permit or a denial.
-pub(super) type PolicyName = (Arc<str>, Arc<str>);
 
 /// Whether a check gives the permit, or only narrows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +70,7 @@ pub(super) fn conclude(
     let denial = match denial.policy() {
         Some(_) => denial,
         None => match own().or_else(|| policy.cloned()) {
-            Some((name, version)) => denial.by_policy(name, version),
+            Some(policy) => denial.of_policy(policy),
             None => denial,
         },
     };
@@ -116,8 +113,8 @@ fn bound(
     policy: Option<&PolicyName>,
     cx: &SecurityContext,
 ) -> crate::decision::PermitAssertion {
-    if let Some((name, version)) = policy {
-        assertion = assertion.policy(Arc::clone(name), Arc::clone(version));
+    if let Some(policy) = policy {
+        assertion = assertion.of_policy(policy.clone());
     }
     if let Some(principal) = cx.principal() {
         assertion = assertion.principal(Arc::clone(principal));

@@ -10,11 +10,11 @@ use tower_layer::Layer;
 
 use super::{
     Access, Policy, ReadingBodies, Verdict,
-    check::{Duty, PolicyName, conclude, public, undecided},
+    check::{Duty, conclude, public, undecided},
 };
 use crate::{
     context::{SecurityContext, Stage},
-    decision::{Code, Denial},
+    decision::{Code, Denial, PolicyName},
     gate::{Check, Gate, Later, Link, Root, Step},
     stack::slots::{Authorization, Authorizes},
 };
@@ -49,7 +49,7 @@ impl<P: Policy> AuthorizeLayer<P> {
     /// What permits and audit records call the policy, where its verdicts do not say.
     #[must_use]
     pub fn named(mut self, name: impl Into<Arc<str>>, version: impl Into<Arc<str>>) -> Self {
-        Arc::make_mut(&mut self.settings).name = Some((name.into(), version.into()));
+        Arc::make_mut(&mut self.settings).name = Some(PolicyName::new(name, version));
         self
     }
 
@@ -134,7 +134,7 @@ impl<P: Policy> AuthorizeLayer<P> {
                 let decide = move |read: Result<(), Denial>, parts: &mut _, cx: &mut _| match read {
                     Ok(()) => decide(&*policy, &settings, parts, cx),
                     Err(unread) => {
-                        let (name, own) = (settings.name.as_ref(), || policy.known_as());
+                        let (name, own) = (settings.name.as_ref(), || known(&*policy));
                         conclude(Err(unread), Duty::Decide, name, own, cx).into()
                     }
                 };
@@ -147,6 +147,10 @@ impl<P: Policy> AuthorizeLayer<P> {
     }
 }
 
+fn known<Q: Policy + ?Sized>(policy: &Q) -> Option<PolicyName> {
+    policy.known_as().map(PolicyName::from)
+}
+
 /// Asks the policy, and turns what it says into a permit or a denial.
 #[inline]
 fn decide<Q: Policy + ?Sized>(
@@ -155,7 +159,7 @@ fn decide<Q: Policy + ?Sized>(
     parts: &mut Parts,
     cx: &mut SecurityContext,
 ) -> Step<()> {
-    let own = || policy.known_as();
+    let own = || known(policy);
     match policy.decide(&Access::new(parts, cx)) {
         Step::Now(verdict) => {
             conclude(verdict, Duty::Decide, settings.name.as_ref(), own, cx).into()

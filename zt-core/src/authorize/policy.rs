@@ -7,7 +7,7 @@ use super::Access;
 use crate::{
     body::{BoxError, CollectLimits},
     clock::Timestamp,
-    decision::{Code, Denial},
+    decision::{Code, Denial, PolicyName},
     gate::{Later, Standing, Step},
 };
 
@@ -88,7 +88,7 @@ impl Verdict {
 #[derive(Debug, Clone)]
 pub struct Grounds {
     pub(super) rule: Arc<str>,
-    pub(super) policy: Option<(Arc<str>, Arc<str>)>,
+    pub(super) policy: Option<PolicyName>,
     pub(super) until: Option<Timestamp>,
     pub(super) standing: Vec<Arc<dyn Standing>>,
 }
@@ -113,8 +113,12 @@ impl Grounds {
     /// The policy that the rule stands in and its version, where the layer's own name would not
     /// tell: one that is reloaded, or one of several.
     #[must_use]
-    pub fn policy(mut self, name: impl Into<Arc<str>>, version: impl Into<Arc<str>>) -> Self {
-        self.policy = Some((name.into(), version.into()));
+    pub fn policy(self, name: impl Into<Arc<str>>, version: impl Into<Arc<str>>) -> Self {
+        self.of_policy(PolicyName::new(name, version))
+    }
+
+    pub(crate) fn of_policy(mut self, policy: PolicyName) -> Self {
+        self.policy = Some(policy);
         self
     }
 

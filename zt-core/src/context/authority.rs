@@ -1,6 +1,6 @@
 //! The host that a request is for, from its target and its `Host` header: read in this one place.
 
-use std::net::Ipv6Addr;
+use std::{mem, net::Ipv6Addr};
 
 use http::{HeaderValue, Uri, header, request::Parts};
 
@@ -28,8 +28,9 @@ impl<'a> Authority<'a> {
                 (host, text.get(..host.len() + 2)?, port)
             }
             None => {
-                let (host, port) = match text.split_once(':') {
-                    Some((host, port)) => (host, Some(port)),
+                let colon = text.bytes().position(|byte| byte == b':');
+                let (host, port) = match colon.and_then(|at| text.split_at_checked(at)) {
+                    Some((host, port)) => (host, port.strip_prefix(':')),
                     None => (text, None),
                 };
                 (is_name(host).then_some(host)?, host, port)
@@ -67,16 +68,22 @@ impl<'a> Authority<'a> {
     }
 }
 
+const fn is_of_label(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
+
 /// Labels of letters, digits, `-` and `_`; one dot may end it.
 fn is_name(host: &str) -> bool {
-    let labels = host.strip_suffix('.').unwrap_or(host);
-    host.len() <= 255
-        && labels.split('.').all(|label| {
-            !label.is_empty()
-                && label
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-        })
+    let mut before = b'.';
+    !host.is_empty()
+        && host.len() <= 255
+        && host
+            .bytes()
+            .all(|byte| match mem::replace(&mut before, byte) {
+                // A label has at least one letter.
+                b'.' => is_of_label(byte),
+                _ => byte == b'.' || is_of_label(byte),
+            })
 }
 
 /// The host that a request is for, as rules read it: without its port and without the dot that may end a

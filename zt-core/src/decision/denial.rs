@@ -2,7 +2,7 @@ use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use super::{Challenge, Code};
+use super::{Challenge, Code, PolicyName};
 
 /// An answer, not an error: why a request does not go on.
 ///
@@ -33,7 +33,7 @@ struct Inner {
     fields: Vec<&'static str>,
     detail: Option<Cow<'static, str>>,
     rule: Option<Arc<str>>,
-    policy: Option<(Arc<str>, Arc<str>)>,
+    policy: Option<PolicyName>,
 }
 
 impl Denial {
@@ -84,7 +84,11 @@ impl Denial {
     /// [rule](Self::by_rule) nothing in the policy permitted.
     #[must_use]
     pub fn by_policy(self, name: impl Into<Arc<str>>, version: impl Into<Arc<str>>) -> Self {
-        self.edit(|inner| inner.policy = Some((name.into(), version.into())))
+        self.of_policy(PolicyName::new(name, version))
+    }
+
+    pub(crate) fn of_policy(self, policy: PolicyName) -> Self {
+        self.edit(|inner| inner.policy = Some(policy))
     }
 
     /// Another sentence for the caller than the code's own.
@@ -199,13 +203,13 @@ impl Denial {
     /// The policy that denied; only the audit record may show it.
     #[must_use]
     pub fn policy(&self) -> Option<&str> {
-        self.0.policy.as_ref().map(|(name, _)| &**name)
+        self.0.policy.as_ref().map(|policy| &**policy.name())
     }
 
     /// That policy's version.
     #[must_use]
     pub fn version(&self) -> Option<&str> {
-        self.0.policy.as_ref().map(|(_, version)| &**version)
+        self.0.policy.as_ref().map(|policy| &**policy.version())
     }
 }
 

@@ -9,7 +9,9 @@ mod challenge;
 mod code;
 mod denial;
 mod permit;
+mod policy_name;
 
+pub(crate) use self::policy_name::PolicyName;
 pub use self::{
     challenge::Challenge,
     code::Code,

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use super::PolicyName;
 use crate::{clock::Timestamp, identity::Principal};
 
 /// Evidence that authorization ran and said yes.
@@ -12,8 +13,7 @@ pub struct Permit(Arc<Inner>);
 #[derive(Debug, Clone)]
 struct Inner {
     rule: Arc<str>,
-    policy: Option<Arc<str>>,
-    version: Option<Arc<str>>,
+    policy: Option<PolicyName>,
     principal: Option<Arc<Principal>>,
     valid_until: Option<Timestamp>,
     observed: bool,
@@ -25,7 +25,6 @@ impl Permit {
         PermitAssertion(Inner {
             rule: rule.into(),
             policy: None,
-            version: None,
             principal: None,
             valid_until: None,
             observed: false,
@@ -41,13 +40,13 @@ impl Permit {
     /// The policy that the rule stands in.
     #[must_use]
     pub fn policy(&self) -> Option<&str> {
-        self.0.policy.as_deref()
+        self.0.policy.as_ref().map(|policy| &**policy.name())
     }
 
     /// The policy's version.
     #[must_use]
     pub fn version(&self) -> Option<&str> {
-        self.0.version.as_deref()
+        self.0.policy.as_ref().map(|policy| &**policy.version())
     }
 
     /// Who was permitted; `None` on a public route.
@@ -83,9 +82,12 @@ impl PermitAssertion {
     }
 
     /// Names the policy and its version.
-    pub fn policy(mut self, policy: impl Into<Arc<str>>, version: impl Into<Arc<str>>) -> Self {
-        self.0.policy = Some(policy.into());
-        self.0.version = Some(version.into());
+    pub fn policy(self, policy: impl Into<Arc<str>>, version: impl Into<Arc<str>>) -> Self {
+        self.of_policy(PolicyName::new(policy, version))
+    }
+
+    pub(crate) fn of_policy(mut self, policy: PolicyName) -> Self {
+        self.0.policy = Some(policy);
         self
     }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     authorize::{Access, Grounds, Policy, Verdict},
     body::CollectLimits,
-    decision::{Code, Denial},
+    decision::{Code, Denial, PolicyName},
     gate::{Later, Step},
 };
 
@@ -32,8 +32,7 @@ struct Inner {
 
 /// Rules with everything that decides by them.
 pub(crate) struct Engine {
-    pub(crate) name: Arc<str>,
-    pub(crate) version: Arc<str>,
+    pub(crate) name: PolicyName,
     pub(crate) rules: Arc<[Rule]>,
     pub(crate) matcher: Matcher,
     pub(crate) conditions: Conditions,
@@ -74,8 +73,7 @@ impl CompiledPolicy {
                 .cloned()
                 .collect();
             Ok(Arc::new(Engine {
-                name: Arc::clone(&document.name),
-                version: Arc::clone(&document.version),
+                name: PolicyName::new(Arc::clone(&document.name), Arc::clone(&document.version)),
                 matcher: Matcher::new(&rules),
                 conditions: Conditions::new(&document, &rules, options)?,
                 otherwise: document.otherwise,
@@ -164,15 +162,15 @@ impl Policy for CompiledPolicy {
     }
 
     fn known_as(&self) -> Option<(Arc<str>, Arc<str>)> {
-        let engine = &self.0.engine;
-        Some((Arc::clone(&engine.name), Arc::clone(&engine.version)))
+        let known = &self.0.engine.name;
+        Some((Arc::clone(known.name()), Arc::clone(known.version())))
     }
 }
 
 impl Engine {
     /// What matches, once the request has one reading only.
     pub(crate) fn find(&self, access: &Access<'_>) -> Result<Found, Denial> {
-        let path = facts::path(access, self.paths)?;
+        let (path, usual) = facts::spellings(access, self.paths)?;
         let host = match self.matcher.reads_host() {
             true => Some(facts::host(access)?),
             false => None,
@@ -182,7 +180,7 @@ impl Engine {
             ..Facts::with_path(access, &path)
         };
         let found = self.matcher.find(&facts);
-        Ok(match facts::usual_spelling(&path) {
+        Ok(match usual {
             None => found,
             Some(usual) => {
                 let path = usual.as_str();
@@ -250,15 +248,14 @@ impl Engine {
     ) -> Result<Verdict, Denial> {
         match judgement {
             Ok(judgement) => Ok(self.conclude(judgement, access)),
-            Err(denial) => Err(denial.by_policy(Arc::clone(&self.name), Arc::clone(&self.version))),
+            Err(denial) => Err(denial.of_policy(self.name.clone())),
         }
     }
 
     fn conclude(&self, judgement: Judgement, access: &Access<'_>) -> Verdict {
         match judgement {
             Judgement::Permit { rule, held } => {
-                let mut grounds =
-                    Grounds::new(rule).policy(Arc::clone(&self.name), Arc::clone(&self.version));
+                let mut grounds = Grounds::new(rule).of_policy(self.name.clone());
                 for grant in &held {
                     grounds = grounds.until(grant.until);
                 }
@@ -270,14 +267,11 @@ impl Engine {
             Judgement::Deny { rule } => Verdict::Deny(
                 Denial::new(Code::PolicyDenied)
                     .by_rule(rule)
-                    .by_policy(Arc::clone(&self.name), Arc::clone(&self.version)),
+                    .of_policy(self.name.clone()),
             ),
             Judgement::Silent => match self.otherwise {
                 Otherwise::Allow if !self.rules.iter().any(|rule| rule.effect == Effect::Allow) => {
-                    Verdict::Permit(
-                        Grounds::new("no policy allows")
-                            .policy(Arc::clone(&self.name), Arc::clone(&self.version)),
-                    )
+                    Verdict::Permit(Grounds::new("no policy allows").of_policy(self.name.clone()))
                 }
                 _ => Verdict::NotApplicable,
             },

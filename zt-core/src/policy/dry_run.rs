@@ -242,8 +242,8 @@ impl Change<'_> {
             request_id = %access.context().request_id(),
             would = self.would.as_str(),
             rule = self.rule.as_deref(),
-            policy = &*engine.name,
-            version = &*engine.version,
+            policy = &**engine.name.name(),
+            version = &**engine.name.version(),
             candidate = self.tried.is_candidate,
             "would decide otherwise"
         );
@@ -254,7 +254,7 @@ impl Change<'_> {
 impl fmt::Display for Change<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.tried.is_candidate {
-            write!(f, "candidate {}: ", self.tried.engine.version)?;
+            write!(f, "candidate {}: ", self.tried.engine.name.version())?;
         }
         match &self.rule {
             Some(rule) => write!(f, "{} by {rule}", self.would.as_str()),
@@ -271,7 +271,9 @@ impl DryRunReport {
             report.unknown += one.unknown.load(Ordering::Relaxed);
             let counts = one.counts.lock().unwrap_or_else(PoisonError::into_inner);
             report.others = report.others.saturating_add(counts.others);
-            let version = one.is_candidate.then(|| Arc::clone(&one.engine.version));
+            let version = one
+                .is_candidate
+                .then(|| Arc::clone(one.engine.name.version()));
             for ((would, rule), (count, last)) in &counts.changes {
                 report.changes.push(DryRunChange {
                     candidate: version.clone(),

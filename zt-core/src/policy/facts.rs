@@ -15,7 +15,7 @@ use crate::{
     decision::{Code, Denial},
     identity::{PeerIdentity, Principal, PrincipalKind},
     state::Route,
-    validate::{PathAllowances, check_path},
+    validate::{PathAllowances, check_path, is_plain_path, stands_for_itself},
 };
 
 /// Borrowed from the request; nothing is copied.
@@ -57,6 +57,22 @@ pub(crate) fn path<'a>(access: &Access<'a>, reading: PathReading) -> Result<Cow<
     }
 }
 
+/// The path that rules are compared with, and its [usual spelling](usual_spelling) where it has another
+/// one.
+pub(crate) fn spellings<'a>(
+    access: &Access<'a>,
+    reading: PathReading,
+) -> Result<(Cow<'a, str>, Option<String>), Denial> {
+    let asked = access.original_uri().path();
+    // Nearly all of them: nothing in it could be read or spelled in another way.
+    if matches!(reading, PathReading::Canonical) && is_plain_path(asked.as_bytes()) {
+        return Ok((Cow::Borrowed(asked), None));
+    }
+    let path = path(access, reading)?;
+    let usual = usual_spelling(&path);
+    Ok((path, usual))
+}
+
 /// `path` in its usual spelling, where it has another one: what stands for itself in a path (RFC 3986
 /// section 3.3, `pchar`) does so, and everything else is encoded in upper case (section 2.1). A reader
 /// that decodes takes both for the same, so denying rules are compared with both.
@@ -89,30 +105,6 @@ pub(crate) fn usual_spelling(path: &str) -> Option<String> {
         left = after;
     }
     (usual != path).then_some(usual)
-}
-
-const fn stands_for_itself(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'-' | b'.'
-                | b'_'
-                | b'~'
-                | b'/'
-                | b':'
-                | b'@'
-                | b'!'
-                | b'$'
-                | b'&'
-                | b'\''
-                | b'('
-                | b')'
-                | b'*'
-                | b'+'
-                | b','
-                | b';'
-                | b'='
-        )
 }
 
 fn digit(byte: u8) -> Option<u8> {

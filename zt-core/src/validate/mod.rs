@@ -130,6 +130,7 @@ mod headers;
 mod layer;
 mod path;
 
+pub(crate) use self::path::{is_plain_path, stands_for_itself};
 pub use self::{
     config::ValidateRequestConfig,
     error::ValidateRequestError,

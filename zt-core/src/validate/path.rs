@@ -116,6 +116,9 @@ pub enum PathError {
 ///
 /// The first rule that is broken.
 pub fn check_path(path: &[u8], allow: PathAllowances) -> Result<(), PathError> {
+    if is_plain_path(path) {
+        return Ok(());
+    }
     let found = check_raw(path, allow)?;
     if found.encoded {
         check_decoded(path, allow)?;
@@ -126,9 +129,78 @@ pub fn check_path(path: &[u8], allow: PathAllowances) -> Result<(), PathError> {
     Ok(())
 }
 
+/// Whether the path is canonical for certain, and as usual as a path can be: no byte of it has to be
+/// encoded, or is; no segment but the last is empty, and none begins with `.` or `;`. Most are so, and
+/// one look at each byte shows it.
+pub(crate) fn is_plain_path(path: &[u8]) -> bool {
+    let Some((b'/', path)) = path.split_first() else {
+        return false;
+    };
+    let (mut refused, mut before) = (0, SLASH);
+    for byte in path {
+        let class = CLASSES.get(usize::from(*byte)).copied().unwrap_or(OTHER);
+        // Behind a slash, nothing but a name.
+        refused |= (class & OTHER) | (before >> 1 & class);
+        before = class;
+    }
+    refused == 0
+}
+
+/// Classes of bytes. Two are told from a name by their lowest bit, and a slash by the next.
+const NAME: u8 = 0;
+const DOT: u8 = 0b001;
+const SLASH: u8 = 0b011;
+const OTHER: u8 = 0b100;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = [OTHER; 256];
+    let mut byte = 0;
+    while byte < 0x7f {
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "a constant, made when it is compiled"
+        )]
+        {
+            classes[byte as usize] = match byte {
+                b'/' => SLASH,
+                b'.' | b';' => DOT,
+                _ if stands_for_itself(byte) => NAME,
+                _ => OTHER,
+            };
+        }
+        byte += 1;
+    }
+    classes
+};
+
+/// Whether a byte may stand in a path as it is (RFC 3986 section 3.3: `pchar`, and the slash).
+pub(crate) const fn stands_for_itself(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'.'
+                | b'_'
+                | b'~'
+                | b'/'
+                | b':'
+                | b'@'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b','
+                | b';'
+                | b'='
+        )
+}
+
 /// What the raw pass came across.
 #[derive(Default)]
-struct Found {
+pub(super) struct Found {
     /// Anything encoded.
     encoded: bool,
     /// An encoded `%`.
@@ -136,7 +208,7 @@ struct Found {
 }
 
 /// The path as it stands on the wire: rules 1 to 7.
-fn check_raw(path: &[u8], allow: PathAllowances) -> Result<Found, PathError> {
+pub(super) fn check_raw(path: &[u8], allow: PathAllowances) -> Result<Found, PathError> {
     let Some((b'/', mut rest)) = path.split_first() else {
         return Err(PathError::NotAbsolute);
     };

@@ -1,6 +1,9 @@
 use proptest::prelude::*;
 
-use super::{PathAllowances, PathError, PathError::*, check_path, naive};
+use super::{
+    PathAllowances, PathError, PathError::*, check_path, is_plain_path, naive, path::check_raw,
+    stands_for_itself,
+};
 
 fn check(path: &str) -> Result<(), PathError> {
     check_path(path.as_bytes(), PathAllowances::NONE)
@@ -316,5 +319,32 @@ proptest! {
             let matched = |path: &str| table.at(path).ok().map(|found| *found.value);
             prop_assert_eq!(matched(raw), matched(&decoded), "{}", raw);
         }
+    }
+}
+
+/// Every path of up to seven bytes in which a slash, dots, parameters and an encoding can meet.
+#[test]
+fn what_is_plain_is_canonical_by_the_long_way_too() {
+    const LETTERS: &[u8] = b"/.;a%\"\\";
+    let mut plain = 0;
+    let mut paths: Vec<Vec<u8>> = vec![Vec::new()];
+    for _ in 0..7 {
+        let longer = |path: &Vec<u8>| {
+            let path = path.clone();
+            LETTERS.iter().map(move |byte| [&*path, &[*byte]].concat())
+        };
+        paths = paths.iter().flat_map(longer).collect();
+        for path in paths.iter().filter(|path| is_plain_path(path)) {
+            plain += 1;
+            assert!(check_raw(path, PathAllowances::NONE).is_ok(), "{path:?}");
+            assert!(path.iter().all(|byte| stands_for_itself(*byte)));
+        }
+    }
+    assert!(plain > 500, "{plain}");
+    for byte in 0..=u8::MAX {
+        let path = [b'/', b'a', byte];
+        let may_stand = stands_for_itself(byte);
+        assert_eq!(is_plain_path(&path), may_stand, "{byte}");
+        assert!(!may_stand || check_raw(&path, PathAllowances::NONE).is_ok());
     }
 }

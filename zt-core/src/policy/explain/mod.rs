@@ -131,14 +131,13 @@ impl Asked {
     async fn misses(&mut self, engine: &Arc<Engine>) -> Vec<(Vec<String>, usize)> {
         let mut found = {
             let access = self.access();
-            let Ok(path) = facts::path(&access, engine.paths) else {
+            let Ok((path, usual)) = facts::spellings(&access, engine.paths) else {
                 return Vec::new();
             };
             let facts = Facts {
                 host: access.host(),
                 ..Facts::with_path(&access, &path)
             };
-            let usual = facts::usual_spelling(&path);
             let usual = usual.as_deref().map(|path| Facts { path, ..facts });
             let of = |rule: &Rule| {
                 let denied = |facts| rule.clauses.iter().all(|clause| clause.holds(facts));

@@ -1,8 +1,6 @@
 //! Sets of rules, and what several of them have in common.
 
-use std::ops::ControlFlow;
-
-use smallvec::SmallVec;
+use std::{ops::ControlFlow, sync::LazyLock};
 
 /// A rule's place in the order of decision.
 pub(super) type Bit = u32;
@@ -18,6 +16,12 @@ struct Word {
 }
 
 impl Bits {
+    /// No rule.
+    pub(super) fn none() -> &'static Self {
+        static NONE: LazyLock<Bits> = LazyLock::new(Bits::default);
+        &NONE
+    }
+
     /// In any order, and any number of times.
     pub(super) fn of(mut members: Vec<Bit>) -> Self {
         members.sort_unstable();
@@ -35,72 +39,52 @@ impl Bits {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-}
 
-/// The union of some sets, read once from the front to the end.
-pub(super) struct Union<'a>(SmallVec<[&'a [Word]; 3]>);
-
-impl<'a> Union<'a> {
-    pub(super) fn of(sets: impl IntoIterator<Item = &'a Bits>) -> Self {
-        let sets = sets.into_iter().filter(|bits| !bits.is_empty());
-        Self(sets.map(|bits| &*bits.0).collect())
-    }
-
-    fn len(&self) -> usize {
-        self.0.iter().map(|set| set.len()).sum()
-    }
-
-    /// The first word at `from` or behind it.
-    fn seek(&mut self, from: u32) -> Option<Word> {
-        let mut found: Option<Word> = None;
-        for set in &mut self.0 {
-            *set = skip(set, from);
-            let Some(first) = set.first() else { continue };
-            found = match found {
-                Some(word) if word.place < first.place => Some(word),
-                Some(word) if word.place == first.place => Some(Word {
-                    bits: word.bits | first.bits,
-                    ..word
-                }),
-                _ => Some(*first),
-            };
-        }
-        found
-    }
-}
-
-/// What is left of `set` from the word `from` on.
-fn skip(set: &[Word], from: u32) -> &[Word] {
-    match set {
-        [first, ..] if first.place >= from => set,
-        // One step, in most cases; else a search.
-        [_, rest @ ..] if rest.first().is_none_or(|next| next.place >= from) => rest,
-        _ => {
-            let at = set.partition_point(|word| word.place < from);
-            set.get(at..).unwrap_or_default()
-        }
-    }
-}
-
-/// Visits the bits that all of `unions` have, in order. Where one has nothing near, the others are not
-/// looked through there: what it takes goes by the smallest.
-pub(super) fn in_all(unions: &mut [Union<'_>], mut visit: impl FnMut(Bit) -> ControlFlow<()>) {
-    if unions.is_empty() {
-        return;
-    }
-    unions.sort_unstable_by_key(Union::len);
-    let mut place = 0;
-    'words: loop {
-        let mut bits = u64::MAX;
-        for union in &mut *unions {
-            let Some(word) = union.seek(place) else {
-                return;
-            };
-            if word.place > place {
-                place = word.place;
-                continue 'words;
+    /// The first word at `place` or behind it.
+    fn from(&self, place: u32) -> Option<&Word> {
+        let first = self.0.first()?;
+        let Some(distance) = place.checked_sub(first.place) else {
+            return Some(first);
+        };
+        // Where no word is left out before it, that is where it stands; else it stands before that.
+        let distance = distance as usize;
+        match self.0.get(distance) {
+            Some(word) if word.place == place => Some(word),
+            _ => {
+                let before = self.0.get(..distance).unwrap_or(&self.0);
+                self.0
+                    .get(before.partition_point(|word| word.place < place))
             }
-            bits &= word.bits;
+        }
+    }
+
+    fn at(&self, place: u32) -> u64 {
+        match self.from(place) {
+            Some(word) if word.place == place => word.bits,
+            _ => 0,
+        }
+    }
+}
+
+/// Visits the bits that all of `unions` have, in order: each is the union of some sets. The smallest
+/// leads, and the others are asked where it has something.
+pub(super) fn in_all(unions: &[&[&Bits]], mut visit: impl FnMut(Bit) -> ControlFlow<()>) {
+    let size = |union: &&[&Bits]| union.iter().map(|set| set.0.len()).sum::<usize>();
+    let Some(smallest) = unions.iter().copied().min_by_key(size) else {
+        return;
+    };
+    let next = |from| {
+        let words = smallest.iter().filter_map(|set| set.from(from));
+        words.map(|word| word.place).min()
+    };
+    let mut from = 0;
+    while let Some(place) = next(from) {
+        let mut bits = u64::MAX;
+        for union in unions {
+            bits &= union.iter().fold(0, |all, set| all | set.at(place));
+            if bits == 0 {
+                break;
+            }
         }
         while bits != 0 {
             let bit = place * u64::BITS + bits.trailing_zeros();
@@ -109,7 +93,7 @@ pub(super) fn in_all(unions: &mut [Union<'_>], mut visit: impl FnMut(Bit) -> Con
                 return;
             }
         }
-        place += 1;
+        from = place + 1;
     }
 }
 
@@ -145,9 +129,10 @@ mod tests {
                 .into_iter()
                 .map(|sets| sets.into_iter().map(Bits::of).collect())
                 .collect();
-            let mut unions: Vec<Union<'_>> = bits.iter().map(Union::of).collect();
+            let sets: Vec<Vec<&Bits>> = bits.iter().map(|sets| sets.iter().collect()).collect();
+            let unions: Vec<&[&Bits]> = sets.iter().map(Vec::as_slice).collect();
             let mut found = Vec::new();
-            in_all(&mut unions, |bit| {
+            in_all(&unions, |bit| {
                 found.push(bit);
                 ControlFlow::Continue(())
             });
@@ -161,7 +146,7 @@ mod tests {
     fn it_stops_where_it_is_told_to() {
         let bits = Bits::of((0..1_000).collect());
         let mut seen = 0;
-        in_all(&mut [Union::of([&bits])], |bit| {
+        in_all(&[&[&bits]], |bit| {
             seen += 1;
             match bit {
                 700 => ControlFlow::Break(()),
@@ -173,9 +158,10 @@ mod tests {
 
     #[test]
     fn of_nothing_there_is_nothing() {
-        in_all(&mut [], |_| panic!("a bit of no union"));
+        in_all(&[], |_| panic!("a bit of no union"));
         let bits = Bits::of(vec![1]);
-        let mut unions = [Union::of([&bits]), Union::of([])];
-        in_all(&mut unions, |_| panic!("a bit of an empty union"));
+        for empty in [&[][..], &[Bits::none()]] {
+            in_all(&[&[&bits], empty], |_| panic!("a bit of an empty union"));
+        }
     }
 }

@@ -32,7 +32,7 @@ use smallvec::SmallVec;
 #[cfg(test)]
 pub(crate) use self::naive::naive;
 use self::{
-    bits::{Bit, Union},
+    bits::{Bit, Bits},
     callers::{Callers, CallersBuilder, Known},
     paths::{Matched, Paths, PathsBuilder},
     requests::{Hosts, HostsBuilder, Methods, MethodsBuilder},
@@ -203,24 +203,31 @@ impl Matcher {
         let mut matched = Matched::new();
         matched.push(&self.paths.others);
         self.paths.find(facts.path, &mut matched);
-        let mut unions: SmallVec<[Union<'_>; 5]> = SmallVec::new();
-        unions.push(Union::of(matched));
-        if !self.principals.is_empty() {
-            unions.push(Union::of([&self.principals.others, &who.bits]));
-        }
-        if !self.peers.is_empty() {
-            unions.push(Union::of([&self.peers.others, &peer.bits]));
-        }
-        if !self.methods.is_empty() {
-            let named = self.methods.find(facts.method.as_str());
-            unions.push(Union::of([&self.methods.others].into_iter().chain(named)));
-        }
-        if !self.hosts.is_empty() {
-            let named = facts.host.and_then(|host| self.hosts.find(host));
-            unions.push(Union::of([&self.hosts.others].into_iter().chain(named)));
+        let none = Bits::none();
+        let method = self.methods.find(facts.method.as_str()).unwrap_or(none);
+        let host = facts.host.and_then(|host| self.hosts.find(host));
+        let sides = [
+            (
+                self.principals.is_empty(),
+                [&self.principals.others, &who.bits],
+            ),
+            (self.peers.is_empty(), [&self.peers.others, &peer.bits]),
+            (self.methods.is_empty(), [&self.methods.others, method]),
+            (
+                self.hosts.is_empty(),
+                [&self.hosts.others, host.unwrap_or(none)],
+            ),
+        ];
+        // A side of which no rule asks anything leaves all of them.
+        let mut unions: SmallVec<[&[&Bits]; 5]> = SmallVec::new();
+        unions.push(&matched);
+        for (unasked, union) in &sides {
+            if !unasked {
+                unions.push(union);
+            }
         }
         let mut found = Found::default();
-        bits::in_all(&mut unions, |bit| self.consider(bit, facts, &mut found));
+        bits::in_all(&unions, |bit| self.consider(bit, facts, &mut found));
         if found.conditional.len() > 1 {
             found.conditional.sort_unstable();
         }

@@ -1,10 +1,14 @@
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 /// Values by text. A handful is compared one by one, which takes less than a hash.
+///
+/// The names are those of the policy, and strangers only ask for them: a hash that is quick will do.
 #[derive(Debug)]
 pub(super) enum Names<T> {
     Few(Box<[(Box<str>, T)]>),
-    Many(HashMap<Box<str>, T>),
+    Many(HashMap<Box<str>, T, RandomState>),
 }
 
 const FEW: usize = 6;
@@ -31,7 +35,7 @@ impl<T> Names<T> {
 impl<T> FromIterator<(Box<str>, T)> for Names<T> {
     /// Each name is there once.
     fn from_iter<I: IntoIterator<Item = (Box<str>, T)>>(values: I) -> Self {
-        let many: HashMap<Box<str>, T> = values.into_iter().collect();
+        let many: HashMap<Box<str>, T, RandomState> = values.into_iter().collect();
         if many.len() <= FEW {
             Self::Few(many.into_iter().collect())
         } else {

@@ -114,7 +114,12 @@ impl Asked {
     pub(crate) async fn of_engine(mut self, engine: &Arc<Engine>) -> Answer {
         let facts = Arc::clone(&self.facts);
         let verdict = facts.hold(self.verdict(engine)).await;
-        Answer::of(verdict, self.cx.now(), &engine.name, &engine.version)
+        Answer::of(
+            verdict,
+            self.cx.now(),
+            engine.name.name(),
+            engine.name.version(),
+        )
     }
 
     async fn verdict(&mut self, engine: &Arc<Engine>) -> Result<Verdict, Denial> {
