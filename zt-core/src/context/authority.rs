@@ -1,6 +1,6 @@
 //! The host that a request is for, from its target and its `Host` header: read in this one place.
 
-use std::{mem, net::Ipv6Addr};
+use std::net::Ipv6Addr;
 
 use http::{HeaderValue, Uri, header, request::Parts};
 
@@ -68,23 +68,45 @@ impl<'a> Authority<'a> {
     }
 }
 
-const fn is_of_label(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
-}
-
 /// Labels of letters, digits, `-` and `_`; one dot may end it.
 fn is_name(host: &str) -> bool {
-    let mut before = b'.';
-    !host.is_empty()
-        && host.len() <= 255
-        && host
-            .bytes()
-            .all(|byte| match mem::replace(&mut before, byte) {
-                // A label has at least one letter.
-                b'.' => is_of_label(byte),
-                _ => byte == b'.' || is_of_label(byte),
-            })
+    if host.is_empty() || host.len() > 255 {
+        return false;
+    }
+    let (mut refused, mut before) = (0, DOT);
+    for byte in host.bytes() {
+        let class = CLASSES.get(usize::from(byte)).copied().unwrap_or(OTHER);
+        // No dot behind a dot: a label has at least one letter.
+        refused |= (class & OTHER) | (before & class);
+        before = class;
+    }
+    refused == 0
 }
+
+/// Classes of bytes, a bit each.
+const LETTER: u8 = 0;
+const DOT: u8 = 0b01;
+const OTHER: u8 = 0b10;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = [OTHER; 256];
+    let mut byte = 0;
+    while byte < 0x7f {
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "a constant, made when it is compiled"
+        )]
+        {
+            classes[byte as usize] = match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => LETTER,
+                b'.' => DOT,
+                _ => OTHER,
+            };
+        }
+        byte += 1;
+    }
+    classes
+};
 
 /// The host that a request is for, as rules read it: without its port and without the dot that may end a
 /// name; of its target, or else of its one `Host` field. Where they are not hosts, or say two things,

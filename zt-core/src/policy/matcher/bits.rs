@@ -66,25 +66,36 @@ impl Bits {
     }
 }
 
-/// Visits the bits that all of `unions` have, in order: each is the union of some sets. The smallest
-/// leads, and the others are asked where it has something.
-pub(super) fn in_all(unions: &[&[&Bits]], mut visit: impl FnMut(Bit) -> ControlFlow<()>) {
-    let size = |union: &&[&Bits]| union.iter().map(|set| set.0.len()).sum::<usize>();
-    let Some(smallest) = unions.iter().copied().min_by_key(size) else {
-        return;
-    };
+/// The union of two sets; where one has to do, the other is [none](Bits::none).
+pub(super) type Pair<'a> = [&'a Bits; 2];
+
+/// Visits the bits that the union of `many` and all of `pairs` have, in order. The smallest leads, and the
+/// others are asked where it has something.
+pub(super) fn in_all(
+    many: &[&Bits],
+    pairs: &[Pair<'_>],
+    mut visit: impl FnMut(Bit) -> ControlFlow<()>,
+) {
+    let size = |union: &[&Bits]| union.iter().map(|set| set.0.len()).sum::<usize>();
+    let (mut lead, mut least) = (many, size(many));
+    for pair in pairs {
+        let size = size(pair);
+        if size < least {
+            (lead, least) = (pair, size);
+        }
+    }
     let next = |from| {
-        let words = smallest.iter().filter_map(|set| set.from(from));
+        let words = lead.iter().filter_map(|set| set.from(from));
         words.map(|word| word.place).min()
     };
     let mut from = 0;
     while let Some(place) = next(from) {
-        let mut bits = u64::MAX;
-        for union in unions {
-            bits &= union.iter().fold(0, |all, set| all | set.at(place));
+        let mut bits = many.iter().fold(0, |all, set| all | set.at(place));
+        for [one, other] in pairs {
             if bits == 0 {
                 break;
             }
+            bits &= one.at(place) | other.at(place);
         }
         while bits != 0 {
             let bit = place * u64::BITS + bits.trailing_zeros();
@@ -111,8 +122,9 @@ mod tests {
         for _ in 0..500 {
             let limit = [10, 200, 5_000][dice.below(3)];
             let mut unions = Vec::new();
-            for _ in 0..=dice.below(4) {
-                let sets: Vec<Vec<Bit>> = (0..=dice.below(3))
+            for number in 0..=dice.below(4) {
+                let most = if number == 0 { 4 } else { 2 };
+                let sets: Vec<Vec<Bit>> = (0..=dice.below(most))
                     .map(|_| {
                         let members = dice.below(limit / 2);
                         (0..members).map(|_| dice.bit(limit)).collect()
@@ -129,10 +141,15 @@ mod tests {
                 .into_iter()
                 .map(|sets| sets.into_iter().map(Bits::of).collect())
                 .collect();
-            let sets: Vec<Vec<&Bits>> = bits.iter().map(|sets| sets.iter().collect()).collect();
-            let unions: Vec<&[&Bits]> = sets.iter().map(Vec::as_slice).collect();
+            // One union of many sets, and others of two.
+            let many: Vec<&Bits> = bits.first().into_iter().flatten().collect();
+            let pairs: Vec<Pair<'_>> = bits
+                .iter()
+                .skip(1)
+                .map(|sets| [&sets[0], sets.get(1).unwrap_or(Bits::none())])
+                .collect();
             let mut found = Vec::new();
-            in_all(&unions, |bit| {
+            in_all(&many, &pairs, |bit| {
                 found.push(bit);
                 ControlFlow::Continue(())
             });
@@ -146,7 +163,7 @@ mod tests {
     fn it_stops_where_it_is_told_to() {
         let bits = Bits::of((0..1_000).collect());
         let mut seen = 0;
-        in_all(&[&[&bits]], |bit| {
+        in_all(&[&bits], &[], |bit| {
             seen += 1;
             match bit {
                 700 => ControlFlow::Break(()),
@@ -158,10 +175,9 @@ mod tests {
 
     #[test]
     fn of_nothing_there_is_nothing() {
-        in_all(&[], |_| panic!("a bit of no union"));
-        let bits = Bits::of(vec![1]);
-        for empty in [&[][..], &[Bits::none()]] {
-            in_all(&[&[&bits], empty], |_| panic!("a bit of an empty union"));
-        }
+        let (none, bits) = (Bits::none(), Bits::of(vec![1]));
+        in_all(&[], &[], |_| panic!("a bit of no set"));
+        in_all(&[], &[[&bits, none]], |_| panic!("a bit of no set"));
+        in_all(&[&bits], &[[none, none]], |_| panic!("a bit of no set"));
     }
 }

@@ -32,7 +32,7 @@ use smallvec::SmallVec;
 #[cfg(test)]
 pub(crate) use self::naive::naive;
 use self::{
-    bits::{Bit, Bits},
+    bits::{Bit, Bits, Pair},
     callers::{Callers, CallersBuilder, Known},
     paths::{Matched, Paths, PathsBuilder},
     requests::{Hosts, HostsBuilder, Methods, MethodsBuilder},
@@ -204,30 +204,27 @@ impl Matcher {
         matched.push(&self.paths.others);
         self.paths.find(facts.path, &mut matched);
         let none = Bits::none();
-        let method = self.methods.find(facts.method.as_str()).unwrap_or(none);
+        let method = self.methods.find(facts.method.as_str());
         let host = facts.host.and_then(|host| self.hosts.find(host));
         let sides = [
+            (self.peers.is_empty(), [&self.peers.others, &peer.bits]),
             (
                 self.principals.is_empty(),
                 [&self.principals.others, &who.bits],
             ),
-            (self.peers.is_empty(), [&self.peers.others, &peer.bits]),
-            (self.methods.is_empty(), [&self.methods.others, method]),
             (
                 self.hosts.is_empty(),
                 [&self.hosts.others, host.unwrap_or(none)],
             ),
+            (self.methods.is_empty(), [method, none]),
         ];
-        // A side of which no rule asks anything leaves all of them.
-        let mut unions: SmallVec<[&[&Bits]; 5]> = SmallVec::new();
-        unions.push(&matched);
-        for (unasked, union) in &sides {
-            if !unasked {
-                unions.push(union);
-            }
-        }
+        // Of a side of which no rule asks anything nothing follows.
+        let asked = sides.iter().filter(|(is_empty, _)| !is_empty);
+        let pairs: SmallVec<[Pair<'_>; 4]> = asked.map(|(_, pair)| *pair).collect();
         let mut found = Found::default();
-        bits::in_all(&unions, |bit| self.consider(bit, facts, &mut found));
+        bits::in_all(&matched, &pairs, |bit| {
+            self.consider(bit, facts, &mut found)
+        });
         if found.conditional.len() > 1 {
             found.conditional.sort_unstable();
         }

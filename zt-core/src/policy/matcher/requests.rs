@@ -11,14 +11,15 @@ use crate::policy::model::{Atom, Clause, Text};
 /// Rules by the method that they name.
 #[derive(Debug)]
 pub(super) struct Methods {
+    /// With those that ask nothing of it.
     named: Names<Bits>,
     /// Rules that ask nothing of the method that is indexed.
-    pub(super) others: Bits,
+    others: Bits,
 }
 
 impl Methods {
-    pub(super) fn find(&self, method: &str) -> Option<&Bits> {
-        self.named.get(method)
+    pub(super) fn find(&self, method: &str) -> &Bits {
+        self.named.get(method).unwrap_or(&self.others)
     }
 
     /// Whether no rule is indexed by its method.
@@ -52,9 +53,13 @@ impl MethodsBuilder {
     }
 
     pub(super) fn build(self) -> Methods {
+        let with_others = |own: Vec<Bit>| {
+            let others = self.others.iter().copied();
+            Bits::of(own.into_iter().chain(others).collect())
+        };
         let named = self.named.into_iter();
         Methods {
-            named: named.map(|(name, bits)| (name, Bits::of(bits))).collect(),
+            named: named.map(|(name, own)| (name, with_others(own))).collect(),
             others: Bits::of(self.others),
         }
     }
@@ -79,7 +84,9 @@ impl Hosts {
     }
 
     pub(super) fn find(&self, host: &str) -> Option<&Bits> {
-        if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        // All of it: hosts are short, and nearly none has one.
+        let capitals = |any, byte: u8| any | byte.is_ascii_uppercase();
+        if host.bytes().fold(false, capitals) {
             return self.find_in_lower_case(&host.to_ascii_lowercase());
         }
         self.find_in_lower_case(host)
