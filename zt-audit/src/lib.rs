@@ -32,10 +32,10 @@
 //!
 //! | kind | in the clear | sealed | about whom |
 //! |---|---|---|---|
-//! | `decision` | `request_id decision ack method route code status violates would_deny would_deny_rule dry_run permitted rule policy version observed issuer principal auth tenant workload via client_source traceparent timings` | `path detail would_deny_detail subject token peer_addr client_addr user_agent` | issuer and subject, or the day |
+//! | `decision` | `request_id decision ack method route code status violates would_deny would_deny_rule would_deny_policy would_deny_version dry_run permitted rule policy version observed issuer principal auth tenant workload via client_source traceparent timings` | `path detail would_deny_detail subject token peer_addr client_addr user_agent` | issuer and subject, or the day |
 //! | `outcome` | `request_id end handler code status grpc_status bytes elapsed` | | |
 //! | `admin` | `action` | `author object detail` | the author, or the application |
-//! | `grant` | `action id expires issuer author_issuer` | `subject grant reason`; `author` | the subject; the author |
+//! | `grant` | `action id expires issuer author_issuer tenant` | `subject grant reason`; `author` | the subject; the author |
 //! | `budget` | `action hold budgets[].limit,start,end currency nanos percent request_id` | `root detail`; `budgets[].subject`; `author` | the root; each subject; the author |
 //! | `sanction` | `action target before expires`, `name` of keys and workloads | `name issuer reason`; `author` | the name; the author |
 //! | `config` | `part action version detail` | | |

@@ -194,6 +194,55 @@ fn a_case_that_does_not_hold_is_explained_and_refuses() {
 }
 
 #[test]
+fn files_that_no_policy_has_are_refused_before_they_are_read_to_their_end() {
+    let folder = shop();
+    fs::write(
+        folder.0.join("latin.toml"),
+        b"policy = \"shop\"\n# caf\xe9\n",
+    )
+    .unwrap();
+    let endless = fs::File::create(folder.0.join("endless.toml")).unwrap();
+    endless.set_len(1 << 36).unwrap();
+    for arguments in [
+        &["check", "FILE"][..],
+        &["check", "--istio", "FILE"],
+        &["check", "policy.toml", "--tests", "FILE"],
+        &["explain", "policy.toml", "--question", "FILE"],
+    ] {
+        for (file, why) in [
+            ("latin.toml", "line 2 is not UTF-8"),
+            ("endless.toml", "it is larger than 16777216 bytes"),
+        ] {
+            let arguments: Vec<&str> = arguments
+                .iter()
+                .map(|text| if *text == "FILE" { file } else { text })
+                .collect();
+            let (code, out, err) = folder.run(&arguments);
+            assert_eq!((code, &*out), (2, ""), "{arguments:?}: {err}");
+            let said = format!("zt-policy: `{file}` cannot be read: {why}\n");
+            assert_eq!(err, said, "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn a_method_in_small_letters_is_nobodys() {
+    let folder = shop();
+    let (code, out, _) = folder.run(&["who-can", "policy.toml", "post /charge"]);
+    assert_eq!(code, 0);
+    assert!(
+        out.contains("is always refused: the method has small letters"),
+        "{out}"
+    );
+    let (_, out, _) = folder.run(&["explain", "policy.toml", "post /charge"]);
+    assert!(
+        out.contains("denied, by no rule (request-malformed)"),
+        "{out}"
+    );
+    assert!(!out.contains("matched"), "{out}");
+}
+
+#[test]
 fn what_is_not_understood_or_cannot_be_read_is_said_to_be_so() {
     let folder = shop();
     fs::write(folder.0.join("none.toml"), "[[case]]\nrequest = \"GET /\"").unwrap();

@@ -118,6 +118,8 @@ fn decision(record: &mut Fields<'_>, event: &DecisionEvent) -> Result<(), VaultE
     if let Some(waived) = trail.would_deny() {
         clear.word("would_deny", waived.code().as_str());
         clear.maybe("would_deny_rule", waived.rule(), NAME);
+        clear.maybe("would_deny_policy", waived.policy(), NAME);
+        clear.maybe("would_deny_version", waived.version(), NAME);
     }
     clear.maybe("dry_run", trail.dry_run(), NAME);
     match denial.filter(|denial| denial.rule().or(denial.policy()).is_some()) {
@@ -276,6 +278,7 @@ fn grant(record: &mut Fields<'_>, event: &GrantEvent) -> Result<(), VaultError> 
     clear.time("expires", event.expires);
     clear.maybe("issuer", event.issuer.as_deref(), NAME);
     clear.maybe("author_issuer", event.author_issuer.as_deref(), NAME);
+    clear.maybe("tenant", event.tenant.as_deref(), NAME);
     record.about(DataSubject::Named(&event.subject), |personal| {
         personal.text("subject", &event.subject, NAME);
         personal.text("grant", &event.grant, DETAIL);

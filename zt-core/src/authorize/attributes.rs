@@ -61,9 +61,9 @@ pub struct AttributeQuestion {
     pub now: Timestamp,
     /// The method.
     pub method: Method,
-    /// The path, as policies read it.
+    /// The path, in its usual spelling: `/users/@me`, also where it was asked for as `/users/%40me`.
     pub path: Arc<str>,
-    /// What stands in the path for the parameters of the operation's template, by name.
+    /// What stands there for the parameters of the operation's template, by name.
     pub parameters: BTreeMap<Arc<str>, Arc<str>>,
     /// The operation that the request is, where the policy has one for it.
     pub operation: Option<Arc<str>>,

@@ -13,6 +13,7 @@ use super::{
     check::{Duty, conclude, public, undecided},
 };
 use crate::{
+    body::BodyRoom,
     context::{SecurityContext, Stage},
     decision::{Code, Denial, PolicyName},
     gate::{Check, Gate, Later, Link, Root, Step},
@@ -32,6 +33,7 @@ pub type Authorize<S, P> = <AuthorizeLayer<P> as Layer<S>>::Service;
 struct PolicySettings {
     name: Option<PolicyName>,
     deadline: Duration,
+    room: BodyRoom,
 }
 
 impl<P: Policy> AuthorizeLayer<P> {
@@ -42,6 +44,7 @@ impl<P: Policy> AuthorizeLayer<P> {
             settings: Arc::new(PolicySettings {
                 name: None,
                 deadline: Duration::from_secs(5),
+                room: BodyRoom::default(),
             }),
         }
     }
@@ -58,6 +61,15 @@ impl<P: Policy> AuthorizeLayer<P> {
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         Arc::make_mut(&mut self.settings).deadline = deadline;
+        self
+    }
+
+    /// How many bytes of bodies that were read for the policy are in memory at once; 64 MiB. Where there
+    /// is no room the request is refused with `store-unavailable`, and nothing of its body is read.
+    /// Layers that are given the same room share it.
+    #[must_use]
+    pub fn body_room(mut self, room: BodyRoom) -> Self {
+        Arc::make_mut(&mut self.settings).room = room;
         self
     }
 
@@ -140,6 +152,7 @@ impl<P: Policy> AuthorizeLayer<P> {
                 };
                 Authorization::NeedsBody {
                     limits,
+                    room: self.settings.room.clone(),
                     decide: Box::new(decide),
                 }
             }

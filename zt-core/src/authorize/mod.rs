@@ -44,8 +44,12 @@
 //!    `request-timeout`; `request-malformed` where it breaks off). One that was collected already is
 //!    not read again; one that is verified as it is read has to be the one that was proved, before
 //!    the policy sees it.
-//! 3. Policy and handler get the same bytes. The policy's copy is gone once it has decided.
-//! 4. A policy that is replaced meanwhile ([`Policy::edition`]) decides by the edition that asked for
+//! 3. There is [room](AuthorizeLayer::body_room) for it: of all bodies that were read for the policy,
+//!    and that handlers have not dropped yet, 64 MiB are in memory at once. Where there is none the
+//!    request is refused at once (`store-unavailable`, 503 with `Retry-After`): nothing of its body is
+//!    read, and nobody waits for others'.
+//! 4. Policy and handler get the same bytes. The policy's copy is gone once it has decided.
+//! 5. A policy that is replaced meanwhile ([`Policy::edition`]) decides by the edition that asked for
 //!    the body.
 //!
 //! A request that never ends (a stream of gRPC messages) cannot be read whole: it is refused by limit

@@ -12,7 +12,7 @@ use http_body::Body;
 use tower_layer::Layer;
 
 use crate::{
-    body::{BoxError, CollectLimits, CollectedBody, RequestBody, WholeBody},
+    body::{BodyRoom, BoxError, CollectLimits, CollectedBody, RequestBody, TakenRoom, WholeBody},
     context::{SecurityContext, Stage},
     decision::{Code, Denial},
     gate::{BodyLink, CheckBody, Gate, Guard, Later, Replace, Resume, Root, Settings, Step},
@@ -57,7 +57,11 @@ where
         match self.0.authorize(parts, cx) {
             Authorization::Decided(Step::Now(result)) => Step::Now(result),
             Authorization::Decided(Step::Later(later)) => Step::Later(Later::of(Decides(later))),
-            Authorization::NeedsBody { limits, decide } => by_body(limits, decide, parts, body, cx),
+            Authorization::NeedsBody {
+                limits,
+                room,
+                decide,
+            } => by_body(limits, &room, decide, parts, body, cx),
         }
     }
 }
@@ -66,6 +70,7 @@ where
 #[cold]
 fn by_body<G, B>(
     limits: CollectLimits,
+    room: &BodyRoom,
     decide: DecideByBody<G>,
     parts: &mut Parts,
     body: &mut RequestBody<B>,
@@ -85,24 +90,45 @@ where
         // What follows the head of a CONNECT is no content (RFC 9110 section 9.3.6): it is the
         // tunnel, and has no end before the handler has opened it.
         None if parts.method == Method::CONNECT => Ok(CollectedBody::default()),
-        None => {
-            let reading = Reads {
-                body: Some(WholeBody::new(body.take(), limits, cx)),
-                decide: Some(decide),
-                decides: None,
-            };
-            let mut reading = Box::pin(reading);
-            // Takes what is there already: a request whose body is need not be put aside.
-            return match reading.as_mut().go_on(None, parts, body, cx) {
-                Poll::Ready(result) => Step::Now(result),
-                Poll::Pending => Step::Later(Later::boxed(reading)),
-            };
-        }
+        None => match room.take(most(body, limits)) {
+            None => Err(no_room()),
+            Some(room) => {
+                let reading = Reads {
+                    body: Some(WholeBody::new(body.take(), limits, cx)),
+                    room: Some(room),
+                    decide: Some(decide),
+                    decides: None,
+                };
+                let mut reading = Box::pin(reading);
+                // Takes what is there already: a request whose body is need not be put aside.
+                return match reading.as_mut().go_on(None, parts, body, cx) {
+                    Poll::Ready(result) => Step::Now(result),
+                    Poll::Pending => Step::Later(Later::boxed(reading)),
+                };
+            }
+        },
     };
     match shown(read, decide, parts, cx) {
         Step::Now(result) => Step::Now(result),
         Step::Later(later) => Step::Later(Later::of(Decides(later))),
     }
+}
+
+/// How large the body may become.
+fn most<B: Body>(body: &RequestBody<B>, limits: CollectLimits) -> usize {
+    let said = body.upper_bound().map(usize::try_from);
+    match said {
+        Some(Ok(said)) => said.min(limits.bytes),
+        _ => limits.bytes,
+    }
+}
+
+/// Nothing was read, so that a stack which observes only hands the body on as it came.
+#[cold]
+fn no_room() -> Denial {
+    Denial::new(Code::StoreUnavailable)
+        .sentence("too many bodies are read at once")
+        .detail("there is no room for another body that the policy has to see")
 }
 
 /// Decides by what was read. A body that is shown is shown until there is a decision, and no longer.
@@ -126,6 +152,8 @@ pin_project_lite::pin_project! {
         // `None` where it is read.
         #[pin]
         body: Option<WholeBody<B>>,
+        // Given back where the body is not read to its end, and held by its bytes otherwise.
+        room: Option<TakenRoom>,
         decide: Option<DecideByBody<G>>,
         decides: Option<Decides<G>>,
     }
@@ -151,12 +179,19 @@ where
             this.body.set(None);
             let read = match read {
                 Ok(content) => {
+                    let content = match this.room.take() {
+                        Some(room) => room.hold(content),
+                        None => content,
+                    };
                     *body = RequestBody::collected(content.clone());
                     Ok(content)
                 }
                 // One that is verified as it is read says itself why it is not the one that was
                 // proved.
-                Err(denial) => Err(cx.trail().body_refused().cloned().unwrap_or(denial)),
+                Err(denial) => {
+                    drop(this.room.take());
+                    Err(cx.trail().body_refused().cloned().unwrap_or(denial))
+                }
             };
             let Some(decide) = this.decide.take() else {
                 return Poll::Ready(Err(twice()));

@@ -67,6 +67,14 @@ impl CollectedBody {
         Self::boxed(self.data, None)
     }
 
+    /// With bytes that are the same, and are kept otherwise.
+    pub(crate) fn map_bytes(self, keep: impl FnOnce(Bytes) -> Bytes) -> Self {
+        Self {
+            data: keep(self.data),
+            ..self
+        }
+    }
+
     /// From its beginning, whoever has read of it before.
     #[must_use]
     pub(crate) fn unread(self) -> Self {

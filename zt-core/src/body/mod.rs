@@ -4,16 +4,19 @@
 mod collected;
 mod request;
 mod response;
+mod room;
 mod whole;
 
 pub use self::{
     collected::{CollectLimits, CollectedBody},
     request::RequestBody,
     response::ZtBody,
+    room::BodyRoom,
 };
 pub(crate) use self::{
     collected::{HOLLOW, Reading, Unread, broken},
     response::{Flow, Settle, Tail},
+    room::TakenRoom,
     whole::WholeBody,
 };
 

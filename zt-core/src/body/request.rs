@@ -131,7 +131,8 @@ impl<B: Body> RequestBody<B> {
         self.upper_bound().is_none()
     }
 
-    fn upper_bound(&self) -> Option<u64> {
+    /// How many bytes are to come at most, where that is known.
+    pub(crate) fn upper_bound(&self) -> Option<u64> {
         match &self.kind {
             Kind::AsItCame { body } | Kind::Limited { body, .. } => body.size_hint().upper(),
             Kind::Collected { body } => body.size_hint().upper(),

@@ -9,7 +9,9 @@ use super::{
     arguments::{Arguments, shown},
     failure::Failure,
 };
-use crate::policy::{CompiledPolicy, DeclaredFacts, IstioOptions, PolicyErrors, PolicyOptions};
+use crate::policy::{
+    CompiledPolicy, DeclaredFacts, IstioOptions, PolicyErrors, PolicyOptions, text_of,
+};
 
 /// Options that say which policy it is, for every command.
 pub(super) const OPTIONS: [&str; 11] = [
@@ -98,7 +100,7 @@ fn of_istio<'a>(
     Ok(CompiledPolicy::from_istio(texts, &istio, &options))
 }
 
-/// What a file holds.
+/// What a file holds; it is no larger than a policy may be.
 pub(super) fn text(file: &Path) -> Result<String, Failure> {
     let cannot = |why: &dyn std::fmt::Display| {
         Failure::usage(format!("`{}` cannot be read: {why}", file.display()))
@@ -108,7 +110,8 @@ pub(super) fn text(file: &Path) -> Result<String, Failure> {
     if !found.is_file() {
         return Err(cannot(&"it is not a regular file"));
     }
-    fs::read_to_string(file).map_err(|error| cannot(&error))
+    let text = text_of(file).map_err(|error| cannot(&error))?;
+    Ok(text.as_ref().to_owned())
 }
 
 fn refused(errors: &PolicyErrors) -> Value {

@@ -391,7 +391,10 @@ impl Trail {
 
     /// Notes what a stack that only observes lets pass.
     pub(crate) fn would_have_denied(&self, denial: Denial) {
-        tracing::warn!(request_id = %self.request_id, code = denial.code().as_str(), "would deny");
+        tracing::warn!(
+            request_id = %self.request_id, code = denial.code().as_str(), rule = denial.rule(),
+            policy = denial.policy(), version = denial.version(), "would deny"
+        );
         let _ = self.would_deny.set(denial);
     }
 

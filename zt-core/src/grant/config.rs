@@ -269,7 +269,11 @@ impl GrantConfig {
     }
 
     /// An issuer that knows people as people. Where one is named, people of other issuers ask for
-    /// nothing and decide nothing. Where only one is, nobody has two names.
+    /// nothing, decide nothing, and see and revoke nothing but what is theirs, whatever rights their
+    /// tokens claim. Where only one is, nobody has two names. Where none is named, every issuer that the
+    /// application authenticates gives out `grant.list`, `grant.revoke` and `grant.review` as well as
+    /// `grant.approve`. It says nothing of programs: with `grant.list` and `grant.revoke` of any such
+    /// issuer they see and revoke others' grants.
     #[must_use]
     pub fn issuer_of_people(mut self, issuer: impl Into<String>) -> Self {
         self.issuers_of_people.insert(issuer.into());

@@ -15,7 +15,7 @@
 //! 3. what is known of the grants is no older than
 //!    [`MAX_VIEW_AGE`](crate::state::MAX_VIEW_AGE) (`store-unavailable`): a feed or a store that is
 //!    down grants nothing. Only a registry that shares a [`Feed`](crate::state::Feed) can fall behind;
-//! 4. the caller, by issuer, subject and kind to the letter, holds a grant of the scope
+//! 4. the caller, by issuer, subject, tenant and kind to the letter, holds a grant of the scope
 //!    (`policy-denied`, and `violated-policies` names the scope to ask for);
 //! 5. it has begun, and has not ended: approved at T for D it holds at T and at every microsecond
 //!    before T + D, by the request's `now`.
@@ -37,10 +37,17 @@
 //!    once, on however many instances, one does; the others are told what was decided;
 //! 6. the step is durable in the audit log.
 //!
+//! **Tenants.** A grant is for the tenant that the credential named when it was asked for: with a
+//! credential for another tenant, or for none, the same caller does not hold it. Whoever approves,
+//! reviews, revokes or lists with a credential that names a tenant does so for that tenant, and is told
+//! that there is nothing else; one that names none, as the operator's own people have it, reaches all.
+//!
 //! Names are compared whatever their issuer and their case. `ada` of two issuers, or of an issuer that
 //! is not known, is taken for one person: two people of one name cannot approve each other's requests.
 //! One person with two *different* names, at one issuer or at two, is not seen; name the one issuer
-//! that knows people with [`GrantConfig::issuer_of_people`].
+//! that knows people with [`GrantConfig::issuer_of_people`]. People of other issuers are then told of their
+//! own grants alone, whichever rights they hold. Where no issuer is named, each one that is trusted for
+//! authentication can make somebody who sees, approves, reviews and revokes others' grants.
 //!
 //! **Broken glass** holds at once, for people with `grant.break-glass` and scopes that allow it, for
 //! their shorter time. It is recorded as `break-glass` with an alert, logged as a warning, and listed

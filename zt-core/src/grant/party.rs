@@ -22,6 +22,9 @@ pub struct Party {
     pub issuer: Option<Arc<str>>,
     /// Their name, unique within the issuer.
     pub subject: Arc<str>,
+    /// For which customer they act, where their credential says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<Arc<str>>,
     /// Whether it is a program.
     pub is_program: bool,
 }
@@ -31,17 +34,25 @@ impl Party {
         Self {
             issuer: who.issuer().map(Arc::from),
             subject: who.subject().into(),
+            tenant: who.tenant().map(Arc::from),
             is_program: who.kind() == PrincipalKind::Service,
         }
     }
 
-    /// Whether `who` is this one, to the letter: issuer, subject and kind. What is held is held by
-    /// exactly one.
+    /// Whether `who` is this one, to the letter: issuer, subject, tenant and kind. What is held is held
+    /// by exactly one, and for one customer.
     pub(super) fn is(&self, who: &Principal) -> bool {
         *self.subject == *who.subject()
             && self.issuer.as_deref() == who.issuer()
+            && self.tenant.as_deref() == who.tenant()
             && self.is_program == (who.kind() == PrincipalKind::Service)
             && !who.is_anonymous()
+    }
+
+    /// Whether the rights of `who` reach this one: rights of one customer's people end with that
+    /// customer, and those of somebody who acts for none reach all.
+    pub(super) fn is_in_reach_of(&self, who: &Principal) -> bool {
+        who.tenant().is_none() || who.tenant() == self.tenant.as_deref()
     }
 }
 
@@ -157,7 +168,8 @@ impl<'a> Caller<'a> {
             return Err(GrantError::Nobody);
         }
         let fits = |name: &str| name.len() <= MAX_NAME && !name.chars().any(char::is_control);
-        if who.subject().is_empty() || !fits(who.subject()) || !who.issuer().is_none_or(fits) {
+        let rest_fits = who.issuer().is_none_or(fits) && who.tenant().is_none_or(fits);
+        if who.subject().is_empty() || !fits(who.subject()) || !rest_fits {
             return invalid(
                 "subject",
                 "it is empty, longer than 512 bytes, or has control characters",
@@ -187,14 +199,17 @@ impl<'a> Caller<'a> {
 
     /// Asks that a person comes from an issuer that knows people, where such are named.
     pub(super) fn has_known_issuer(&self, config: &GrantConfig) -> Result<(), GrantError> {
-        let known = &config.issuers_of_people;
-        let is_known = |issuer| known.contains(issuer);
-        if self.who.kind() == PrincipalKind::User
-            && !known.is_empty()
-            && !self.who.issuer().is_some_and(is_known)
-        {
-            return Err(GrantError::ForeignIssuer);
+        match has_known_issuer(self.who, config) {
+            true => Ok(()),
+            false => Err(GrantError::ForeignIssuer),
         }
-        Ok(())
     }
+}
+
+/// Whether `who` is a program, or comes from an issuer that knows people, where such are named.
+pub(super) fn has_known_issuer(who: &Principal, config: &GrantConfig) -> bool {
+    let known = &config.issuers_of_people;
+    who.kind() != PrincipalKind::User
+        || known.is_empty()
+        || who.issuer().is_some_and(|issuer| known.contains(issuer))
 }

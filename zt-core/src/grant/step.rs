@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Act, Grant, GrantError, GrantState, Grants,
-    party::{Caller, Party, hands, overlap},
+    party::{Caller, Party, hands, has_known_issuer, overlap},
     record::{Claim, Stored},
     registry::BY_ID,
     text::{invalid, is_id},
@@ -40,6 +40,11 @@ impl Verb {
             Self::Expire => "expired",
             Self::Review => "reviewed",
         }
+    }
+
+    /// Whether only people do it.
+    const fn is_for_people(self) -> bool {
+        matches!(self, Self::Approve | Self::Reject | Self::Review)
     }
 
     fn apply(self, grant: &mut Grant, act: Act) {
@@ -93,7 +98,17 @@ impl Grants {
         if !is_id(id) {
             return Err(GrantError::Unknown);
         }
+        if let Some(caller) = &caller
+            && verb.is_for_people()
+        {
+            caller.has_known_issuer(&self.0.config)?;
+        }
         let key: Arc<str> = [BY_ID, id].concat().into();
+        if let Some(caller) = &caller
+            && !self.is_shown(&key, id, caller).await?
+        {
+            return Err(GrantError::Unknown);
+        }
         let _acting = self.0.acting.lock().await;
         let claimed = self.claim(&key, verb, caller.as_ref()).await;
         if let Err(GrantError::Decided { .. } | GrantError::Unknown) = claimed
@@ -135,6 +150,20 @@ impl Grants {
                 Err(error)
             }
         }
+    }
+
+    /// Whether there is such a grant and `caller` may know of it. Asked before the turn is waited for: whoever
+    /// makes up ids, or reads them somewhere, costs nobody else theirs, however slow the store is. What
+    /// was there may be gone when the turn comes; who may know of it does not change.
+    async fn is_shown(&self, key: &str, id: &str, caller: &Caller<'_>) -> Result<bool, GrantError> {
+        let known = self.read().get(id).cloned();
+        if let Some(grant) = known {
+            return Ok(self.may_see(caller.who, &grant));
+        }
+        // Other instances' grants may not have been heard of here.
+        let found = self.0.store.get(key).await?;
+        let stored = found.and_then(|found| Stored::decode(&found.value));
+        Ok(stored.is_some_and(|stored| self.may_see(caller.who, &stored.grant)))
     }
 
     /// Takes over what stands in the store, whoever wrote it.
@@ -211,17 +240,13 @@ impl Grants {
                     scope.is_some_and(|scope| scope.approve.is_held_by(caller.who))
                 }
                 Verb::Withdraw => is_holder,
-                Verb::Revoke => {
-                    is_holder
-                        || config.revoke.is_held_by(caller.who)
-                            && caller.has_known_issuer(config).is_ok()
-                }
+                Verb::Revoke => is_holder || config.revoke.is_held_by(caller.who),
                 Verb::Review => config.review.is_held_by(caller.who),
                 // Time alone does these.
                 Verb::Lapse | Verb::Expire => false,
             };
             // Whoever asked learns that it takes somebody else, not that a right is missing.
-            if matches!(verb, Verb::Approve | Verb::Reject | Verb::Review) {
+            if verb.is_for_people() {
                 let behind = hands(caller.who, &config.insecure_shared_actors)?;
                 if overlap(&stored.hands, &behind) {
                     tracing::warn!(
@@ -262,17 +287,20 @@ impl Grants {
         Ok(())
     }
 
-    /// Whether `who` may know that there is this grant.
+    /// Whether `who` may know that there is this grant. The rights of people whose issuer is not one that
+    /// knows people are worth nothing here.
     pub(super) fn may_see(&self, who: &Principal, grant: &Grant) -> bool {
         let config = &self.0.config;
         let approve = self.scope(&grant.scope).map(|scope| &scope.approve);
         let rights = [&config.list, &config.revoke, &config.review];
         !who.is_anonymous()
             && (grant.holder.is(who)
-                || rights
-                    .into_iter()
-                    .chain(approve)
-                    .any(|right| right.is_held_by(who)))
+                || has_known_issuer(who, config)
+                    && grant.holder.is_in_reach_of(who)
+                    && rights
+                        .into_iter()
+                        .chain(approve)
+                        .any(|right| right.is_held_by(who)))
     }
 
     /// Puts the grant as it was, so that others need not wait until the claim ends.
@@ -344,6 +372,7 @@ pub(super) fn event(
         id: Some(Arc::clone(&grant.id)),
         subject: Arc::clone(&grant.holder.subject),
         issuer: grant.holder.issuer.clone(),
+        tenant: grant.holder.tenant.clone(),
         grant: Arc::clone(&grant.scope),
         reason: said.map(ToOwned::to_owned),
         expires: Some(grant.until.unwrap_or(grant.lapses_at)),

@@ -35,8 +35,9 @@ impl Edition {
     }
 }
 
-/// A policy, its trial and a candidate with its trial, while one of them is reloaded. The oldest goes first.
-const EDITIONS: usize = 6;
+/// A policy, its trial and a candidate with its trial, while one of them is reloaded; and conditions, which
+/// share one. The oldest goes first.
+const EDITIONS: usize = 7;
 
 impl Memo {
     pub(crate) const fn new() -> Self {
@@ -139,8 +140,8 @@ mod tests {
             assert!(memo.len() <= EDITIONS);
         }
         assert_eq!(value(&memo, &editions[99], "new"), "old");
-        assert_eq!(value(&memo, &editions[94], "new"), "old");
-        assert_eq!(value(&memo, &editions[93], "new"), "new");
+        assert_eq!(value(&memo, &editions[93], "new"), "old");
+        assert_eq!(value(&memo, &editions[92], "new"), "new");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use super::{
     PolicyErrors, PolicyOptions, PolicyWarning,
@@ -7,7 +7,7 @@ use super::{
     dry_run::{self, DryRunReport, Tried},
     facts::{self, Facts},
     matcher::{Found, Matcher},
-    model::{Document, Effect, Operation, Otherwise, PathReading, Rule, SourceText},
+    model::{Atom, Document, Effect, Operation, Otherwise, PathReading, Rule, SourceText, Text},
 };
 use crate::{
     authorize::{Access, Grounds, Policy, Verdict},
@@ -38,6 +38,8 @@ pub(crate) struct Engine {
     pub(crate) conditions: Conditions,
     pub(crate) otherwise: Otherwise,
     pub(crate) paths: PathReading,
+    /// Whether methods are told apart by their case alone; no rule of zt's own language does.
+    small_methods: bool,
     /// Whether any condition can read a body; most policies have none that does.
     reads_bodies: bool,
 }
@@ -78,6 +80,7 @@ impl CompiledPolicy {
                 conditions: Conditions::new(&document, &rules, options)?,
                 otherwise: document.otherwise,
                 paths: document.paths,
+                small_methods: small_methods(&rules),
                 reads_bodies: reads_bodies(&document, &rules),
                 rules,
             }))
@@ -168,9 +171,21 @@ impl Policy for CompiledPolicy {
 }
 
 impl Engine {
+    /// The path that rules are compared with, and its usual spelling where it has another one; where path
+    /// and method have one reading only.
+    pub(crate) fn spellings<'a>(
+        &self,
+        access: &Access<'a>,
+    ) -> Result<(Cow<'a, str>, Option<String>), Denial> {
+        if !self.small_methods {
+            facts::method(access)?;
+        }
+        facts::spellings(access, self.paths)
+    }
+
     /// What matches, once the request has one reading only.
     pub(crate) fn find(&self, access: &Access<'_>) -> Result<Found, Denial> {
-        let (path, usual) = facts::spellings(access, self.paths)?;
+        let (path, usual) = self.spellings(access)?;
         let host = match self.matcher.reads_host() {
             true => Some(facts::host(access)?),
             false => None,
@@ -202,14 +217,17 @@ impl Engine {
             let rule = self.id(rule);
             return Step::pass(self.conclude(Judgement::Deny { rule }, access));
         }
-        if self.conditions.matter(&found, access) {
-            let engine = Arc::clone(self);
-            return match self.conditions.decide(&self.rules, &found, access) {
+        if let Some(step) = self.conditions.ask(&self.rules, &found, access) {
+            return match step {
                 Step::Now(judgement) => Step::Now(self.concluded(judgement, access)),
-                Step::Later(mut later) => Step::Later(Later::poll_fn(move |task, parts, cx| {
-                    let judgement = later.poll(task, parts, cx);
-                    judgement.map(|judgement| engine.concluded(judgement, &Access::new(parts, cx)))
-                })),
+                Step::Later(mut later) => {
+                    let engine = Arc::clone(self);
+                    Step::Later(Later::poll_fn(move |task, parts, cx| {
+                        let judgement = later.poll(task, parts, cx);
+                        judgement
+                            .map(|judgement| engine.concluded(judgement, &Access::new(parts, cx)))
+                    }))
+                }
             };
         }
         let judgement = match found.allow {
@@ -277,6 +295,19 @@ impl Engine {
             },
         }
     }
+}
+
+/// Whether a rule names a method with small letters.
+fn small_methods(rules: &[Rule]) -> bool {
+    let clauses = rules.iter().flat_map(|rule| &rule.clauses);
+    clauses
+        .flat_map(|clause| &clause.any)
+        .any(|atom| match atom {
+            Atom::Method(Text::Exact(text) | Text::Prefix(text) | Text::Suffix(text)) => {
+                facts::has_small_letters(text)
+            }
+            _ => false,
+        })
 }
 
 /// Whether a condition of these rules, or a whole Cedar policy, can read a body.

@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 use super::model::Origin;
 
@@ -7,7 +7,7 @@ use super::model::Origin;
 pub struct PolicyErrors(Vec<PolicyError>);
 
 /// One thing that is wrong with a policy, where, and what would help.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PolicyError {
     file: Arc<str>,
     line: usize,
@@ -57,13 +57,16 @@ impl fmt::Display for PolicyWarning {
 }
 
 impl PolicyErrors {
-    /// The errors, in the order of the files' lines. There is at least one.
+    /// The errors, each once, in the order of the files' lines. There is at least one.
     pub fn iter(&self) -> impl Iterator<Item = &PolicyError> {
         self.0.iter()
     }
 
     pub(crate) fn new(mut errors: Vec<PolicyError>) -> Self {
         errors.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+        // Some parsers say the same twice.
+        let mut told = HashSet::new();
+        errors.retain(|error| told.insert(error.clone()));
         Self(errors)
     }
 
@@ -189,5 +192,17 @@ mod tests {
             told.ends_with("`\\u{1b}[2J\\u{d}` is not known (`\\u{9b}a`\nor another)"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn what_is_said_twice_of_one_place_is_told_once() {
+        let error = |message: &str| PolicyError::new(&Origin::default(), message);
+        let errors = PolicyErrors::new(vec![
+            error("a"),
+            error("b"),
+            error("a").hint("c"),
+            error("a"),
+        ]);
+        assert_eq!(errors.to_string(), ": a\n: b\n: a (c)");
     }
 }

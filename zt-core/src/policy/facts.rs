@@ -73,6 +73,19 @@ pub(crate) fn spellings<'a>(
     Ok((path, usual))
 }
 
+/// Refuses a method with small letters, where no rule names such a one: it is another method than the one
+/// in capitals (RFC 9110 section 9.1), and some readers take `delete` for DELETE all the same.
+pub(crate) fn method(access: &Access<'_>) -> Result<(), Denial> {
+    if has_small_letters(access.method().as_str()) {
+        return Err(malformed("the method has small letters"));
+    }
+    Ok(())
+}
+
+pub(crate) fn has_small_letters(method: &str) -> bool {
+    method.bytes().any(|letter| letter.is_ascii_lowercase())
+}
+
 /// `path` in its usual spelling, where it has another one: what stands for itself in a path (RFC 3986
 /// section 3.3, `pchar`) does so, and everything else is encoded in upper case (section 2.1). A reader
 /// that decodes takes both for the same, so denying rules are compared with both.
@@ -133,6 +146,21 @@ impl<'a> Facts<'a> {
         Self {
             host: access.host(),
             ..Self::with_path(access, access.original_uri().path())
+        }
+    }
+
+    /// With the path in another spelling, where there is one.
+    #[cfg_attr(
+        not(feature = "cedar"),
+        expect(dead_code, reason = "conditions read it")
+    )]
+    pub(crate) fn spelled<'b>(&self, path: Option<&'b str>) -> Facts<'b>
+    where
+        'a: 'b,
+    {
+        Facts {
+            path: path.unwrap_or(self.path),
+            ..*self
         }
     }
 

@@ -9,7 +9,7 @@
 //! # A request passes when
 //!
 //! 1. its path is canonical, as [`check_path`](crate::validate::check_path) says with what the route
-//!    allows, and, where any rule names hosts, it says one host
+//!    allows, its method has no small letters, and, where any rule names hosts, it says one host
 //!    (`request-malformed` otherwise): what the rules read is what every reader behind them reads;
 //! 2. no denying rule matches it (`policy-denied`);
 //! 3. no denying rule that matches but for its condition has a condition that holds, or that cannot
@@ -153,7 +153,9 @@
 //! `deny_all = true`. What several rules shadow only together is not found, and permissions of roles
 //! do not shadow one another.
 //!
-//! **Bounds.** 16 MiB a file, 256 Cedar files, 100,000 rules, 1,000,000 paths and methods of all roles, 8 KiB a text, 64 KiB a condition, 64
+//! **Bounds.** 16 MiB a file, 256 Cedar files, 100,000 rules, 10,000 operations, 250,000 times that an
+//! allowing rule leaves out an operation that is closer (of rules for operations whose paths overlap),
+//! 2,000,000 pairs of a whole Cedar policy and an operation, 1,000,000 paths and methods of all roles, 8 KiB a text, 64 KiB a condition, 64
 //! segments a path, 64 fields a body.
 //!
 //! # Istio's policies
@@ -206,6 +208,8 @@ mod question;
 mod review;
 mod table;
 
+#[cfg(feature = "cli")]
+pub(crate) use self::document::file::text_of;
 #[cfg(feature = "istio")]
 pub use self::istio::options::IstioOptions;
 pub use self::{

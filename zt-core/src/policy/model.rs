@@ -37,6 +37,12 @@ pub(crate) struct Document {
     pub cedar: Vec<SourceText>,
     /// In which zone conditions read the time of day (an IANA name); UTC where nothing is said.
     pub time_zone: Option<Arc<str>>,
+    /// Where that is said.
+    #[cfg_attr(
+        not(feature = "cedar"),
+        expect(dead_code, reason = "conditions read clocks")
+    )]
+    pub time_zone_origin: Origin,
     /// What services may do in the database.
     pub database: Option<super::database::Database>,
     /// How paths are read.
@@ -187,6 +193,12 @@ pub(crate) enum Atom {
         expect(dead_code, reason = "only Istio's policies say it")
     )]
     Connection(Networks),
+    /// Nobody knows where the other end of the connection is.
+    #[cfg_attr(
+        not(any(feature = "istio", test)),
+        expect(dead_code, reason = "only Istio's policies say it")
+    )]
+    Unconnected,
     Method(Text),
     /// The host that the request is for, without its port, in lower case.
     Host(Text),
@@ -223,6 +235,7 @@ impl Atom {
             Self::Client(_)
             | Self::Nowhere
             | Self::Connection(_)
+            | Self::Unconnected
             | Self::Method(_)
             | Self::Host(_)
             | Self::Path(_)
@@ -251,6 +264,7 @@ impl Atom {
             Self::Connection(networks) => facts
                 .connection
                 .is_some_and(|address| networks.have(address)),
+            Self::Unconnected => facts.connection.is_none(),
             Self::Method(text) => text.is(facts.method.as_str()),
             Self::Host(text) => text.is_some_ignoring_case(facts.host),
             Self::Path(pattern) => pattern.matches(facts.path),

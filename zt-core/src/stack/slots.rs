@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc};
 use http::request::Parts;
 
 use crate::{
-    body::CollectLimits,
+    body::{BodyRoom, CollectLimits},
     context::{SecurityContext, Stage},
     decision::Denial,
     gate::{Check, Step},
@@ -85,6 +85,8 @@ pub enum Authorization<G> {
     NeedsBody {
         /// How much of it.
         limits: CollectLimits,
+        /// Where there has to be room for it, or the request is refused.
+        room: BodyRoom,
         /// Decides once the body [is shown](SecurityContext::show_body), or once it is known why it
         /// cannot be.
         decide: DecideByBody<G>,

@@ -224,6 +224,8 @@ pub struct GrantEvent {
     pub subject: Arc<str>,
     /// Who vouched for them.
     pub issuer: Option<Arc<str>>,
+    /// For which tenant it is.
+    pub tenant: Option<Arc<str>>,
     /// What is granted: its scope.
     pub grant: Arc<str>,
     /// Why: what whoever asked said, or whoever decided otherwise.

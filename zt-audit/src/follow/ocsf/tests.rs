@@ -120,6 +120,7 @@ fn events() -> Vec<Recorded> {
             id: Some("00ff".into()),
             subject: "alice".into(),
             issuer: Some("https://id.example".into()),
+            tenant: Some("acme".into()),
             grant: "orders:refund".into(),
             reason: Some("incident 7".into()),
             expires: Some(AT),
@@ -218,7 +219,7 @@ fn with_everything(mut record: Map<String, Value>) -> Map<String, Value> {
     let more = json!({
         "route": "/orders/{id}", "rule": "orders.read", "policy": "orders", "version": "v3",
         "observed": true, "violates": ["geo", "hours"], "would_deny": "policy-denied",
-        "would_deny_rule": "no-strangers", "dry_run": "deny by no-strangers", "permitted": true,
+        "would_deny_rule": "no-strangers", "would_deny_policy": "shop", "would_deny_version": "8", "dry_run": "deny by no-strangers", "permitted": true,
         "issuer": "https://id.example", "principal": "service", "auth": ["jwt"], "tenant": "acme",
         "workload": "spiffe://example.org/shop", "via": "spiffe://example.org/gateway", "subject": "alice", "token": "jti-1",
         "client_addr": "192.0.2.7", "peer_addr": "[2001:db8::1]:443", "user_agent": "curl/8",

@@ -369,6 +369,7 @@ fn every_other_kind_has_its_fields() {
         id: Some("00ff".into()),
         subject: "alice".into(),
         issuer: Some("https://id.example".into()),
+        tenant: Some("acme".into()),
         grant: "prod".into(),
         reason: Some("incident 7".into()),
         expires: Some(Timestamp::MAX),
@@ -431,7 +432,7 @@ fn every_other_kind_has_its_fields() {
             grant,
             json!({"kind": "grant", "action": "approved", "id": "00ff", "subject": "alice",
                    "issuer": "https://id.example", "author_issuer": "https://id.example",
-                   "grant": "prod", "reason": "incident 7",
+                   "tenant": "acme", "grant": "prod", "reason": "incident 7",
                    "expires": 9_007_199_254_740_991_u64}),
         ),
         (

@@ -63,7 +63,7 @@ impl Check for Authorize {
         }
         if self.refuses || parts.uri.path() == "/forbidden" {
             let denial = Denial::new(Code::PolicyDenied).detail("rule 7");
-            return denial.by_rule("no-sevens").into();
+            return denial.by_rule("no-sevens").by_policy("shop", "8").into();
         }
         if self.forgets {
             return Step::pass(());

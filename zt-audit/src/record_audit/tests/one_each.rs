@@ -215,6 +215,12 @@ async fn a_stack_that_only_observes_records_what_it_would_have_denied() {
     assert_eq!(decision["would_deny"], "policy-denied");
     assert_eq!(decision["would_deny_detail"], "rule 7");
     assert_eq!(decision["would_deny_rule"], "no-sevens");
+    assert_eq!(decision["would_deny_policy"], "shop");
+    assert_eq!(decision["would_deny_version"], "8");
     let (decision, _) = one_each(&records[2..]);
     assert_eq!(decision["decision"], "deny");
+    for (field, value) in [("rule", "no-sevens"), ("policy", "shop"), ("version", "8")] {
+        assert_eq!(decision[field], value);
+        assert_eq!(decision.get(format!("would_deny_{field}")), None);
+    }
 }

@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 use super::*;
 use crate::{
     authenticate::{Authenticate, Authenticated, BodyPlan, Presented, ProveBody, VerifyBody},
-    body::{BoxError, CollectLimits, RequestBody},
+    body::{BodyRoom, BoxError, CollectLimits, RequestBody},
     clock::{ClockError, Sleep},
     decision::Challenge,
     digest::{ContentDigest, DigestAlgorithm},
@@ -151,6 +151,7 @@ struct Setup {
     public: bool,
     observes: bool,
     clock: Counting,
+    room: BodyRoom,
     polls: Arc<AtomicUsize>,
     settled: Counts,
     keep: Keep,
@@ -167,6 +168,7 @@ impl Setup {
             public: false,
             observes: false,
             clock: Counting::default(),
+            room: BodyRoom::default(),
             polls: Arc::default(),
             settled: Counts::default(),
             keep: Keep::default(),
@@ -190,7 +192,8 @@ impl Setup {
     }
 
     async fn ask<P: Policy>(&mut self, policy: P) -> Asked {
-        let layer = AuthorizeLayer::new(policy).reading_bodies();
+        let layer = AuthorizeLayer::new(policy).body_room(self.room.clone());
+        let layer = layer.reading_bodies();
         let chain = Link::first(self.keep.clone()).then(self.settled.clone());
         let mut rule = RouteRule::any("/x");
         if self.public {
@@ -291,6 +294,66 @@ async fn refuses_a_body_that_takes_too_long() {
         });
         assert_eq!(outcome.code(), Some(Code::RequestTimeout));
         assert!(policy.seen().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_bodies_that_never_end_fills_no_memory_and_keeps_nobody_waiting() {
+    let room = BodyRoom::new(2 * 1024);
+    let setup = |pieces: Vec<Piece>, ends: bool| Setup {
+        room: room.clone(),
+        ends,
+        ..Setup::of(pieces)
+    };
+    let waits = |future: Pin<&mut dyn Future<Output = Asked>>| {
+        let task = &mut Context::from_waker(Waker::noop());
+        future.poll(task).is_pending()
+    };
+    let (mut one, mut two) = (setup(vec![data("o")], false), setup(vec![], false));
+    let mut one = Box::pin(one.ask(ByBody::default()));
+    let mut two = Box::pin(two.ask(ByBody::default()));
+    assert!(waits(one.as_mut()) && waits(two.as_mut()));
+    assert_eq!(room.free(), 0);
+
+    for observes in [false, true] {
+        let policy = ByBody::default();
+        let mut third = setup(vec![data("ok")], true);
+        third.observes = observes;
+        let outcome = third.ask(policy.clone()).await;
+        assert!(policy.seen().is_empty(), "nobody is asked");
+        let denial = match observes {
+            true => {
+                assert_eq!(outcome.given(), ["ok"], "it goes on as it came");
+                outcome.trail.would_deny().cloned()
+            }
+            false => {
+                assert_eq!(third.polls.load(Ordering::SeqCst), 0, "nothing is read");
+                outcome.denial
+            }
+        };
+        let denial = denial.unwrap();
+        assert_eq!(denial.code(), Code::StoreUnavailable);
+        assert_eq!(
+            (denial.status().as_u16(), denial.policy()),
+            (503, Some("bodies"))
+        );
+        assert_eq!(denial.retry_after_secs(), Some(1));
+    }
+
+    // Whoever gives up makes room.
+    drop(two);
+    let outcome = setup(vec![data("ok")], true).ask(ByBody::default()).await;
+    assert_eq!((outcome.code(), outcome.given()), (None, vec!["ok"]));
+    drop(one);
+    assert_eq!(room.free(), 2 * 1024);
+    // So does whatever is refused.
+    for (pieces, code) in [
+        (vec![data("123456789")], Code::BodyTooLarge),
+        (vec![data("no")], Code::PolicyDenied),
+    ] {
+        let outcome = setup(pieces, true).ask(ByBody::default()).await;
+        assert_eq!(outcome.code(), Some(code));
+        assert_eq!(room.free(), 2 * 1024);
     }
 }
 

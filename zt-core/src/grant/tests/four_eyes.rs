@@ -270,6 +270,55 @@ async fn people_of_other_issuers_are_nobody_where_issuers_are_named() {
     assert_eq!(approve_with(named(), &bot, &grace()).await, Ok(()));
 }
 
+/// A right is worth what the issuer is that gave it.
+#[tokio::test]
+async fn officers_of_a_foreign_issuer_see_review_and_revoke_nothing_of_others() {
+    let rights = ["grant.revoke", "grant.review", "grant.list"];
+    let of = |issuer: &str| {
+        let who = Principal::assertion(PrincipalKind::User, "mallory", AuthMethod::Jwt);
+        who.issuer(issuer).scopes(rights).finish()
+    };
+    let foreign = of("https://b.example");
+    for named in [true, false] {
+        let config = match named {
+            true => config().issuer_of_people(ISSUER),
+            false => config(),
+        };
+        let world = World::with(config).await;
+        let grant = world.approved().await;
+        let holder = person("oncall", &["grant.break-glass"]);
+        let glass = world.grants.break_glass(&holder, "database.admin", "x");
+        let glass = glass.await.unwrap();
+        let filter = GrantFilter::default();
+        let listed = |who| world.grants.list_for(who, &filter).unwrap().grants.len();
+        let seen = world.grants.get_for(&foreign, &grant.id).is_ok();
+        let revoked = world.grants.revoke(&grant.id, &foreign, "x").await;
+        let reviewed = world.grants.review(&glass.id, &foreign, "x").await;
+        if named {
+            assert_eq!((listed(&foreign), seen), (0, false));
+            assert_eq!(revoked, Err(GrantError::Unknown));
+            assert_eq!(reviewed, Err(GrantError::ForeignIssuer));
+            assert!(world.holds(&ada()));
+            // Nor do they learn which ids there are.
+            for id in [&*grant.id, "0123456789abcdef0123456789abcdef"] {
+                for answer in [
+                    world.grants.approve(id, &foreign).await,
+                    world.grants.review(id, &foreign, "x").await,
+                ] {
+                    assert_eq!(answer, Err(GrantError::ForeignIssuer));
+                }
+            }
+            let known = of(ISSUER);
+            assert_eq!(listed(&known), 2);
+            assert!(world.grants.revoke(&grant.id, &known, "x").await.is_ok());
+        } else {
+            // Where no issuer is named, each of them gives rights.
+            assert_eq!((listed(&foreign), seen), (2, true));
+            assert!(revoked.is_ok() && reviewed.is_ok());
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_is_held_is_held_by_exactly_one() {
     let world = World::new().await;
@@ -330,7 +379,7 @@ async fn people_of_other_issuers_revoke_nothing_but_their_own() {
         .scopes(["grant.revoke"])
         .finish();
     let answer = world.grants.revoke(&grant.id, &stranger, "x").await;
-    assert_eq!(answer, Err(GrantError::NotAllowed));
+    assert_eq!(answer, Err(GrantError::Unknown));
     assert!(world.holds(&ada()));
     // Programs have issuers of their own, and may.
     let detector = program("detector", &["grant.revoke"]);
@@ -339,4 +388,81 @@ async fn people_of_other_issuers_revoke_nothing_but_their_own() {
         .revoke(&grant.id, &detector, "odd")
         .await
         .unwrap();
+}
+
+fn of_tenant(tenant: Option<&str>, subject: &str, scopes: &[&str]) -> Principal {
+    let who = Principal::assertion(PrincipalKind::User, subject, AuthMethod::Jwt)
+        .issuer(ISSUER)
+        .scopes(scopes.iter().copied());
+    match tenant {
+        Some(tenant) => who.tenant(tenant).finish(),
+        None => who.finish(),
+    }
+}
+
+#[tokio::test]
+async fn a_grant_for_one_tenant_is_not_held_with_a_credential_for_another() {
+    let world = World::new().await;
+    let ada = |tenant| of_tenant(tenant, "ada", &[]);
+    let of_shop = ada(Some("shop"));
+    let asked = world
+        .grants
+        .request(&of_shop, "refunds.write", "ticket 7", HOUR)
+        .await
+        .unwrap();
+    let grace = of_tenant(Some("shop"), "grace", APPROVE);
+    world.grants.approve(&asked.id, &grace).await.unwrap();
+    let events = world.log.events();
+    assert!(
+        events
+            .iter()
+            .all(|event| event.tenant.as_deref() == Some("shop"))
+    );
+    assert!(world.holds(&ada(Some("shop"))));
+    for other in [None, Some("bank"), Some("SHOP"), Some("")] {
+        assert!(!world.holds(&ada(other)), "{other:?}");
+        let scopes = world.grants.scopes(&ada(other), world.now()).unwrap();
+        assert!(scopes.is_empty(), "{other:?}");
+        let taken_back = world.grants.revoke(&asked.id, &ada(other), "mine").await;
+        assert_eq!(taken_back, Err(GrantError::Unknown), "{other:?}");
+    }
+    // The store remembers for whom it was.
+    world.grants.refresh().await.unwrap();
+    assert!(world.holds(&ada(Some("shop"))) && !world.holds(&ada(Some("bank"))));
+}
+
+#[tokio::test]
+async fn rights_of_one_tenant_reach_no_grant_of_another() {
+    const ALL: &[&str] = &[
+        "grant.approve",
+        "grant.revoke",
+        "grant.review",
+        "grant.list",
+    ];
+    for holder in [None, Some("shop")] {
+        let world = World::new().await;
+        let ada = of_tenant(holder, "ada", &["grant.break-glass"]);
+        let asked = world
+            .grants
+            .request(&ada, "refunds.write", "ticket 7", HOUR);
+        let asked = asked.await.unwrap();
+        let glass = world.grants.break_glass(&ada, "database.admin", "fire");
+        let glass = glass.await.unwrap();
+        let mallory = of_tenant(Some("bank"), "mallory", ALL);
+        for answer in [
+            world.grants.approve(&asked.id, &mallory).await,
+            world.grants.reject(&asked.id, &mallory, "no").await,
+            world.grants.revoke(&glass.id, &mallory, "no").await,
+            world.grants.review(&glass.id, &mallory, "fine").await,
+            world.grants.get_for(&mallory, &asked.id),
+        ] {
+            assert_eq!(answer, Err(GrantError::Unknown), "{holder:?}");
+        }
+        let seen = world.grants.list_for(&mallory, &GrantFilter::default());
+        assert!(seen.unwrap().grants.is_empty(), "{holder:?}");
+        // The operator's own people act for nobody, and so for all.
+        let operator = of_tenant(None, "olga", ALL);
+        world.grants.approve(&asked.id, &operator).await.unwrap();
+        assert!(world.holds(&ada), "{holder:?}");
+    }
 }

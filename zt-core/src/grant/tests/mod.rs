@@ -158,6 +158,10 @@ struct Flaky {
     writes: AtomicUsize,
     /// The write, counted from here, that is done though its answer is lost; zero is none.
     lost: AtomicUsize,
+    /// How often it was read.
+    reads: AtomicUsize,
+    /// What is never answered about.
+    stuck: std::sync::Mutex<Option<String>>,
 }
 
 impl Flaky {
@@ -167,6 +171,8 @@ impl Flaky {
             down: AtomicBool::new(false),
             writes: AtomicUsize::new(usize::MAX),
             lost: AtomicUsize::new(0),
+            reads: AtomicUsize::new(0),
+            stuck: std::sync::Mutex::default(),
         }
     }
 
@@ -204,7 +210,12 @@ impl Store for Flaky {
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Versioned>, StoreError>> {
         Box::pin(async move {
             self.check()?;
-            self.inner.get(key).await
+            self.reads.fetch_add(1, Ordering::SeqCst);
+            let stuck = self.stuck.lock().unwrap().as_deref() == Some(key);
+            match stuck {
+                true => std::future::pending().await,
+                false => self.inner.get(key).await,
+            }
         })
     }
 

@@ -301,3 +301,51 @@ async fn events_say_who_what_why_and_until_when() {
     assert_eq!(events[0].expires, Some(grant.lapses_at));
     assert_eq!(events[1].expires, grant.until);
 }
+
+/// Every step of a process waits for its turn. Whoever tries ids must not take it.
+#[tokio::test]
+async fn made_up_ids_keep_nobody_waiting_however_slow_the_store_is() {
+    let world = World::new().await;
+    let asked = world.asked().await;
+    let made_up = "0123456789abcdef0123456789abcdef";
+    let key = format!("grant/id/{made_up}");
+    *world.store.stuck.lock().unwrap() = Some(key);
+    let eve = person("eve", &["grant.approve", "grant.revoke"]);
+    let (grants, id) = (world.grants.clone(), made_up.to_owned());
+    let trial = tokio::spawn(async move {
+        let approve = grants.approve(&id, &eve);
+        let revoke = grants.revoke(&id, &eve, "x");
+        tokio::join!(approve, revoke)
+    });
+    settle().await;
+    assert!(!trial.is_finished());
+    let approver = grace();
+    let done = tokio::time::timeout(
+        Duration::from_secs(10),
+        world.grants.approve(&asked.id, &approver),
+    );
+    assert!(done.await.unwrap().is_ok() && world.holds(&ada()));
+    trial.abort();
+}
+
+#[tokio::test]
+async fn an_id_that_somebody_may_not_know_of_costs_them_no_turn_and_the_store_no_reading() {
+    let world = World::new().await;
+    let asked = world.asked().await;
+    let reads = || world.store.reads.load(Ordering::SeqCst);
+    let (before, stranger) = (reads(), person("eve", &[]));
+    for id in [&*asked.id, "no id", "0123456789ABCDEF0123456789ABCDEF"] {
+        assert_eq!(
+            world.grants.approve(id, &stranger).await,
+            Err(GrantError::Unknown)
+        );
+        let revoked = world.grants.revoke(id, &stranger, "x").await;
+        assert_eq!(revoked, Err(GrantError::Unknown));
+    }
+    assert_eq!(reads(), before);
+    // What another instance has made is found all the same.
+    let other = opened(&world.store, &world.clock, &world.log, config(), 2).await;
+    let later = world.asked().await;
+    assert_eq!(other.get(&later.id), Err(GrantError::Unknown));
+    assert!(other.approve(&later.id, &grace()).await.is_ok());
+}

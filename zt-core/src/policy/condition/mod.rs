@@ -35,9 +35,10 @@
 //! | `context.peer.spiffe_id`, `.trust_domain`, `.namespace`, `.service_account` | String, optional | |
 //! | `context.peer.dns_names` | Set of String | |
 //! | `context.peer.forwarded` | Boolean | a proxy vouches for it |
-//! | `context.request.method`, `.path` | String | raw, as rules read it |
+//! | `context.request.method` | String | |
+//! | `context.request.path` | String | in its usual spelling: `/users/@me`, also where it was asked for as `/users/%40me` |
 //! | `context.request.host` | String, optional | lower case, without the port; one that cannot be read, or two, refuse (`request-malformed`) |
-//! | `context.request.params` | Record of String | what stands in the path for `{id}`, raw |
+//! | `context.request.params` | Record of String | what stands in the path for `{id}`, in its usual spelling: `@me`, `caf%C3%A9` |
 //! | `context.client.address` | ipaddr, optional | the client's, as trusted proxies forwarded it |
 //! | `context.time.now` | datetime | |
 //! | `context.time.hour`, `.minute`, `.minute_of_day` | Long | in the policy's `time_zone` |
@@ -46,6 +47,9 @@
 //! | `context.grants` | Set of String | scopes of grants that are held now |
 //! | `context.body.FIELD` | as declared | of the rule's or the operation's body |
 //! | `context.GROUP.FIELD` | as declared | of an [`AttributeSource`](crate::authorize::AttributeSource) |
+//!
+//! An address is read in its usual form: one of IPv4 in IPv6 form is the IPv4 address, and a literal
+//! `ip("::ffff:192.0.2.7")`, which none would ever be, refuses the policy.
 //!
 //! Declared types: `integer` Long, `boolean` Boolean, `text` String, `texts` Set of String, `time`
 //! datetime, `address` ipaddr. What a rule says of the kind of its caller narrows the types of
@@ -61,11 +65,13 @@
 //! `Route::"/orders/{id}"`, the operation's template, or `Route::"other"`. Two operations that the
 //! same request could be are refused. All are validated strictly
 //! in one schema, and sorted by action when they are loaded, so a request runs those alone that can
-//! apply to it.
+//! apply to it; those that are of another type of principal by their head (`principal is Service`) are
+//! not run.
 //!
 //! # Bodies
 //!
-//! A body is read where a condition that matters reads one, and refused unless every parser reads
+//! A body is read where a condition that matters reads one, whether or not the grant of its rule is held: it
+//! may be approved while the body arrives. It is refused unless every parser reads
 //! it in the same way: one `Content-Type` of `application/json` or `application/..+json`, no
 //! `Content-Encoding`, UTF-8 without a mark, no name twice in any object, also escaped, none that is
 //! a declared one but for its case, at most 32 levels, nothing behind it (`request-malformed`). A
@@ -200,17 +206,23 @@ impl Conditions {
         })
     }
 
-    /// Whether anything has to be asked beyond what was found; quick, and without allocation.
-    pub(crate) fn matter(&self, found: &Found, access: &Access<'_>) -> bool {
-        let _ = access;
+    /// Asks what matters, where anything has to be asked beyond what was found; that it is nothing is found
+    /// quickly, and without allocation.
+    pub(crate) fn ask(
+        &self,
+        rules: &Arc<[Rule]>,
+        found: &Found,
+        access: &Access<'_>,
+    ) -> Option<Step<Judgement>> {
         #[cfg(feature = "cedar")]
         if let Ok(cedar) = &self.cedar
             && cedar.has_whole()
-            && cedar.matter(found, &super::facts::Facts::of(access))
         {
-            return true;
+            let seen = cedar.see(access);
+            let matters = !found.conditional.is_empty() || cedar.matter(found, &seen);
+            return matters.then(|| cedar.decide(rules, found, access, &seen));
         }
-        !found.conditional.is_empty()
+        (!found.conditional.is_empty()).then(|| self.decide(rules, found, access))
     }
 
     /// How much of the body has to be there before [`decide`](Self::decide).
@@ -238,7 +250,7 @@ impl Conditions {
     ) -> Step<Judgement> {
         #[cfg(feature = "cedar")]
         if let Ok(cedar) = &self.cedar {
-            return cedar.decide(rules, found, access);
+            return cedar.decide(rules, found, access, &cedar.see(access));
         }
         let grants = self.grants();
         Step::Now(judge(grants, rules, found, access, &mut GrantsAlone))

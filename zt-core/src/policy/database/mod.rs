@@ -78,8 +78,9 @@
 //!
 //! # Several files
 //!
-//! The roles of a policy are known by its name and the database's. Two files with roles in one database
-//! need names of their own (`policy = ".."`): of one name, each would take the other's roles apart.
+//! The roles of a policy are known by its name and the database's, so a file with this section says its
+//! name (`policy = ".."`): the name of the file is not taken for it. Two files with roles in one database
+//! need names of their own: of one name, each would take the other's roles apart.
 //!
 //! # What it does not do
 //!

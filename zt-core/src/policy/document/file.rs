@@ -63,7 +63,7 @@ pub(in crate::policy) fn text_inside(folder: &Path, name: &str) -> io::Result<Ar
     text_of(&path)
 }
 
-pub(in crate::policy) fn text_of(path: &Path) -> io::Result<Arc<str>> {
+pub(crate) fn text_of(path: &Path) -> io::Result<Arc<str>> {
     // A pipe or a device would never end, and opening one may wait.
     if !path.metadata()?.is_file() {
         return Err(io::Error::other("it is not a file"));

@@ -17,6 +17,8 @@ use crate::policy::model::{
     AttributeField, AttributeGroup, BodyField, BodyFields, FieldKind, Operation, Segment,
 };
 
+/// A policy has no more operations.
+const MOST_OPERATIONS: usize = 10_000;
 /// Of one body no more fields are read.
 const MOST_FIELDS: usize = 64;
 /// Fields of a body lie no deeper.
@@ -81,6 +83,12 @@ pub(super) fn operations(table: Option<Table<'_>>) -> Vec<Operation> {
         })
     };
     let entries = table.map_or_else(Vec::new, |table| table.entries());
+    if let Some((name, _)) = entries.get(MOST_OPERATIONS) {
+        name.refuse(format!(
+            "a policy has no more than {MOST_OPERATIONS} operations"
+        ));
+        return Vec::new();
+    }
     let mut found: HashMap<_, Str<'_>> = HashMap::new();
     let mut operations = Vec::new();
     for (name, value) in entries {

@@ -1,6 +1,6 @@
 //! One `[[rule]]`.
 
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, rc::Rc, sync::Arc};
 
 use super::{
     caller::{self, Caller},
@@ -13,7 +13,7 @@ use super::{
     roles::Names,
     table::{Str, Table, Value},
 };
-use crate::policy::model::{Atom, BodyFields, Clause, Condition, Effect, Operation, Rule};
+use crate::policy::model::{Atom, BodyFields, Clause, Condition, Effect, Rule};
 
 /// A rule as it was read, in as many parts as the model takes.
 pub(super) struct Read<'t> {
@@ -30,7 +30,7 @@ pub(super) struct Read<'t> {
 pub(super) struct Context<'c, 't> {
     pub(super) names: &'c Names<'t>,
     pub(super) environments: &'c Environments,
-    pub(super) operations: &'c [Operation],
+    pub(super) operations: &'c closer::Operations<'c>,
 }
 
 pub(super) fn read<'t>(value: &Value<'t>, context: &Context<'_, '_>) -> Option<Read<'t>> {
@@ -80,6 +80,12 @@ pub(super) fn read<'t>(value: &Value<'t>, context: &Context<'_, '_>) -> Option<R
         origin: id.source.origin(id.at.start),
     };
     let of_callers = environments.ways(&callers, effect);
+    if let Some(further) = of_callers.len().checked_sub(1).filter(|more| *more > 0)
+        && let Err(error) = operations.again(&request.ways, further)
+    {
+        too_many(&id, &error);
+        return None;
+    }
     let both = |caller: &Vec<Clause>| {
         let one = |request: &Vec<Clause>| [caller.as_slice(), request].concat();
         request.ways.iter().map(one).collect::<Vec<_>>()
@@ -117,12 +123,16 @@ fn effect(table: &mut Table<'_>) -> Option<Effect> {
 struct Request {
     clauses: Vec<Clause>,
     /// What it has to be besides, in several ways.
-    ways: Vec<Vec<Clause>>,
+    ways: Rc<Vec<Vec<Clause>>>,
     /// The operation's fields, where the rule names one.
     body: Option<Arc<BodyFields>>,
 }
 
-fn request(table: &mut Table<'_>, operations: &[Operation], effect: Effect) -> Option<Request> {
+fn request(
+    table: &mut Table<'_>,
+    operations: &closer::Operations<'_>,
+    effect: Effect,
+) -> Option<Request> {
     let named = table.get("operation");
     let methods = table.get("methods").map(|value| methods(&value, "methods"));
     let hosts = table.get("hosts").map(|value| hosts(&value));
@@ -143,7 +153,7 @@ fn request(table: &mut Table<'_>, operations: &[Operation], effect: Effect) -> O
                 .chain(hosts)
                 .chain(paths)
                 .collect(),
-            ways: vec![Vec::new()],
+            ways: Rc::new(vec![Vec::new()]),
             body: None,
         });
     };
@@ -155,10 +165,10 @@ fn request(table: &mut Table<'_>, operations: &[Operation], effect: Effect) -> O
         );
     }
     let name = named.text("operation")?;
-    let Some(operation) = operations.iter().find(|known| *known.id == *name.text) else {
+    let Some(operation) = operations.get(name.text) else {
         name.refuse_with(
             format!("the operation `{}` is not defined", name.text),
-            hint::among(name.text, operations.iter().map(|known| &*known.id)),
+            hint::among(name.text, operations.all.iter().map(|known| &*known.id)),
         );
         return None;
     };
@@ -168,9 +178,12 @@ fn request(table: &mut Table<'_>, operations: &[Operation], effect: Effect) -> O
     let ways = match effect {
         Effect::Deny => {
             let methods = method_clause(&operation.methods, effect);
-            vec![methods.into_iter().collect()]
+            Rc::new(vec![methods.into_iter().collect()])
         }
-        Effect::Allow => closer::ways(operation, operations),
+        Effect::Allow => operations
+            .ways(operation)
+            .map_err(|error| too_many(&name, &error))
+            .ok()?,
     };
     let path = path_clause([operation.path.clone()]);
     Some(Request {
@@ -178,6 +191,19 @@ fn request(table: &mut Table<'_>, operations: &[Operation], effect: Effect) -> O
         ways,
         body: Some(Arc::clone(&operation.body)),
     })
+}
+
+/// Told once, of the first rule that is too much.
+fn too_many(place: &Str<'_>, error: &closer::TooMany) {
+    if error.is_first {
+        place.refuse_with(
+            "the operations overlap too much for the rules that speak of them",
+            format!(
+                "a rule leaves out each operation that is closer, and all rules no more than {}",
+                closer::MOST_CLOSER
+            ),
+        );
+    }
 }
 
 /// `when`, with what it may read of the body.

@@ -38,7 +38,7 @@ use serde::Serialize;
 use super::{
     Answer, CompiledPolicy, Question, QuestionError,
     compiled::{Engine, RuleIndex},
-    facts::{self, Facts},
+    facts::Facts,
     model::{Effect, Rule},
     question::Asked,
 };
@@ -131,7 +131,7 @@ impl Asked {
     async fn misses(&mut self, engine: &Arc<Engine>) -> Vec<(Vec<String>, usize)> {
         let mut found = {
             let access = self.access();
-            let Ok((path, usual)) = facts::spellings(&access, engine.paths) else {
+            let Ok((path, usual)) = engine.spellings(&access) else {
                 return Vec::new();
             };
             let facts = Facts {

@@ -52,7 +52,10 @@
 //!   to Istio, and `notHosts: ["a"]` excludes it. Here alone an ALLOW rule may allow more than the mesh
 //!   does: the port in a `Host` header is the client's word;
 //! * hosts are compared without a dot at their end, so that `a.*` is also `a` where a match denies;
-//! * an address that is not known is not among `notIpBlocks` of an ALLOW rule, nor outside of it;
+//! * where the server puts no address on requests
+//!   ([`PeerAddr`](crate::context::PeerAddr)) it is not known, and to Envoy all are: it is then neither
+//!   among `ipBlocks` nor outside of `notIpBlocks` of an ALLOW rule, and both of a DENY rule. So are
+//!   `remoteIpBlocks`, `source.ip` and `remote.ip`;
 //! * templates match any character where a match denies; in Envoy `{*}` is not `a=b`;
 //! * GET is HEAD as well where a match denies, because routers answer HEAD as GET;
 //! * a DENY rule is compared with the usual spelling of a path too, so `/a@b` denies `/a%40b`.

@@ -133,13 +133,8 @@ fn read_source(mut fields: Fields, setting: &Setting<'_>, problems: &mut Problem
     clauses.read(&mut fields, "trustDomains", "notTrustDomains", |text| {
         value::trust_domain(text, options)
     });
-    clauses.read_networks(&mut fields, "ipBlocks", "notIpBlocks", Atom::Connection);
-    clauses.read_networks(
-        &mut fields,
-        "remoteIpBlocks",
-        "notRemoteIpBlocks",
-        Atom::Client,
-    );
+    clauses.read_networks(&mut fields, "ipBlocks", "notIpBlocks", CONNECTION);
+    clauses.read_networks(&mut fields, "remoteIpBlocks", "notRemoteIpBlocks", CLIENT);
     let Clauses {
         problems, clauses, ..
     } = clauses;
@@ -232,10 +227,10 @@ fn read_condition(
             Ok(one(Atom::Always(holds)))
         }),
         Ok(Key::Connection) => {
-            clauses.read_networks(&mut fields, "values", "notValues", Atom::Connection);
+            clauses.read_networks(&mut fields, "values", "notValues", CONNECTION);
         }
         Ok(Key::Client) => {
-            clauses.read_networks(&mut fields, "values", "notValues", Atom::Client);
+            clauses.read_networks(&mut fields, "values", "notValues", CLIENT);
         }
         Err(message) => {
             clauses.problems.add(key.at, message);
@@ -266,6 +261,12 @@ fn port(text: &str, key: &str, options: &IstioOptions) -> Result<Atom, String> {
         .ok_or_else(|| format!("`{key}` cannot be read: say at which port the workload listens"))?;
     Ok(Atom::Always(port == own))
 }
+
+/// The other end of the connection, and that it is not known.
+const CONNECTION: (fn(Networks) -> Atom, Atom) = (Atom::Connection, Atom::Unconnected);
+
+/// The client, and that it is not known.
+const CLIENT: (fn(Networks) -> Atom, Atom) = (Atom::Client, Atom::Nowhere);
 
 /// Clauses in the making.
 struct Clauses<'a> {
@@ -326,7 +327,7 @@ impl<'a> Clauses<'a> {
         fields: &mut Fields,
         positive: &str,
         negative: &str,
-        atom: impl Fn(Networks) -> Atom,
+        (atom, unknown): (fn(Networks) -> Atom, Atom),
     ) {
         for (key, negated) in [(positive, false), (negative, true)] {
             let words = fields.texts(key, self.problems);
@@ -341,14 +342,16 @@ impl<'a> Clauses<'a> {
                     Err(message) => self.problems.add(at, message),
                 }
             }
-            self.clauses.push(Clause {
-                negated,
-                any: one(atom(Networks::new(networks))),
+            // Envoy knows all addresses. One that is not known here may be any: it is among those that are
+            // denied, and not among those that are not, and it is none of those that are allowed, nor
+            // outside of those that are excluded.
+            let listed = atom(Networks::new(networks));
+            self.clauses.push(match (negated, self.effect) {
+                (false, Effect::Deny) => Clause::any([listed, unknown.clone()]),
+                (false, Effect::Allow) => Clause::any([listed]),
+                (true, Effect::Deny) => Clause::none([listed]),
+                (true, Effect::Allow) => Clause::none([listed, unknown.clone()]),
             });
-            // An address that is not known is none of those that are excluded; Envoy knows them all.
-            if negated && self.effect == Effect::Allow {
-                self.clauses.push(Clause::any([atom(value::anywhere())]));
-            }
         }
     }
 }

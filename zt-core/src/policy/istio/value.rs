@@ -10,9 +10,7 @@ use crate::{
     policy::{
         IstioPaths,
         facts::usual_spelling,
-        model::{
-            Atom, IstioAtom, IstioTemplate, Networks, PathPattern, PathTemplate, Segment, Text,
-        },
+        model::{Atom, IstioAtom, IstioTemplate, PathPattern, PathTemplate, Segment, Text},
     },
     validate::{PathAllowances, check_path},
 };
@@ -176,12 +174,6 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
         }
         network => Ok(network),
     }
-}
-
-/// Every address that is known.
-pub(super) fn anywhere() -> Networks {
-    let all = ["0.0.0.0/0", "::/0"];
-    Networks::new(all.iter().filter_map(|text| text.parse().ok()).collect())
 }
 
 /// A method. Where a match denies, GET is HEAD as well, which routers answer with the handlers of

@@ -18,18 +18,23 @@ pub(super) fn covers(wide: &Rule, narrow: &Rule) -> bool {
 
 /// Why a rule of these clauses can never match, if it cannot.
 pub(crate) fn contradiction(clauses: &[Clause]) -> Option<String> {
-    let mut before: Vec<&Clause> = Vec::new();
+    // Two negated clauses never exclude each other, and an operation may have many that are closer.
+    let (mut before, mut positive): (Vec<&Clause>, Vec<&Clause>) = (Vec::new(), Vec::new());
     for clause in clauses {
         if is_never(clause) {
             return Some(format!("its {} leaves no choice", said(clause)));
         }
-        if let Some(other) = before.iter().find(|other| exclude(other, clause)) {
+        let others = if clause.negated { &positive } else { &before };
+        if let Some(other) = others.iter().find(|other| exclude(other, clause)) {
             return Some(match (said(other), said(clause)) {
                 (one, two) if one == two => format!("what it says of {one} excludes itself"),
                 (one, two) => format!("its {one} and its {two} exclude each other"),
             });
         }
         before.push(clause);
+        if !clause.negated {
+            positive.push(clause);
+        }
     }
     None
 }
@@ -294,7 +299,9 @@ fn said(clause: &Clause) -> &'static str {
         Some(Atom::Claim(..)) => "`claims`",
         Some(Atom::Workload(_)) => "`workload`",
         Some(Atom::TrustDomain(_)) => "`trust_domain`",
-        Some(Atom::Client(_) | Atom::Nowhere | Atom::Connection(_)) => "`networks`",
+        Some(Atom::Client(_) | Atom::Nowhere | Atom::Connection(_) | Atom::Unconnected) => {
+            "`networks`"
+        }
         Some(Atom::Method(_)) => "`methods`",
         Some(Atom::Host(_)) => "`hosts`",
         Some(Atom::Path(_)) => "`paths`",

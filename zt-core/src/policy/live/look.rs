@@ -27,6 +27,8 @@ struct Sight {
     known: Loaded,
     /// What is taken if it is found again.
     settling: Option<Mark>,
+    /// How many looks in a row have found something that the one before had not.
+    restless: u32,
     /// What was told last of why it cannot be loaded.
     told: Option<Arc<str>>,
 }
@@ -90,7 +92,8 @@ impl Looks {
         if found == Reloaded::Replaced(0) {
             let generation = live.swap(self.policy()).generation();
             found = Reloaded::Replaced(generation);
-        } else if enforced.is_ok() && candidate.is_ok() {
+        } else if found == Reloaded::Unchanged && enforced.is_ok() && candidate.is_ok() {
+            // While something else lies there, what is in force is not confirmed.
             live.confirm();
         }
         match enforced.and(candidate) {
@@ -116,6 +119,7 @@ impl Sight {
                     source,
                     known,
                     settling: None,
+                    restless: 0,
                     told: None,
                 };
                 sight.record_loaded(options);
@@ -144,6 +148,7 @@ impl Sight {
     fn compare(&mut self, settles: bool) -> Result<Found, PolicyErrors> {
         // Of the look before this one: what came between is none in a row.
         let before = self.settling.take();
+        let restless = std::mem::take(&mut self.restless);
         if self.source.holds(&self.known) {
             return Ok(Found::Unchanged);
         }
@@ -153,6 +158,10 @@ impl Sight {
         }
         if settles && before != Some(loaded.mark) {
             self.settling = Some(loaded.mark);
+            self.restless = restless.saturating_add(1);
+            if self.restless > PATIENCE {
+                return Err(super::failed(RESTLESS));
+            }
             return Ok(Found::Settling);
         }
         self.known = loaded;
@@ -191,6 +200,11 @@ impl Sight {
         self.told = Some(text);
     }
 }
+
+/// How many looks in a row may find something new before it is an error: somebody saves twice.
+const PATIENCE: u32 = 2;
+const RESTLESS: &str = "each look has found something else, and nothing is taken that two looks in a \
+                        row have not found: who writes it again and again?";
 
 fn record(
     options: &PolicyOptions,

@@ -7,7 +7,9 @@
 //!    included; so what is put in force lay there at one moment.
 //! 3. [`follow`](LivePolicy::follow) takes what two looks in a row have found: a file that is written
 //!    over in its place may be a sound policy without its last rules while it is half written.
-//!    [`reload`](LivePolicy::reload) takes what it finds.
+//!    [`reload`](LivePolicy::reload) takes what it finds. Where three looks in a row have each found
+//!    something else nothing of it is taken, and that is an error: the status says so, and what is in
+//!    force is not confirmed.
 //! 4. Texts that have not changed confirm what is in force.
 //! 5. Each request is decided by one edition, also where its body or its facts take long.
 //! 6. Files are read, and policies compiled, on a thread of their own, one look at a time. A look that

@@ -249,6 +249,48 @@ fn a_look_that_follows_takes_what_two_looks_have_found() {
 }
 
 #[test]
+fn a_file_that_is_another_one_at_each_look_is_not_said_to_be_confirmed() {
+    let stand = Stand::new(&text(1, "prices"));
+    let (options, file) = (stand.options(), stand.folder.file());
+    let files: Arc<dyn Source> = Arc::new(Files::new(&file, &options));
+    let mut looks = Looks::first(files, None, &options).unwrap();
+    let live = Live::new(looks.policy(), stand.clock.clone());
+    let mut version = 1;
+    let mut look = |writes: bool| {
+        if writes {
+            version += 1;
+            stand.folder.write(&text(version, "orders"));
+        }
+        stand.clock.advance(Duration::from_secs(1));
+        looks.look(&live, &options, true)
+    };
+    let status = || (live.status().age.as_secs(), live.status().last_error);
+    assert_eq!(look(false), Ok(Reloaded::Unchanged));
+    assert_eq!(status(), (0, None));
+    // Somebody saves twice.
+    for age in 1..=2 {
+        assert_eq!(look(true), Ok(Reloaded::Settling));
+        assert_eq!(status(), (age, None));
+    }
+    for age in 3..=5 {
+        let errors = look(true).unwrap_err().to_string();
+        assert!(
+            errors.contains("each look has found something else"),
+            "{errors}"
+        );
+        assert_eq!(status(), (age, Some(errors.into())));
+    }
+    assert_eq!(live.status().generation, 1);
+    let told = ["policy loaded 1", "policy refused "];
+    assert_eq!(recorded(&stand.recorder), told, "told once");
+    // At rest it is taken, and all is well.
+    assert_eq!(look(false), Ok(Reloaded::Replaced(2)));
+    assert_eq!(status(), (0, None));
+    assert_eq!(look(true), Ok(Reloaded::Settling));
+    assert_eq!(look(false), Ok(Reloaded::Replaced(3)));
+}
+
+#[test]
 fn two_looks_with_a_broken_file_between_them_are_not_two_in_a_row() {
     let stand = Stand::new(&text(1, "prices"));
     let (options, file) = (stand.options(), stand.folder.file());

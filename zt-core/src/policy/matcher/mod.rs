@@ -204,7 +204,7 @@ impl Matcher {
         matched.push(&self.paths.others);
         self.paths.find(facts.path, &mut matched);
         let none = Bits::none();
-        let method = self.methods.find(facts.method.as_str());
+        let method = self.methods.find(facts.method);
         let host = facts.host.and_then(|host| self.hosts.find(host));
         let sides = [
             (self.peers.is_empty(), [&self.peers.others, &peer.bits]),

@@ -35,7 +35,7 @@ use serde::Serialize;
 use super::{
     CompiledPolicy, Question, QuestionError,
     explain::words,
-    facts::{self, Facts},
+    facts::Facts,
     model::{Atom, Clause, Effect, Otherwise, PathPattern, Rule, Side},
     question::Asked,
 };
@@ -128,8 +128,8 @@ impl CompiledPolicy {
     pub fn who_can(&self, request: &str) -> Result<Review, QuestionError> {
         let asked = Asked::of(&Question::new(request), &[])?;
         let access = asked.access();
-        let path = match facts::path(&access, self.engine().paths) {
-            Ok(path) => path,
+        let (path, usual) = match self.engine().spellings(&access) {
+            Ok(spellings) => spellings,
             Err(denial) => {
                 let why = denial.private_detail().unwrap_or(denial.code().as_str());
                 return Ok(Review {
@@ -142,11 +142,21 @@ impl CompiledPolicy {
             host: access.host(),
             ..Facts::with_path(&access, &path)
         };
-        let mut review = self.review(request.to_owned(), &|atom| match atom {
-            Atom::Method(_) | Atom::Path(_) | Atom::Always(_) => Some(atom.holds(&facts)),
-            Atom::Host(_) => facts.host.map(|_| atom.holds(&facts)),
+        let known = |facts: &Facts<'_>, atom: &Atom| match atom {
+            Atom::Method(_) | Atom::Path(_) | Atom::Always(_) => Some(atom.holds(facts)),
+            Atom::Host(_) => facts.host.map(|_| atom.holds(facts)),
             _ => None,
-        });
+        };
+        let written = |atom: &Atom| known(&facts, atom);
+        let mut review = match usual {
+            None => self.review(request.to_owned(), &written),
+            // Denying rules are compared with the usual spelling too, as when a request is decided.
+            Some(path) => {
+                let path = path.as_str();
+                let usual = |atom: &Atom| known(&Facts { path, ..facts }, atom);
+                self.review_as(request.to_owned(), &written, Some(&usual))
+            }
+        };
         for rule in review.allow.iter_mut().chain(&mut review.deny) {
             rule.methods.clear();
             rule.paths.clear();
@@ -178,7 +188,7 @@ impl CompiledPolicy {
         };
         Ok(self.review(words::line(&about), &|atom| match atom {
             Atom::Always(_) => Some(atom.holds(&facts)),
-            Atom::Client(_) | Atom::Nowhere | Atom::Connection(_) => {
+            Atom::Client(_) | Atom::Nowhere | Atom::Connection(_) | Atom::Unconnected => {
                 facts.client.map(|_| atom.holds(&facts))
             }
             atom => match atom.side() {
@@ -188,14 +198,29 @@ impl CompiledPolicy {
         }))
     }
 
-    fn review(&self, about: String, known: &dyn Fn(&Atom) -> Option<bool>) -> Review {
+    fn review(&self, about: String, known: Known<'_>) -> Review {
+        self.review_as(about, known, None)
+    }
+
+    /// Denying rules match also as `otherwise` has it; where they match both ways they are listed as
+    /// what denies more.
+    fn review_as(&self, about: String, known: Known<'_>, otherwise: Option<Known<'_>>) -> Review {
         let engine = self.engine();
         let of = |effect: Effect| {
             let rules = engine
                 .rules
                 .iter()
                 .filter(move |rule| rule.effect == effect);
-            rules.filter_map(|rule| reviewed(rule, known)).collect()
+            let listed = rules.filter_map(|rule| {
+                let first = reviewed(rule, known);
+                let second = otherwise.filter(|_| effect == Effect::Deny);
+                let second = second.and_then(|known| reviewed(rule, known));
+                [first, second]
+                    .into_iter()
+                    .flatten()
+                    .min_by_key(|rule| rule.needs.len())
+            });
+            listed.collect()
         };
         let allows = engine.rules.iter().any(|rule| rule.effect == Effect::Allow);
         Review {
@@ -234,8 +259,11 @@ impl CompiledPolicy {
     }
 }
 
+/// Whether an atom holds, where that is known.
+type Known<'k> = &'k dyn Fn(&Atom) -> Option<bool>;
+
 /// What a rule still needs; `None` where it cannot match.
-fn reviewed(rule: &Rule, known: &dyn Fn(&Atom) -> Option<bool>) -> Option<ReviewedRule> {
+fn reviewed(rule: &Rule, known: Known<'_>) -> Option<ReviewedRule> {
     let mut reviewed = ReviewedRule {
         rule: Arc::clone(&rule.id),
         file: Arc::clone(&rule.origin.file),
@@ -271,7 +299,7 @@ fn reviewed(rule: &Rule, known: &dyn Fn(&Atom) -> Option<bool>) -> Option<Review
     clippy::option_option,
     reason = "that it cannot hold and that nothing is left are two things"
 )]
-fn left(clause: &Clause, known: &dyn Fn(&Atom) -> Option<bool>) -> Option<Option<Clause>> {
+fn left(clause: &Clause, known: Known<'_>) -> Option<Option<Clause>> {
     let answers: Vec<Option<bool>> = clause.any.iter().map(known).collect();
     if answers.contains(&Some(true)) {
         return (!clause.negated).then_some(None);

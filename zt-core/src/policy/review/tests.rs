@@ -266,3 +266,30 @@ fn a_review_of_a_caller_says_what_and_by_which_rules() {
     let nobody = shop().what_can(&Question::new("GET /")).unwrap();
     assert!(nobody.allow.is_empty() && nobody.about == "anybody");
 }
+
+#[test]
+fn another_spelling_of_a_path_is_denied_to_whom_it_is_denied_when_it_is_asked() {
+    let text = format!(
+        "{SHOP}\n[[rule]]\nid = \"all\"\neffect = \"allow\"\nmethods = [\"GET\"]\npath = \"/{{rest..}}\"\n\
+         [[rule]]\nid = \"me\"\neffect = \"deny\"\ncaller = {{ kind = \"service\" }}\npath = \"/users/@me\"\n\
+         [[rule]]\nid = \"a:b\"\neffect = \"deny\"\npath = \"/a:b\"\n\
+         [[rule]]\nid = \"mine\"\neffect = \"allow\"\nmethods = [\"PUT\"]\npath = \"/users/@me\"\n"
+    );
+    let options = DeclaredFacts::stand_in(PolicyOptions::new(), &text);
+    let policy = CompiledPolicy::from_toml(&text, &options).unwrap();
+    let who = |request: &str| policy.who_can(request).unwrap();
+    for request in ["GET /a:b", "GET /a%3Ab", "GET /a%3ab"] {
+        let review = who(request);
+        assert_eq!(&*review.denied_by().unwrap().rule, "a:b", "{review}");
+        assert_eq!(review.about, request);
+    }
+    for request in ["GET /users/%40me", "GET /users/@me"] {
+        let review = who(request);
+        let me = review.deny.iter().find(|rule| &*rule.rule == "me").unwrap();
+        assert_eq!(me.needs, ["caller.kind is `service`"]);
+    }
+    // Nobody is allowed another spelling.
+    assert!(who("PUT /users/%40me").allow.is_empty());
+    assert_eq!(&*who("PUT /users/@me").allow[0].rule, "mine");
+    assert!(who("GET /users/%2540me").denied_by().is_none());
+}

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use cedar_policy::{
-    Context, Entities, EntityUid, EvalResult, EvaluationError, Expression, Request, eval_expression,
+use cedar_policy::Entities;
+use cedar_policy_core::{
+    ast::{Context, EntityUIDEntry, Expr, Literal, Request, SlotEnv, ValueKind},
+    evaluator::{EvaluationError, Evaluator},
+    extensions::Extensions,
 };
 
 use super::{
     super::{Further, Said},
-    Cedar,
+    Cedar, Seen,
     attributes::Fetched,
     json::Fields,
     load::Part,
@@ -20,14 +23,14 @@ use super::{
 use crate::{
     authorize::{Access, ActiveGrant},
     decision::{Code, Denial},
-    policy::{compiled::RuleIndex, facts::Facts},
+    policy::compiled::RuleIndex,
 };
 
 /// What is asked, and what was read for it.
 pub(super) struct Asking<'a> {
     cedar: &'a Cedar,
     access: &'a Access<'a>,
-    facts: Facts<'a>,
+    seen: Seen<'a>,
     fetched: &'a Fetched,
     /// Bodies that were read, by their places: each is read once.
     bodies: Vec<(usize, Fields)>,
@@ -41,7 +44,7 @@ impl Further for Asking<'_> {
         let Some(when) = cedar.when(index) else {
             return Err(failed("it was not loaded"));
         };
-        let path = self.facts.path;
+        let path = self.seen.facts.path;
         let mut templates = when.templates.iter();
         let template =
             templates.find(|template| when.reads.has(Fact::Parameters) && template.matches(path));
@@ -50,9 +53,9 @@ impl Further for Asking<'_> {
             when.body,
             template.map(|template| operations::parameters(template, path).collect()),
         )?;
-        let (action, resource) = cedar.rule.clone();
-        let request = self.request(&when.reads, action, resource, context)?;
-        holds(&request, &cedar.nothing, &when.expression)
+        let (action, resource) = &cedar.rule;
+        let run = self.run(&when.reads, action, resource, context, &cedar.nothing)?;
+        run.holds(&when.expression)
     }
 
     fn whole(&mut self, allowed: bool) -> Result<Said, Denial> {
@@ -60,8 +63,7 @@ impl Further for Asking<'_> {
         let Some(whole) = &cedar.whole else {
             return Ok(Said::Nothing);
         };
-        let place = cedar.index.find(&self.facts);
-        let Some(slice) = whole.slice(place) else {
+        let Some(slice) = whole.slice(self.seen.operation) else {
             return Err(failed("it was not loaded"));
         };
         let mut reads = slice.forbids.reads.clone();
@@ -73,24 +75,26 @@ impl Further for Asking<'_> {
         {
             return Ok(Said::Nothing);
         }
-        let path = self.facts.path;
-        let operation = place
+        let path = self.seen.facts.path;
+        let operation = self
+            .seen
+            .operation
             .filter(|_| reads.has(Fact::Parameters))
             .and_then(|place| cedar.operations.get(place));
         let parameters =
             operation.map(|operation| operations::parameters(&operation.path, path).collect());
         let context = self.context(&reads, slice.body, parameters)?;
-        let request = self.request(
-            &reads,
-            slice.action.clone(),
-            slice.resource.clone(),
-            context,
-        )?;
+        let (action, resource) = (&slice.action, &slice.resource);
+        let run = self.run(&reads, action, resource, context, &whole.entities)?;
+        let who = self.seen.facts.kind();
         let first = |part: &Part| -> Result<Option<Arc<str>>, Denial> {
             let mut first = None;
             // All are asked: one that fails denies, whatever others say.
             for policy in &part.policies {
-                let holds = holds(&request, &whole.entities, &policy.expression);
+                if policy.kind.is_some_and(|kind| kind != who) {
+                    continue;
+                }
+                let holds = run.holds(&policy.expression);
                 if holds.map_err(|denial| denial.by_rule(Arc::clone(&policy.id)))? {
                     first.get_or_insert(&policy.id);
                 }
@@ -112,11 +116,16 @@ impl Further for Asking<'_> {
 }
 
 impl<'a> Asking<'a> {
-    pub(super) fn new(cedar: &'a Cedar, access: &'a Access<'a>, fetched: &'a Fetched) -> Self {
+    pub(super) const fn new(
+        cedar: &'a Cedar,
+        access: &'a Access<'a>,
+        seen: Seen<'a>,
+        fetched: &'a Fetched,
+    ) -> Self {
         Self {
             cedar,
             access,
-            facts: Facts::of(access),
+            seen,
             fetched,
             bodies: Vec::new(),
             held: Vec::new(),
@@ -142,14 +151,18 @@ impl<'a> Asking<'a> {
         let mut groups = Vec::with_capacity(reads.groups.len());
         for place in &reads.groups {
             let found = cedar.groups.get(*place).zip(self.fetched.get(place));
-            let (group, attributes) = found.ok_or_else(|| failed("attributes were not fetched"))?;
+            // A grant was approved since: whoever asks again is answered.
+            let (group, attributes) = found.ok_or_else(|| {
+                Denial::new(Code::StoreUnavailable)
+                    .detail("attributes were not fetched for a grant that came to be meanwhile")
+            })?;
             groups.push((&*group.declared.name, attributes));
         }
         let body = body.and_then(|(place, at)| {
             Some((&cedar.bodies.get(place)?.shape, &self.bodies.get(at)?.1))
         });
         let sources = Sources {
-            facts: &self.facts,
+            facts: &self.seen.facts,
             access: self.access,
             zone: &cedar.zone,
             parameters: parameters.unwrap_or_default(),
@@ -189,29 +202,49 @@ impl<'a> Asking<'a> {
         Ok(self.bodies.len() - 1)
     }
 
-    fn request(
+    fn run<'e>(
         &self,
         reads: &Reads,
-        action: EntityUid,
-        resource: EntityUid,
+        action: &EntityUIDEntry,
+        resource: &EntityUIDEntry,
         context: Context,
-    ) -> Result<Request, Denial> {
-        let principal = self.cedar.types.entity(&self.facts, reads)?;
-        Request::new(principal, action, resource, context, None)
-            .map_err(|_| failed("the request cannot be said in Cedar"))
+        entities: &'e Entities,
+    ) -> Result<Run<'e>, Denial>
+    where
+        'a: 'e,
+    {
+        let principal = self.cedar.types.entity(&self.seen.facts, reads)?;
+        let (action, resource) = (action.clone(), resource.clone());
+        let request = Request::new_unchecked(principal, action, resource, Some(context));
+        let extensions = Extensions::all_available();
+        Ok(Run {
+            evaluator: Evaluator::new(request, entities.as_ref(), extensions),
+            slots: &self.cedar.slots,
+        })
     }
 }
 
-/// What Cedar says of an error can hold values of the request, so only its kind is told.
-fn holds(request: &Request, entities: &Entities, expression: &Expression) -> Result<bool, Denial> {
-    match eval_expression(request, entities, expression) {
-        Ok(EvalResult::Bool(holds)) => Ok(holds),
-        Ok(_) => Err(failed("it is neither true nor false")),
-        Err(EvaluationError::IntegerOverflow(_)) => Err(failed("a number became too large")),
-        Err(EvaluationError::FailedExtensionFunctionExecution(_)) => {
-            Err(failed("an address, a number or a time cannot be read"))
+/// Expressions are run one after the other against the same request.
+struct Run<'e> {
+    evaluator: Evaluator<'e>,
+    /// None: templates are not loaded.
+    slots: &'e SlotEnv,
+}
+
+impl Run<'_> {
+    /// What Cedar says of an error can hold values of the request, so only its kind is told.
+    fn holds(&self, expression: &Expr) -> Result<bool, Denial> {
+        match self.evaluator.interpret(expression, self.slots) {
+            Ok(value) => match value.value {
+                ValueKind::Lit(Literal::Bool(holds)) => Ok(holds),
+                _ => Err(failed("it is neither true nor false")),
+            },
+            Err(EvaluationError::IntegerOverflow(_)) => Err(failed("a number became too large")),
+            Err(EvaluationError::FailedExtensionFunctionExecution(_)) => {
+                Err(failed("an address, a number or a time cannot be read"))
+            }
+            Err(_) => Err(failed("it cannot be evaluated")),
         }
-        Err(_) => Err(failed("it cannot be evaluated")),
     }
 }
 

@@ -98,7 +98,7 @@ pub(super) fn check_headers(headers: &HeaderMap) -> Result<(), Unreadable> {
     let (Some(value), None) = (types.next(), types.next()) else {
         return Err(Unreadable::Malformed("it has not one content type"));
     };
-    if value.to_str().is_ok_and(is_json) {
+    if value == "application/json" || value.to_str().is_ok_and(is_json) {
         Ok(())
     } else {
         Err(Unreadable::Malformed("its content type is not JSON"))

@@ -234,9 +234,13 @@ impl<'de> Visitor<'de> for Object<'_> {
 
 impl Shape {
     fn has_alike(&self, name: &str) -> bool {
+        let is_ascii = name.is_ascii();
         self.members
             .iter()
-            .any(|(own, _)| folded(own).eq(folded(name)))
+            .any(|(own, _)| match is_ascii && own.is_ascii() {
+                true => own.eq_ignore_ascii_case(name),
+                false => folded(own).eq(folded(name)),
+            })
     }
 }
 

@@ -7,6 +7,7 @@ use cedar_policy::{
     ActionConstraint, Entities, EntityUid, Expression, Policy, PolicyId, PolicySet,
     ResourceConstraint, ValidationMode, Validator,
 };
+use cedar_policy_core::ast::{EntityUIDEntry, Expr};
 
 use super::{
     body::Body,
@@ -16,19 +17,24 @@ use super::{
     schema::{self, Setting},
     vocabulary::Fact,
 };
-use crate::policy::{
-    PolicyError,
-    model::{Document, Effect, Operation, PathTemplate, Rule},
+use crate::{
+    identity::PrincipalKind,
+    policy::{
+        PolicyError,
+        model::{Document, Effect, Operation, PathTemplate, Rule},
+    },
 };
 
 /// The action of requests that are none of the operations.
 const OTHER: &str = "other";
 /// As of rules: permits and records name both.
 const LONGEST_ID: usize = 256;
+/// Cedar validates each whole policy for each operation, so both together are bounded.
+const MOST_PAIRS: usize = 2_000_000;
 
 /// The condition of a rule.
 pub(super) struct When {
-    pub(super) expression: Expression,
+    pub(super) expression: Expr,
     pub(super) reads: Reads,
     /// Its place in the list of bodies.
     pub(super) body: Option<usize>,
@@ -56,8 +62,8 @@ impl Whole {
 
 /// What can apply to one operation.
 pub(super) struct Slice {
-    pub(super) action: EntityUid,
-    pub(super) resource: EntityUid,
+    pub(super) action: EntityUIDEntry,
+    pub(super) resource: EntityUIDEntry,
     pub(super) body: Option<usize>,
     pub(super) forbids: Part,
     pub(super) permits: Part,
@@ -71,7 +77,9 @@ pub(super) struct Part {
 
 pub(super) struct Sliced {
     pub(super) id: Arc<str>,
-    pub(super) expression: Expression,
+    /// The only principals of whom it is asked.
+    pub(super) kind: Option<PrincipalKind>,
+    pub(super) expression: Expr,
 }
 
 /// Bodies that are declared, each once.
@@ -197,6 +205,7 @@ impl<'a> Load<'a> {
             }
         };
         self.check_grants(&runnable.reads, &source);
+        self.check_addresses(&policy, &source);
         let setting = Setting::of(rule, body);
         let templates = setting.templates.iter().copied().cloned().collect();
         match together
@@ -242,6 +251,16 @@ impl<'a> Load<'a> {
             }
         };
         let parsed = self.parse(rules);
+        let operations = self.document.operations.len();
+        if parsed.len().saturating_mul(operations) > MOST_PAIRS {
+            let (policies, most) = (parsed.len(), MOST_PAIRS);
+            let why = format!(
+                "{policies} whole policies and {operations} operations are too many together"
+            );
+            let wrong = PolicyError::new(&self.first_file(), why);
+            self.fail(wrong.hint(format!("the product of both is no more than {most}")));
+            return None;
+        }
         let policies: Vec<Policy> = parsed.iter().map(|(_, policy, _)| policy.clone()).collect();
         let groups: Vec<&str> = self
             .document
@@ -253,6 +272,7 @@ impl<'a> Load<'a> {
         for (_, policy, source) in &parsed {
             self.check_routes(policy, source);
             self.check_scope(policy, source);
+            self.check_addresses(policy, source);
             match Runnable::of(policy, &groups) {
                 Ok(one) => {
                     self.check_grants(&one.reads, source);
@@ -392,8 +412,8 @@ impl<'a> Load<'a> {
             .chain([(OTHER, none, OTHER.to_owned(), None)])
             .map(|(id, groups, route, body)| {
                 let mut slice = Slice {
-                    action: schema::entity("Action", id)?,
-                    resource: schema::entity("Route", &route)?,
+                    action: schema::entry("Action", id)?,
+                    resource: schema::entry("Route", &route)?,
                     body,
                     forbids: Part::default(),
                     permits: Part::default(),
@@ -502,6 +522,7 @@ impl Compiled {
             reads: runnable.reads,
             sliced: Arc::new(Sliced {
                 id: AsRef::<str>::as_ref(policy.id()).into(),
+                kind: runnable.kind,
                 expression: runnable.expression,
             }),
         }

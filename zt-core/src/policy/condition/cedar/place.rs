@@ -67,7 +67,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    fn at(&self, offset: usize) -> Origin {
+    pub(super) fn at(&self, offset: usize) -> Origin {
         let mut offset = offset.min(self.text.len());
         while !self.text.is_char_boundary(offset) {
             offset -= 1;

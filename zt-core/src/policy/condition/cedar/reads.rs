@@ -1,12 +1,18 @@
 //! What an expression reads, so that no request pays for more, and the form in which it is run.
 //!
 //! Expressions are run with what a principal is in the context (`principal.roles` as
-//! `context.principal.roles`), because an entity for each request costs more than all the rest.
+//! `context["principal.roles"]`, a name that nothing else in a context has), because an entity for each
+//! request costs more than all the rest, and each step of a path costs something for each expression.
 
-use cedar_policy::{Expression, Policy};
+use cedar_policy::Policy;
+use cedar_policy_core::ast::Expr;
 use serde_json::{Map, Value, json};
 
-use super::vocabulary::{Fact, VOCABULARY};
+use super::vocabulary::{self, Fact, VOCABULARY};
+use crate::identity::PrincipalKind;
+
+/// Before the name of what is read of the principal, in the context.
+const OF_PRINCIPAL: &str = "principal.";
 
 /// Facts and groups of attributes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,11 +28,12 @@ pub(super) struct Reads {
 
 impl Reads {
     pub(super) const fn has(&self, fact: Fact) -> bool {
-        self.facts & (1 << fact as u64) != 0
+        self.has_any(fact.bit())
     }
 
-    pub(super) fn has_any(&self, facts: &[Fact]) -> bool {
-        facts.iter().any(|fact| self.has(*fact))
+    /// Whether any of these is read; facts are bits.
+    pub(super) const fn has_any(&self, facts: u64) -> bool {
+        self.facts & facts != 0
     }
 
     pub(super) fn add(&mut self, other: &Self) {
@@ -41,20 +48,24 @@ impl Reads {
 
 /// An expression that can be run.
 pub(super) struct Runnable {
-    pub(super) expression: Expression,
+    /// Of whom it is asked alone: the scope says `principal is ..`.
+    pub(super) kind: Option<PrincipalKind>,
+    pub(super) expression: Expr,
     pub(super) reads: Reads,
 }
 
 impl Runnable {
-    /// The scope of the policy, but for its action, and its conditions.
+    /// The scope of the policy, but for its action and the type of the principal, and its conditions.
     ///
     /// # Errors
     ///
     /// Why such a policy is not run.
     pub(super) fn of(policy: &Policy, groups: &[&str]) -> Result<Self, String> {
         let policy = policy.to_json().map_err(|error| error.to_string())?;
+        let kind = policy.get("principal").and_then(kind_of);
         let scope = ["principal", "resource"]
             .into_iter()
+            .filter(|name| kind.is_none() || *name != "principal")
             .filter_map(|name| in_scope(name, policy.get(name)?));
         let conditions = policy.get("conditions").and_then(Value::as_array);
         let conditions = conditions.into_iter().flatten().filter_map(|condition| {
@@ -74,10 +85,22 @@ impl Runnable {
         };
         walk.expression(&mut expression)?;
         Ok(Self {
+            kind,
             expression: written(expression)?,
             reads: walk.reads,
         })
     }
+}
+
+/// Where a scope says the type of the principal and nothing else.
+fn kind_of(scope: &Value) -> Option<PrincipalKind> {
+    if scope.get("op")? != "is" || scope.get("in").is_some() {
+        return None;
+    }
+    let name = scope.get("entity_type")?.as_str()?;
+    vocabulary::KINDS
+        .into_iter()
+        .find(|kind| vocabulary::type_of(*kind) == name)
 }
 
 /// What a scope says of the principal or the resource, as an expression.
@@ -99,8 +122,8 @@ fn in_scope(name: &str, scope: &Value) -> Option<Value> {
     }
 }
 
-/// Through Cedar's own printer and parser.
-fn written(expression: Value) -> Result<Expression, String> {
+/// As the condition of a policy. It says nothing of places in a text, which Cedar would copy for each value.
+fn written(expression: Value) -> Result<Expr, String> {
     let all = json!({"op": "All"});
     let policy = json!({
         "effect": "permit",
@@ -110,15 +133,8 @@ fn written(expression: Value) -> Result<Expression, String> {
         "conditions": [{"kind": "when", "body": expression}],
     });
     let policy = Policy::from_json(None, policy).map_err(|error| error.to_string())?;
-    let text = policy.to_cedar().unwrap_or_default();
-    let inner = text
-        .find('{')
-        .zip(text.rfind('}'))
-        .and_then(|(from, to)| text.get(from + 1..to));
-    inner
-        .ok_or("it cannot be written")?
-        .parse::<Expression>()
-        .map_err(|error| error.to_string())
+    let condition = policy.as_ref().non_scope_constraints();
+    Ok(condition.ok_or("it cannot be said in Cedar")?.clone())
 }
 
 struct Walk<'g> {
@@ -195,7 +211,7 @@ impl Walk<'_> {
                 entry.record == first && inner.first().is_none_or(|name| name == entry.name)
             };
             if read {
-                self.reads.facts |= 1 << entry.fact as u64;
+                self.reads.facts |= entry.fact.bit();
             }
         }
         if let Some(place) = self.groups.iter().position(|group| group == first) {
@@ -207,15 +223,11 @@ impl Walk<'_> {
     }
 }
 
-/// Gathers the names from the last to the first. A principal at the root is replaced.
+/// Gathers the names from the last to the first. A principal at the root is replaced, and the first name
+/// with it.
 fn root(expression: &mut Value, path: &mut Vec<String>) -> Result<bool, String> {
-    match expression.get("Var").and_then(Value::as_str) {
-        Some("context") => return Ok(false),
-        Some("principal") => {
-            *expression = json!({".": {"left": {"Var": "context"}, "attr": "principal"}});
-            return Ok(true);
-        }
-        _ => {}
+    if expression.get("Var").and_then(Value::as_str) == Some("context") {
+        return Ok(false);
     }
     let args = expression.as_object_mut().and_then(|members| {
         let (op, args) = members.iter_mut().next()?;
@@ -237,5 +249,18 @@ fn root(expression: &mut Value, path: &mut Vec<String>) -> Result<bool, String> 
         }
         _ => {}
     }
-    root(args.get_mut("left").ok_or("an attribute of nothing")?, path)
+    let left = args.get_mut("left").ok_or("an attribute of nothing")?;
+    if left.get("Var").and_then(Value::as_str) != Some("principal") {
+        return root(left, path);
+    }
+    *left = json!({"Var": "context"});
+    let first = match args.get_mut("attr") {
+        Some(Value::Array(names)) => names.first_mut(),
+        name => name,
+    };
+    match first {
+        Some(Value::String(name)) => name.insert_str(0, OF_PRINCIPAL),
+        _ => return Err("an attribute without a name".to_owned()),
+    }
+    Ok(true)
 }

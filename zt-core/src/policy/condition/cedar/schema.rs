@@ -1,9 +1,14 @@
 //! Schemas, made from what is known.
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid, Schema};
+use cedar_policy_core::ast::EntityUIDEntry;
 use serde_json::{Map, Value, json};
 
-use super::{body::Body, load, operations, vocabulary};
+use super::{
+    body::Body,
+    load, operations,
+    vocabulary::{self, KINDS, type_of},
+};
 use crate::{
     identity::PrincipalKind,
     policy::model::{Atom, AttributeGroup, Clause, Document, PathPattern, PathTemplate, Side},
@@ -53,7 +58,8 @@ pub(super) fn of_operations(
 ) -> Result<Schema, String> {
     let mut actions = Map::new();
     let mut add = |name: &str, groups: Value, context: Value| {
-        let action = json!({"memberOf": groups, "appliesTo": applies_to(KINDS, context)});
+        let action =
+            json!({"memberOf": groups, "appliesTo": applies_to(&KINDS.map(type_of), context)});
         match actions.insert(name.to_owned(), action) {
             Some(_) => Err(format!(
                 "the operation `{name}` is there twice, or has a name that is taken"
@@ -92,8 +98,6 @@ pub(super) fn of_operations(
     made(actions)
 }
 
-const KINDS: &[&str] = &["User", "Service", "Anonymous"];
-
 fn applies_to(kinds: &[&str], context: Value) -> Value {
     json!({"principalTypes": kinds, "resourceTypes": ["Route"], "context": context})
 }
@@ -114,18 +118,13 @@ fn made(actions: Map<String, Value>) -> Result<Schema, String> {
 /// What kinds of principals a rule can be about: what it says of the caller is known to hold when
 /// its condition is asked, and an anonymous one has nothing that could be asked for.
 pub(super) fn kinds(clauses: &[Clause]) -> Vec<&'static str> {
-    let mut left = KINDS.to_vec();
-    let of = |kind: &PrincipalKind| match kind {
-        PrincipalKind::User => "User",
-        PrincipalKind::Service => "Service",
-        PrincipalKind::Anonymous => "Anonymous",
-    };
+    let mut left = KINDS.map(type_of).to_vec();
     for clause in clauses.iter().filter(|clause| !clause.negated) {
         let kinds: Option<Vec<_>> = clause
             .any
             .iter()
             .map(|atom| match atom {
-                Atom::Kind(kind) => Some(of(kind)),
+                Atom::Kind(kind) => Some(type_of(*kind)),
                 _ => None,
             })
             .collect();
@@ -140,7 +139,7 @@ pub(super) fn kinds(clauses: &[Clause]) -> Vec<&'static str> {
         }
     }
     if left.is_empty() {
-        KINDS.to_vec()
+        KINDS.map(type_of).to_vec()
     } else {
         left
     }
@@ -167,7 +166,12 @@ pub(super) fn templates(clauses: &[Clause]) -> Vec<&PathTemplate> {
         .collect()
 }
 
-pub(super) fn entity(kind: &str, id: &str) -> Result<EntityUid, String> {
+fn entity(kind: &str, id: &str) -> Result<EntityUid, String> {
     let kind: EntityTypeName = kind.parse().map_err(|error| format!("{error}"))?;
     Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
+}
+
+/// The same, as requests have it.
+pub(super) fn entry(kind: &str, id: &str) -> Result<EntityUIDEntry, String> {
+    Ok(EntityUIDEntry::known(entity(kind, id)?.into(), None))
 }

@@ -1,44 +1,63 @@
 //! What conditions read of one request, as Cedar's values.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock, OnceLock},
+};
 
-use cedar_policy::{Context, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
+use cedar_policy::RestrictedExpression;
+use cedar_policy_core::{
+    ast::{Context, Eid, EntityType, EntityUID, EntityUIDEntry, Value},
+    evaluator::RestrictedEvaluator,
+    extensions::Extensions,
+    pst::SmolStr,
+};
 use jiff::tz::TimeZone;
 
 use super::{
     json::{Fields, Member, Shape},
     reads::Reads,
     time::{Wall, written},
-    vocabulary::{Fact, VOCABULARY},
+    vocabulary::{Fact, facts_of, type_of},
 };
 use crate::{
     authorize::{Access, ActiveGrant, AttributeValue},
     decision::{Code, Denial},
-    identity::{AuthMethod, PeerIdentity, Principal, PrincipalKind},
+    identity::{AuthMethod, Edition, PeerIdentity, Principal, PrincipalKind},
     policy::facts::Facts,
 };
 
-type Expression = RestrictedExpression;
 /// Puts what is read into a record; `false` where there is none.
 type Fill<S> = fn(&S, &Reads, &mut Record) -> Result<bool, Denial>;
 
-/// Names in a record, in no order.
+/// Names and what they stand for.
 #[derive(Default)]
-pub(super) struct Record(Vec<(String, Expression)>);
+pub(super) struct Record {
+    members: BTreeMap<SmolStr, Value>,
+    has_one_twice: bool,
+}
 
 impl Record {
-    pub(super) fn put(&mut self, name: &str, value: Expression) {
-        self.0.push((name.to_owned(), value));
+    pub(super) fn put(&mut self, name: &str, value: impl Into<Value>) {
+        let before = self.members.insert(SmolStr::new(name), value.into());
+        self.has_one_twice |= before.is_some();
     }
 
-    fn put_some(&mut self, name: &str, value: Option<Expression>) {
+    fn put_some(&mut self, name: &str, value: Option<impl Into<Value>>) {
         if let Some(value) = value {
             self.put(name, value);
         }
     }
 
-    pub(super) fn finish(self) -> Result<Expression, Denial> {
-        Expression::new_record(self.0).map_err(|_| unreadable("a name stands there twice"))
+    fn members(self) -> Result<Arc<BTreeMap<SmolStr, Value>>, Denial> {
+        match self.has_one_twice {
+            false => Ok(Arc::new(self.members)),
+            true => Err(unreadable("a name stands there twice")),
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<Value, Denial> {
+        Ok(Value::record_arc(self.members()?, None))
     }
 }
 
@@ -58,24 +77,28 @@ impl Sources<'_> {
     /// Of all that could be in a context, what is read.
     pub(super) fn context(&self, reads: &Reads) -> Result<Context, Denial> {
         let mut context = Record::default();
-        let records: [(&str, Fill<Self>); 5] = [
-            ("principal", Self::principal),
-            ("peer", Self::peer),
-            ("request", Self::request),
-            ("client", Self::client),
-            ("time", Self::time),
-        ];
-        for (name, fill) in records {
+        if reads.has_any(const { facts_of("principal") }) {
+            self.principal(reads, &mut context);
+        }
+        let records: [(&str, u64, Fill<Self>); 4] = const {
+            [
+                ("peer", facts_of("peer"), Self::peer),
+                ("request", facts_of("request"), Self::request),
+                ("client", facts_of("client"), Self::client),
+                ("time", facts_of("time"), Self::time),
+            ]
+        };
+        for (name, facts, fill) in records {
+            if !reads.has_any(facts) {
+                continue;
+            }
             let mut record = Record::default();
-            let read = VOCABULARY
-                .iter()
-                .any(|entry| entry.record == name && reads.has(entry.fact));
-            if read && fill(self, reads, &mut record)? {
+            if fill(self, reads, &mut record)? {
                 context.put(name, record.finish()?);
             }
         }
         if reads.has(Fact::MfaAge) {
-            context.put_some("mfa_age", self.mfa_age().map(Expression::new_long));
+            context.put_some("mfa_age", self.mfa_age());
         }
         if reads.has(Fact::Grants) {
             let scopes = self.grants.iter().map(|grant| &*grant.scope);
@@ -91,35 +114,37 @@ impl Sources<'_> {
             }
             context.put(name, record.finish()?);
         }
-        Context::from_pairs(context.0).map_err(|_| unreadable("it cannot be said in Cedar"))
+        Ok(Context::Value(context.members()?))
     }
 
-    fn principal(&self, reads: &Reads, record: &mut Record) -> Result<bool, Denial> {
+    /// By the names that expressions [are given](super::reads).
+    fn principal(&self, reads: &Reads, context: &mut Record) {
         let who = self.facts.named();
-        let none = || texts([]);
         if reads.has(Fact::Roles) {
-            record.put("roles", who.map_or_else(none, |who| texts(who.roles())));
+            let roles = who.map_or_else(nothing, Kept::roles);
+            context.put("principal.roles", roles);
         }
         if reads.has(Fact::Scopes) {
-            record.put("scopes", who.map_or_else(none, |who| texts(who.scopes())));
+            let scopes = who.map_or_else(nothing, Kept::scopes);
+            context.put("principal.scopes", scopes);
         }
         if reads.has(Fact::Methods) {
+            // Of each request: they are no part of what is kept with a principal.
             let methods = |who: &Principal| texts(who.methods().map(AuthMethod::as_str));
-            record.put("methods", who.map_or_else(none, methods));
+            context.put("principal.methods", who.map_or_else(nothing, methods));
         }
-        let Some(who) = who else { return Ok(true) };
+        let Some(who) = who else { return };
         for (fact, name, found) in [
-            (Fact::Subject, "subject", Some(who.subject())),
-            (Fact::Issuer, "issuer", who.issuer()),
-            (Fact::Tenant, "tenant", who.tenant()),
-            (Fact::Session, "session", who.session()),
-            (Fact::Acr, "acr", who.context_class()),
+            (Fact::Subject, "principal.subject", Some(who.subject())),
+            (Fact::Issuer, "principal.issuer", who.issuer()),
+            (Fact::Tenant, "principal.tenant", who.tenant()),
+            (Fact::Session, "principal.session", who.session()),
+            (Fact::Acr, "principal.acr", who.context_class()),
         ] {
             if reads.has(fact) {
-                record.put_some(name, found.map(text));
+                context.put_some(name, found);
             }
         }
-        Ok(true)
     }
 
     fn peer(&self, reads: &Reads, record: &mut Record) -> Result<bool, Denial> {
@@ -142,24 +167,24 @@ impl Sources<'_> {
             ),
         ] {
             if reads.has(fact) {
-                record.put_some(name, found.map(text));
+                record.put_some(name, found);
             }
         }
         if reads.has(Fact::DnsNames) {
             record.put("dns_names", texts(peer.dns_names()));
         }
         if reads.has(Fact::Forwarded) {
-            record.put("forwarded", Expression::new_bool(is_forwarded(peer)));
+            record.put("forwarded", is_forwarded(peer));
         }
         Ok(true)
     }
 
     fn request(&self, reads: &Reads, record: &mut Record) -> Result<bool, Denial> {
         if reads.has(Fact::Method) {
-            record.put("method", text(self.facts.method.as_str()));
+            record.put("method", self.facts.method.as_str());
         }
         if reads.has(Fact::Path) {
-            record.put("path", text(self.facts.path));
+            record.put("path", self.facts.path);
         }
         if reads.has(Fact::Host) {
             let host = self.facts.host.map(str::to_ascii_lowercase);
@@ -167,12 +192,12 @@ impl Sources<'_> {
                 let why = "a condition asks for the host, and the request does not say one";
                 return Err(Denial::new(Code::RequestMalformed).detail(why));
             }
-            record.put_some("host", host.map(Expression::new_string));
+            record.put_some("host", host);
         }
         if reads.has(Fact::Parameters) {
             let mut parameters = Record::default();
             for (name, value) in &self.parameters {
-                parameters.put(name, text(value));
+                parameters.put(name, *value);
             }
             record.put("params", parameters.finish()?);
         }
@@ -198,13 +223,7 @@ impl Sources<'_> {
         if reads.has(Fact::Now) {
             record.put("now", value(&AttributeValue::Time(now))?);
         }
-        if !reads.has_any(&[
-            Fact::Hour,
-            Fact::Minute,
-            Fact::MinuteOfDay,
-            Fact::Weekday,
-            Fact::Date,
-        ]) {
+        if !reads.has_any(const { facts_of("time") & !Fact::Now.bit() }) {
             return Ok(true);
         }
         let wall =
@@ -215,14 +234,14 @@ impl Sources<'_> {
             (Fact::MinuteOfDay, "minute_of_day", wall.minute_of_day()),
         ] {
             if reads.has(fact) {
-                record.put(name, Expression::new_long(number));
+                record.put(name, number);
             }
         }
         if reads.has(Fact::Weekday) {
-            record.put("weekday", text(wall.weekday()));
+            record.put("weekday", wall.weekday());
         }
         if reads.has(Fact::Date) {
-            record.put("date", Expression::new_string(wall.date()));
+            record.put("date", wall.date());
         }
         Ok(true)
     }
@@ -240,12 +259,66 @@ fn is_forwarded(peer: &PeerIdentity) -> bool {
     peer.via().is_some() || peer.source() == crate::identity::PeerSource::Forwarded
 }
 
+/// What Cedar is told of a principal, made once: it follows from the principal's name and rights alone,
+/// whatever policy reads it.
+#[derive(Default)]
+struct Kept {
+    roles: OnceLock<Value>,
+    scopes: OnceLock<Value>,
+    entity: OnceLock<Result<EntityUIDEntry, HashInIssuer>>,
+}
+
+#[derive(Clone, Copy)]
+struct HashInIssuer;
+
+impl Kept {
+    fn roles(who: &Principal) -> Value {
+        Self::read(who, |kept, who| {
+            kept.roles.get_or_init(|| texts(who.roles())).clone()
+        })
+    }
+
+    fn scopes(who: &Principal) -> Value {
+        Self::read(who, |kept, who| {
+            kept.scopes.get_or_init(|| texts(who.scopes())).clone()
+        })
+    }
+
+    fn read<R>(who: &Principal, read: impl FnOnce(&Self, &Principal) -> R) -> R {
+        static EDITION: LazyLock<Edition> = LazyLock::new(Edition::new);
+        who.memo()
+            .read(&EDITION, Self::default, |kept| read(kept, who))
+    }
+}
+
+fn nothing() -> Value {
+    static NOTHING: LazyLock<Value> = LazyLock::new(|| texts([]));
+    NOTHING.clone()
+}
+
 /// The entity types of principals.
 #[derive(Debug)]
 pub(super) struct Types {
-    user: EntityTypeName,
-    service: EntityTypeName,
-    anonymous: EntityTypeName,
+    user: Type,
+    service: Type,
+    anonymous: Type,
+}
+
+#[derive(Debug)]
+struct Type {
+    kind: EntityType,
+    /// Somebody of this type, where nobody asks who.
+    somebody: EntityUIDEntry,
+}
+
+impl Type {
+    fn new(kind: PrincipalKind) -> Result<Self, String> {
+        let kind: EntityType = type_of(kind).parse().map_err(|error| format!("{error}"))?;
+        Ok(Self {
+            somebody: entry(kind.clone(), "anonymous"),
+            kind,
+        })
+    }
 }
 
 impl Types {
@@ -253,47 +326,50 @@ impl Types {
     ///
     /// Never: the names are names.
     pub(super) fn new() -> Result<Self, String> {
-        let of = |name: &str| {
-            name.parse::<EntityTypeName>()
-                .map_err(|error| error.to_string())
-        };
         Ok(Self {
-            user: of("User")?,
-            service: of("Service")?,
-            anonymous: of("Anonymous")?,
+            user: Type::new(PrincipalKind::User)?,
+            service: Type::new(PrincipalKind::Service)?,
+            anonymous: Type::new(PrincipalKind::Anonymous)?,
         })
     }
 
     /// `User::"ISSUER#SUBJECT"`. A `#` in the issuer would make two callers one.
-    pub(super) fn entity(&self, facts: &Facts<'_>, reads: &Reads) -> Result<EntityUid, Denial> {
-        let kind = match facts.kind() {
+    pub(super) fn entity(
+        &self,
+        facts: &Facts<'_>,
+        reads: &Reads,
+    ) -> Result<EntityUIDEntry, Denial> {
+        let Type { kind, somebody } = match facts.kind() {
             PrincipalKind::User => &self.user,
             PrincipalKind::Service => &self.service,
             PrincipalKind::Anonymous => &self.anonymous,
         };
-        let id = match facts.named() {
-            Some(who) if reads.identity => {
-                let issuer = who.issuer().unwrap_or_default();
-                if issuer.contains('#') {
-                    return Err(unreadable("the issuer has a `#`"));
-                }
-                EntityId::new([issuer, "#", who.subject()].concat())
-            }
-            _ => EntityId::new("anonymous"),
+        let Some(who) = facts.named().filter(|_| reads.identity) else {
+            return Ok(somebody.clone());
         };
-        Ok(EntityUid::from_type_name_and_id(kind.clone(), id))
+        let entity = Kept::read(who, |kept, who| {
+            let entity = kept.entity.get_or_init(|| {
+                let issuer = who.issuer().unwrap_or_default();
+                match issuer.contains('#') {
+                    false => Ok(entry(kind.clone(), &[issuer, "#", who.subject()].concat())),
+                    true => Err(HashInIssuer),
+                }
+            });
+            entity.clone()
+        });
+        entity.map_err(|HashInIssuer| unreadable("the issuer has a `#`"))
     }
 }
 
-fn text(text: &str) -> Expression {
-    Expression::new_string(text.to_owned())
+fn entry(kind: EntityType, id: &str) -> EntityUIDEntry {
+    EntityUIDEntry::known(EntityUID::from_components(kind, Eid::new(id), None), None)
 }
 
-fn texts<'t>(all: impl IntoIterator<Item = &'t str>) -> Expression {
-    Expression::new_set(all.into_iter().map(text))
+fn texts<'t>(all: impl IntoIterator<Item = &'t str>) -> Value {
+    Value::set(all.into_iter().map(Value::from), None)
 }
 
-fn body(shape: &Shape, fields: &Fields) -> Result<Expression, Denial> {
+fn body(shape: &Shape, fields: &Fields) -> Result<Value, Denial> {
     let mut record = Record::default();
     for (name, member) in &shape.members {
         match member {
@@ -311,17 +387,28 @@ fn body(shape: &Shape, fields: &Fields) -> Result<Expression, Denial> {
     record.finish()
 }
 
-fn value(value: &AttributeValue) -> Result<Expression, Denial> {
+fn value(value: &AttributeValue) -> Result<Value, Denial> {
     Ok(match value {
-        AttributeValue::Integer(number) => Expression::new_long(*number),
-        AttributeValue::Boolean(flag) => Expression::new_bool(*flag),
-        AttributeValue::Text(found) => text(found),
+        AttributeValue::Integer(number) => (*number).into(),
+        AttributeValue::Boolean(flag) => (*flag).into(),
+        AttributeValue::Text(found) => (&**found).into(),
         AttributeValue::Texts(found) => texts(found.iter().map(|text| &**text)),
-        AttributeValue::Time(at) => Expression::new_datetime(
-            written(*at).ok_or_else(|| unreadable("no calendar has the time"))?,
-        ),
-        AttributeValue::Address(address) => Expression::new_ip(address.to_canonical().to_string()),
+        AttributeValue::Time(at) => {
+            let at = written(*at).ok_or_else(|| unreadable("no calendar has the time"))?;
+            extension(&RestrictedExpression::new_datetime(at))?
+        }
+        AttributeValue::Address(address) => {
+            let address = address.to_canonical().to_string();
+            extension(&RestrictedExpression::new_ip(address))?
+        }
     })
+}
+
+/// Moments and addresses: Cedar reads them from text.
+fn extension(expression: &RestrictedExpression) -> Result<Value, Denial> {
+    RestrictedEvaluator::new(Extensions::all_available())
+        .interpret(expression.as_ref().as_borrowed())
+        .map_err(|_| unreadable("it cannot be said in Cedar"))
 }
 
 fn unreadable(why: &'static str) -> Denial {

@@ -3,7 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::policy::model::{AttributeGroup, FieldKind};
+use crate::{
+    identity::PrincipalKind,
+    policy::model::{AttributeGroup, FieldKind},
+};
 
 /// One fact; its number is its bit in [`Reads`](super::reads::Reads).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +41,12 @@ pub(super) enum Fact {
     Body,
 }
 
+impl Fact {
+    pub(super) const fn bit(self) -> u64 {
+        1 << self as u64
+    }
+}
+
 /// A fact, where it stands, and what it is; those without a type are made elsewhere.
 pub(super) struct Entry {
     pub(super) fact: Fact,
@@ -65,7 +74,7 @@ const fn entry(
 
 use FieldKind::{Address, Boolean, Integer, Text, Texts, Time};
 
-/// `principal` is a record here as well: expressions are rewritten to read it in `context`.
+/// `principal` stands here as a record: expressions are rewritten to read it in `context`.
 pub(super) const VOCABULARY: &[Entry] = &[
     entry(Fact::Subject, "principal", "subject", Text, false),
     entry(Fact::Issuer, "principal", "issuer", Text, true),
@@ -108,6 +117,43 @@ pub(super) const VOCABULARY: &[Entry] = &[
         optional: false,
     },
 ];
+
+pub(super) const KINDS: [PrincipalKind; 3] = [
+    PrincipalKind::User,
+    PrincipalKind::Service,
+    PrincipalKind::Anonymous,
+];
+
+/// The entity type of such a principal.
+pub(super) const fn type_of(kind: PrincipalKind) -> &'static str {
+    match kind {
+        PrincipalKind::User => "User",
+        PrincipalKind::Service => "Service",
+        PrincipalKind::Anonymous => "Anonymous",
+    }
+}
+
+/// The facts of a record, as bits.
+pub(super) const fn facts_of(record: &str) -> u64 {
+    let (mut facts, mut entries) = (0, VOCABULARY);
+    while let [entry, rest @ ..] = entries {
+        if is_same(entry.record.as_bytes(), record.as_bytes()) {
+            facts |= entry.fact.bit();
+        }
+        entries = rest;
+    }
+    facts
+}
+
+const fn is_same(mut left: &[u8], mut right: &[u8]) -> bool {
+    while let ([first, others @ ..], [second, rest @ ..]) = (left, right) {
+        if *first != *second {
+            return false;
+        }
+        (left, right) = (others, rest);
+    }
+    left.is_empty() && right.is_empty()
+}
 
 /// Whether a group of attributes may not have this name.
 pub(super) fn is_taken(name: &str) -> bool {

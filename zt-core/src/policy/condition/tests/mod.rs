@@ -1,6 +1,9 @@
 use std::{
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -220,5 +223,39 @@ impl ActiveGrants for Holds {
             until: Timestamp::from_secs(now.as_secs() + secs),
         });
         Ok(all.collect())
+    }
+}
+
+/// One grant, of any scope, that comes and goes.
+#[derive(Debug)]
+pub(super) struct Switch(AtomicBool);
+
+impl Switch {
+    pub(super) fn new(held: bool) -> Arc<Self> {
+        Arc::new(Self(AtomicBool::new(held)))
+    }
+
+    pub(super) fn turn(&self, held: bool) {
+        self.0.store(held, Ordering::Relaxed);
+    }
+}
+
+impl ActiveGrants for Switch {
+    fn active(
+        &self,
+        _: &Principal,
+        scope: &str,
+        now: Timestamp,
+    ) -> Result<Option<ActiveGrant>, Denial> {
+        let held = self.0.load(Ordering::Relaxed);
+        Ok(held.then(|| ActiveGrant {
+            id: "7".into(),
+            scope: scope.into(),
+            until: Timestamp::from_secs(now.as_secs() + 60),
+        }))
+    }
+
+    fn scopes(&self, who: &Principal, now: Timestamp) -> Result<Vec<ActiveGrant>, Denial> {
+        Ok(self.active(who, "any", now)?.into_iter().collect())
     }
 }

@@ -200,3 +200,89 @@ fn ten_thousand_rules_are_read() {
     let options = PolicyOptions::new().environment("production");
     assert_eq!(read_toml(&text, &options).unwrap().rules.len(), 10_000);
 }
+
+/// A policy of `count` operations that all match one path, and as many rules: each for another operation,
+/// or all for the one that is the least close.
+fn overlapping(count: usize, hosts: bool, one: bool) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for at in 0..count {
+        let segments: String = (0..10)
+            .map(|bit| match (at >> bit) & 1 {
+                0 => "/s".to_owned(),
+                _ => format!("/{{p{bit}}}"),
+            })
+            .collect();
+        writeln!(text, "[operations.o{at}]\npath = \"{segments}\"").unwrap();
+        if hosts {
+            writeln!(text, "hosts = [\"h{at}.example\", \"all.example\"]").unwrap();
+        }
+    }
+    for at in 0..count {
+        let operation = if one { count - 1 } else { at };
+        writeln!(
+            text,
+            "[[rule]]\nid = \"r{at}\"\neffect = \"allow\"\noperation = \"o{operation}\"\n\
+             caller = {{ workload = \"spiffe://s.example/w{at}\" }}"
+        )
+        .unwrap();
+    }
+    text
+}
+
+/// What each rule leaves out multiplies.
+#[test]
+fn a_file_whose_operations_all_overlap_is_refused_and_does_not_fill_the_memory() {
+    for (count, hosts, one) in [(1_000, false, true), (150, true, false)] {
+        let errors = errors(&overlapping(count, hosts, one));
+        let [error] = &errors[..] else {
+            panic!("{errors:?}")
+        };
+        let error = error.to_string();
+        assert!(error.contains("overlap too much"), "{error}");
+        assert!(error.contains("no more than 250000"), "{error}");
+    }
+    for (hosts, one) in [(false, false), (false, true), (true, false)] {
+        let count = if hosts { 20 } else { 150 };
+        let document = read_toml(&overlapping(count, hosts, one), &PolicyOptions::new());
+        assert!(document.unwrap().rules.len() >= count);
+    }
+}
+
+#[test]
+fn operations_of_other_hosts_are_no_closer_ones() {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for host in 0..40 {
+        let mut add = |name: &str, path: &str| {
+            let name = format!("h{host}-{name}");
+            writeln!(
+                text,
+                "[operations.{name}]\npath = \"{path}\"\nhosts = [\"h{host}.example\"]\n\
+                 [[rule]]\nid = \"{name}\"\neffect = \"allow\"\noperation = \"{name}\""
+            )
+            .unwrap();
+        };
+        add("all", "/{rest..}");
+        for at in 0..25 {
+            add(&format!("o{at}"), &format!("/o{at}/{{id}}"));
+        }
+    }
+    let document = read_toml(&text, &PolicyOptions::new()).unwrap();
+    assert_eq!(document.rules.len(), 40 * 26);
+    let longest = document.rules.iter().map(|rule| rule.clauses.len()).max();
+    // Host and path, and the host's own 25.
+    assert_eq!(longest, Some(27));
+}
+
+#[test]
+fn refuses_more_operations_than_it_looks_through() {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for at in 0..=10_000 {
+        writeln!(text, "[operations.o{at}]\npath = \"/o{at}\"").unwrap();
+    }
+    let errors = errors(&text);
+    let first = errors[0].to_string();
+    assert!(first.contains("no more than 10000 operations"), "{first}");
+}

@@ -271,3 +271,19 @@ fn files_that_are_made_to_take_long_do_not() {
         }
     }
 }
+
+#[test]
+fn two_files_without_a_name_cannot_take_each_others_database_roles_apart() {
+    let section = "[database]\nname = \"shop\"\n[database.roles.orders]\n\
+                   workload = \"spiffe://shop.example/orders\"\ntables.t = [\"select\"]\n";
+    let rule = "[[rule]]\nid = \"a\"\neffect = \"allow\"\npath = \"/a\"\n\
+                caller = { workload = \"spiffe://shop.example/orders\" }\n";
+    let load = |text: &str| CompiledPolicy::from_toml(text, &PolicyOptions::new());
+    let errors = load(&format!("{rule}{section}")).unwrap_err().to_string();
+    assert!(
+        errors.starts_with("policy.toml:6:") && errors.contains("without a name"),
+        "{errors}"
+    );
+    assert!(errors.contains("say `policy = \"NAME\"`"), "{errors}");
+    assert!(load(&format!("policy = \"shop\"\n{rule}{section}")).is_ok());
+}

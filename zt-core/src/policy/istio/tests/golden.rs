@@ -68,7 +68,11 @@ pub(super) fn read(file: &str, text: &str) -> Option<Filter> {
 /// What the filters decide in their order.
 pub(super) fn allows(filters: &[Filter], ask: &Ask) -> bool {
     filters.iter().all(|filter| {
-        let matches = filter.policies.iter().any(|policy| policy.matches(ask));
+        let denies = filter.action == "DENY";
+        let matches = filter
+            .policies
+            .iter()
+            .any(|policy| policy.matches(ask, denies));
         match &*filter.action {
             "DENY" => !matches,
             "ALLOW" => matches,
@@ -79,9 +83,9 @@ pub(super) fn allows(filters: &[Filter], ask: &Ask) -> bool {
 }
 
 impl Rbac {
-    fn matches(&self, ask: &Ask) -> bool {
-        self.permissions.iter().any(|rule| holds(rule, ask))
-            && self.principals.iter().any(|id| holds(id, ask))
+    fn matches(&self, ask: &Ask, denies: bool) -> bool {
+        self.permissions.iter().any(|rule| holds(rule, ask, denies))
+            && self.principals.iter().any(|id| holds(id, ask, denies))
     }
 }
 
@@ -89,19 +93,20 @@ fn text_of(value: &Json) -> &str {
     value.as_str().unwrap()
 }
 
-/// A permission or a principal.
-fn holds(rule: &Json, ask: &Ask) -> bool {
+/// A permission or a principal. `unknown` is what a matcher of addresses says of one that is not known:
+/// Envoy knows them all, so that zt says what denies.
+fn holds(rule: &Json, ask: &Ask, unknown: bool) -> bool {
     let rule = rule.as_object().unwrap();
     assert_eq!(rule.len(), 1);
     let (kind, value) = rule.iter().next().unwrap();
     let all = |list: &str| value[list].as_array().unwrap().iter();
     match &**kind {
         "any" => text_of(value) == "true",
-        "andRules" => all("rules").all(|rule| holds(rule, ask)),
-        "andIds" => all("ids").all(|rule| holds(rule, ask)),
-        "orRules" => all("rules").any(|rule| holds(rule, ask)),
-        "orIds" => all("ids").any(|rule| holds(rule, ask)),
-        "notRule" | "notId" => !holds(value, ask),
+        "andRules" => all("rules").all(|rule| holds(rule, ask, unknown)),
+        "andIds" => all("ids").all(|rule| holds(rule, ask, unknown)),
+        "orRules" => all("rules").any(|rule| holds(rule, ask, unknown)),
+        "orIds" => all("ids").any(|rule| holds(rule, ask, unknown)),
+        "notRule" | "notId" => !holds(value, ask, !unknown),
         "authenticated" => ask
             .peer
             .as_ref()
@@ -113,21 +118,21 @@ fn holds(rule: &Json, ask: &Ask) -> bool {
             Regex::of_template(template).matches(&ask.path)
         }
         "destinationPort" => text_of(value) == PORT.to_string(),
-        "destinationIp" => is_address(value, ADDRESS.into()),
-        "remoteIp" => is_address(value, ask.remote),
-        "directRemoteIp" => is_address(value, ask.direct),
+        "destinationIp" => is_address(value, Some(ADDRESS.into()), unknown),
+        "remoteIp" => is_address(value, ask.direct.and(Some(ask.remote)), unknown),
+        "directRemoteIp" => is_address(value, ask.direct, unknown),
         "metadata" => is_metadata(value, ask),
         other => panic!("{other}"),
     }
 }
 
-fn is_address(value: &Json, address: IpAddr) -> bool {
+fn is_address(value: &Json, address: Option<IpAddr>, unknown: bool) -> bool {
     let (prefix, len) = (
         text_of(&value["addressPrefix"]),
         text_of(&value["prefixLen"]),
     );
     let network: IpNet = format!("{prefix}/{len}").parse().unwrap();
-    network.contains(&address)
+    address.map_or(unknown, |address| network.contains(&address))
 }
 
 fn is_header(value: &Json, ask: &Ask) -> bool {

@@ -37,7 +37,8 @@ struct Ask {
     peer: Option<String>,
     /// The payload of a token; it has `sub`.
     token: Option<Value>,
-    direct: IpAddr,
+    /// Where the server puts it on requests; without it nobody knows where the client is either.
+    direct: Option<IpAddr>,
     remote: IpAddr,
 }
 
@@ -50,7 +51,7 @@ impl Default for Ask {
             headers: Vec::new(),
             peer: None,
             token: None,
-            direct: [192, 0, 2, 1].into(),
+            direct: Some([192, 0, 2, 1].into()),
             remote: [192, 0, 2, 1].into(),
         }
     }
@@ -107,7 +108,9 @@ impl Ask {
         let remote = HeaderValue::try_from(self.remote.to_string()).unwrap();
         headers.insert("x-forwarded-for", remote);
         let extensions = request.extensions_mut();
-        extensions.insert(PeerAddr(SocketAddr::new(self.direct, 40_000)));
+        if let Some(direct) = self.direct {
+            extensions.insert(PeerAddr(SocketAddr::new(direct, 40_000)));
+        }
         if let Some(id) = &self.peer {
             let peer = PeerIdentity::assertion([7; 32], Timestamp::MAX, PeerSource::Tls);
             extensions.insert(Arc::new(peer.spiffe_id(&**id).finish()));

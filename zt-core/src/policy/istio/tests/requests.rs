@@ -136,7 +136,7 @@ impl Pools {
             headers: self.headers(dice),
             peer: (!dice.once_in(8)).then(|| self.peer(dice)),
             token: (!dice.once_in(6)).then(|| self.token(dice)),
-            direct: self.address(dice),
+            direct: (!dice.once_in(12)).then(|| self.address(dice)),
             remote: self.address(dice),
         }
     }

@@ -500,3 +500,39 @@ fn a_rule_that_multiplies_without_bounds_is_refused() {
     let errors = load(&text).unwrap_err().to_string();
     assert!(errors.contains("too much for one rule"), "{errors}");
 }
+
+#[test]
+fn a_server_that_puts_no_address_on_requests_does_not_open_what_addresses_are_denied() {
+    let source = |list: &str| format!("from: [source: {{{list}: [\"203.0.113.0/24\"]}}]");
+    let when =
+        |key: &str, list: &str| format!("when: [{{key: {key}, {list}: [\"203.0.113.0/24\"]}}]");
+    let inside = [203, 0, 113, 9];
+    let outside = [198, 51, 100, 9];
+    for (said, excludes) in [
+        (source("ipBlocks"), false),
+        (source("remoteIpBlocks"), false),
+        (when("source.ip", "values"), false),
+        (when("remote.ip", "values"), false),
+        (source("notIpBlocks"), true),
+        (source("notRemoteIpBlocks"), true),
+        (when("source.ip", "notValues"), true),
+        (when("remote.ip", "notValues"), true),
+    ] {
+        let rules = |action: &str| format!("  action: {action}\n  rules:\n  - {said}");
+        let deny = named("d", &rules("DENY"));
+        let denies = load(&format!("{}---\n{deny}", named("a", "  rules: [{}]"))).unwrap();
+        let allows = load(&policy(&rules("ALLOW"))).unwrap();
+        let from = |address: Option<[u8; 4]>| Ask {
+            direct: address.map(Into::into),
+            remote: address.unwrap_or(outside).into(),
+            ..Ask::of("/")
+        };
+        for (address, matches) in [(inside, !excludes), (outside, excludes)] {
+            let ask = from(Some(address));
+            assert_eq!(ask.put_to(&denies).is_err(), matches, "{said}");
+            assert_eq!(ask.put_to(&allows).is_ok(), matches, "{said}");
+        }
+        assert_eq!(from(None).put_to(&denies), DENIED, "{said}");
+        assert_eq!(from(None).put_to(&allows), DENIED, "{said}");
+    }
+}

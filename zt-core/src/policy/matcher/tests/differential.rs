@@ -169,6 +169,7 @@ fn any_atom(dice: &mut Dice, kind: usize) -> Atom {
         9 => Atom::TrustDomain(any_text(dice, &WORDS)),
         10 => Atom::Client(any_networks(dice)),
         11 if dice.once_in(2) => Atom::Nowhere,
+        11 if dice.once_in(3) => Atom::Unconnected,
         11 => Atom::Connection(any_networks(dice)),
         12 => Atom::Method(any_text(dice, &METHODS)),
         13 => Atom::Method(Text::exact(dice.of(&METHODS))),

@@ -89,3 +89,11 @@ fn a_host_of_many_labels_is_looked_up_by_the_ends_that_rules_name() {
     assert_eq!(find("example").allow, None);
     assert_eq!(find(&"x.".repeat(120)).allow, None);
 }
+
+#[test]
+fn a_rule_for_a_method_that_is_none_is_not_one_for_all_methods() {
+    for method in ["", "GE T", "GET\r\n", "ГЕТ"] {
+        let (matcher, _) = matcher(vec![allow(0, [Atom::Method(Text::exact(method))])]);
+        assert_eq!(matcher.find(&on("/a")), Found::default(), "{method}");
+    }
+}

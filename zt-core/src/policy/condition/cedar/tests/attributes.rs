@@ -233,3 +233,46 @@ fn a_group_is_not_named_as_a_part_of_every_context() {
         wrong(&toml, "", &options);
     }
 }
+
+#[test]
+fn whoever_gets_a_grant_while_attributes_are_fetched_may_ask_again() {
+    const TWO: &str = r#"
+[attributes.device]
+managed = "boolean"
+[attributes.place]
+country = "text"
+
+[[rule]]
+id = "granted"
+effect = "allow"
+path = "/x"
+grant = "x"
+when = 'context.device.managed'
+
+[[rule]]
+id = "here"
+effect = "allow"
+path = "/x"
+when = 'context.place.country == "AT"'
+"#;
+    let grant = Switch::new(false);
+    let options = PolicyOptions::new()
+        .clock(ManualClock::at(NOW))
+        .grants(grant.clone())
+        .attributes("device", Says::new(posture(true)))
+        .attributes("place", Says::new(country("AT")));
+    let policy = load(TWO, "", &options).unwrap();
+    let mut asked = request("GET", "/x").made();
+    let Step::Later(mut later) = asked.begin(&policy) else {
+        panic!("answered at once");
+    };
+    grant.turn(true);
+    match asked.poll(&mut later) {
+        Poll::Ready(Err(denial)) => assert_eq!(denial.code(), Code::StoreUnavailable),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(
+        request("GET", "/x").answer(&policy).as_deref(),
+        Ok("granted")
+    );
+}

@@ -433,3 +433,43 @@ fn what_passes_has_one_amount_and_it_is_below_the_bound() {
     }
     assert!(passed > 30, "{passed}");
 }
+
+const GRANTED: &str = r#"
+[[rule]]
+id = "refunds"
+effect = "allow"
+path = "/refunds"
+methods = ["POST"]
+grant = "refunds.write"
+body = { amount = "integer" }
+when = "context.body.amount < 10000"
+"#;
+
+#[test]
+fn a_grant_that_comes_or_goes_while_the_body_arrives_is_no_mistake_of_the_stack() {
+    for (before, after, answer) in [
+        (false, true, Ok("refunds".to_owned())),
+        (true, false, Err(Code::PolicyDenied)),
+    ] {
+        let grant = Switch::new(before);
+        let options = PolicyOptions::new().grants(grant.clone());
+        let policy = load(GRANTED, "", &options).unwrap();
+        let asked = request("POST", "/refunds").json("{\"amount\":1}").made();
+        assert!(asked.needs_body(&policy));
+        grant.turn(after);
+        assert_eq!(
+            { asked }.ask(&policy).map_err(|denial| denial.code()),
+            answer
+        );
+    }
+}
+
+#[test]
+fn nobody_in_particular_has_no_body_read_for_a_grant_that_they_cannot_hold() {
+    let options = PolicyOptions::new().grants(Switch::new(true));
+    let policy = load(GRANTED, "", &options).unwrap();
+    for who in [None, Some(Principal::anonymous())] {
+        let asked = request("POST", "/refunds").by(who).made();
+        assert!(!asked.needs_body(&policy));
+    }
+}

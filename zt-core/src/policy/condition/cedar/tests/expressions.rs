@@ -266,3 +266,48 @@ fn a_host_that_nobody_can_read_does_not_slip_by_a_condition_that_denies_one() {
         );
     }
 }
+
+#[test]
+fn a_segment_that_is_encoded_without_need_slips_by_no_condition() {
+    const ANY: &str = "context.time.hour >= 0";
+    const NONE: &str = "context.time.hour < 0";
+    let rule = |effect: &str, when: &str| {
+        format!(
+            "[[rule]]\nid = \"{effect}\"\neffect = \"{effect}\"\npath = \"/users/{{id}}\"\nwhen = '{when}'\n"
+        )
+    };
+    for (denied, allowed) in [
+        ("context.request.params.id == \"@me\"", ANY),
+        ("context.request.path == \"/users/@me\"", ANY),
+        (NONE, "context.request.params.id != \"@me\""),
+        (NONE, "context.request.path != \"/users/@me\""),
+    ] {
+        let policy = policy(&(rule("deny", denied) + &rule("allow", allowed)));
+        for (path, passes) in [
+            ("/users/@me", false),
+            ("/users/%40me", false),
+            ("/users/%40you", true),
+            ("/users/caf%c3%a9", true),
+        ] {
+            let answer = request("GET", path).answer(&policy);
+            assert_eq!(
+                answer.is_ok(),
+                passes,
+                "{denied} {allowed} {path}: {answer:?}"
+            );
+        }
+    }
+    // And who is meant is who is compared.
+    let own = policy(&rule(
+        "allow",
+        "principal is User && principal.subject == context.request.params.id",
+    ));
+    let who = Principal::assertion(PrincipalKind::User, "ada@shop.example", AuthMethod::Jwt);
+    let who = Some(who.finish());
+    for path in ["/users/ada@shop.example", "/users/ada%40shop.example"] {
+        assert_eq!(
+            request("GET", path).by(who.clone()).answer(&own).as_deref(),
+            Ok("allow")
+        );
+    }
+}

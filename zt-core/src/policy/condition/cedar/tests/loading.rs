@@ -253,5 +253,65 @@ fn refuses_attributes_without_a_source_and_zones_that_are_none() {
         "",
         &PolicyOptions::new(),
     );
-    assert!(wrong_.contains("Europe/Wien"), "{wrong_}");
+    assert!(
+        wrong_.contains("policy.toml:1:13: there is no time zone `Europe/Wien`"),
+        "{wrong_}"
+    );
+}
+
+#[test]
+fn refuses_an_address_that_is_never_read_so() {
+    for (text, place, hint) in [
+        (
+            "context.client has address\n  && context.client.address == ip(\"::ffff:1.2.3.4\")",
+            ":6:",
+            "write `ip(\"1.2.3.4\")`",
+        ),
+        (
+            "context.client has address && context.client.address.isInRange(ip(\"::FFFF:10.0.0.0/104\"))",
+            ":5:",
+            "write `ip(\"10.0.0.0/8\")`",
+        ),
+    ] {
+        let toml_wrong = of(text);
+        assert!(
+            toml_wrong.starts_with(&format!("policy.toml{place}")),
+            "{toml_wrong}"
+        );
+        assert!(toml_wrong.contains(hint), "{toml_wrong}");
+        let toml = "[cedar]\nfiles = [\"shop.cedar\"]\n\
+                    [[rule]]\nid = \"r\"\neffect = \"allow\"\npath = \"/r\"\n";
+        let cedar = format!(
+            "@id(\"a\") forbid(principal, action, resource) when {{ {} }};",
+            text.replace('\n', " ")
+        );
+        let wrong = wrong(toml, &cedar, &PolicyOptions::new());
+        assert!(
+            wrong.starts_with("shop.cedar:1:") && wrong.contains(hint),
+            "{wrong}"
+        );
+    }
+    for other in ["2001:db8::1", "::1", "::/0", "10.0.0.0/8"] {
+        let text = format!(
+            "context.client has address && context.client.address.isInRange(ip(\"{other}\"))"
+        );
+        policy(&when(&text));
+    }
+}
+
+#[test]
+fn refuses_more_whole_policies_than_can_be_validated_for_so_many_operations() {
+    let operations: String = (0..700)
+        .map(|at| format!("[operations.o{at}]\npath = \"/o{at}\"\n"))
+        .collect();
+    let policies: String = (0..3_000)
+        .map(|at| format!("@id(\"c{at}\") permit(principal, action, resource);\n"))
+        .collect();
+    let toml = format!("{operations}[cedar]\nfiles = [\"shop.cedar\"]\n");
+    let wrong = wrong(&toml, &policies, &PolicyOptions::new());
+    let why = "3000 whole policies and 700 operations are too many together";
+    assert!(
+        wrong.contains(why) && wrong.contains("no more than 2000000"),
+        "{wrong}"
+    );
 }

@@ -11,6 +11,7 @@ use crate::{
 mod attributes;
 mod bodies;
 mod expressions;
+mod kept;
 mod loading;
 mod sliced;
 mod whole;

@@ -38,6 +38,7 @@ impl Random {
             "principal",
             "principal",
             "principal is User",
+            "principal is Service",
             "principal == User::\"https://id.shop.example#ada\"",
             "principal in Service::\"#robot\"",
         ]);
