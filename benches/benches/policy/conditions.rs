@@ -35,6 +35,7 @@ const CASBIN: [&str; 3] = [
     "casbin, 100 policies",
     "casbin, 1,000 policies",
 ];
+const NEW: &str = "1,000 policies, a new caller";
 const FLOOR: &str = "the body, parsed";
 const BODY: &[u8] = br#"{"amount":9999,"currency":"EUR","note":"two chairs"}"#;
 /// Policies for one operation.
@@ -51,6 +52,7 @@ pub(crate) fn run(options: &Options, report: &mut Report<impl Write>) -> Outcome
         cedar(&mut group, named(CEDAR), policies)?;
         casbin(&mut group, named(CASBIN), policies)?;
     }
+    new_caller(&mut group, NEW, 1_000)?;
     let measured = group.measure(options)?;
     report.group(&measured)?;
     if options.only.is_some() {
@@ -137,12 +139,33 @@ fn asked(policies: usize) -> Result<(Parts, SecurityContext), Failed> {
         .header(header::CONTENT_TYPE, "application/json");
     let (parts, ()) = request.body(())?.into_parts();
     let mut cx = SecurityContext::open(&parts, &Settings::shared_default());
-    let who = Principal::assertion(PrincipalKind::User, "ada", AuthMethod::Jwt)
-        .issuer("https://id.shop.example")
-        .roles(["clerk1", "reader"]);
-    cx.set_principal(Arc::new(who.finish()));
+    cx.set_principal(Arc::new(ada()));
     cx.show_body(Some(CollectedBody::new(Bytes::from_static(BODY), None)));
     Ok((parts, cx))
+}
+
+fn ada() -> Principal {
+    Principal::assertion(PrincipalKind::User, "ada", AuthMethod::Jwt)
+        .issuer("https://id.shop.example")
+        .roles(["clerk1", "reader"])
+        .finish()
+}
+
+/// Nothing is kept with a principal that is made for each request; making it counts.
+fn new_caller(group: &mut Group, name: &'static str, policies: usize) -> Outcome {
+    let policy = policy(policies)?;
+    let (parts, mut cx) = asked(policies)?;
+    let mut decide = move || {
+        cx.set_principal(Arc::new(ada()));
+        let access = Access::new(&parts, &cx);
+        matches!(
+            policy.decide(black_box(&access)),
+            Step::Now(Ok(Verdict::Permit(_)))
+        )
+    };
+    claim(name, decide())?;
+    group.function(Kind::Zt, name, "made for each request", decide);
+    Ok(())
 }
 
 /// As a careful user would: policies, entities and the request are made before, and only the
