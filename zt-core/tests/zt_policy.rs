@@ -500,3 +500,20 @@ fn a_reader_who_leaves_ends_it_quietly() {
         String::from_utf8_lossy(&output.stderr)
     );
 }
+
+#[test]
+fn cases_that_do_not_hold_refuse_also_where_the_reader_has_left() {
+    let case = "[[case]]\nallows = \"refunds\"\nrequest = \"GET /x\"\n";
+    let cases = case.repeat(200);
+    let folder = Folder::new(&[("policy.toml", SHOP), ("cases.toml", &cases)]);
+    let (code, out, err) = folder.run(&["check", "policy.toml", "--tests", "cases.toml"]);
+    assert_eq!(code, 1, "{err}");
+    assert!(out.len() > 16 * 1024, "{}", out.len());
+    for json in [&[][..], &["--json"]] {
+        let arguments = [&["check", "policy.toml", "--tests", "cases.toml"], json].concat();
+        let mut command = folder.command(&arguments);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        assert_eq!(child.wait().unwrap().code(), Some(1));
+    }
+}

@@ -102,6 +102,10 @@ fn run(arguments: &Arguments, around: &mut Surroundings<'_>) -> Result<u8, Failu
         "warnings": warnings,
         "tests": value(&report)?,
     });
-    around.say(arguments.flag("--json"), text, &json)?;
-    Ok(if holds { 0 } else { REFUSED })
+    let said = around.say(arguments.flag("--json"), text, &json);
+    // Also where whoever reads has left before the end.
+    match holds {
+        true => said.map(|()| 0),
+        false => Ok(REFUSED),
+    }
 }
