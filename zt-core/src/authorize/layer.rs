@@ -64,7 +64,7 @@ impl<P: Policy> AuthorizeLayer<P> {
         self
     }
 
-    /// How many bytes of bodies that were read for the policy are in memory at once; 64 MiB. Where there
+    /// How many bytes of bodies that were read for the policy are there at once; 64 MiB. Where there
     /// is no room the request is refused with `store-unavailable`, and nothing of its body is read.
     /// Layers that are given the same room share it.
     #[must_use]

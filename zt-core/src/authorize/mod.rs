@@ -45,7 +45,8 @@
 //!    not read again; one that is verified as it is read has to be the one that was proved, before
 //!    the policy sees it.
 //! 3. There is [room](AuthorizeLayer::body_room) for it: of all bodies that were read for the policy,
-//!    and that handlers have not dropped yet, 64 MiB are in memory at once. Where there is none the
+//!    and that handlers have not dropped yet, 64 MiB are there at once (what an allocator takes for
+//!    pieces that are put together may be twice that). Where there is none the
 //!    request is refused at once (`store-unavailable`, 503 with `Retry-After`): nothing of its body is
 //!    read, and nobody waits for others'.
 //! 4. Policy and handler get the same bytes. The policy's copy is gone once it has decided.
@@ -56,7 +57,7 @@
 //! or deadline. What follows the head of a CONNECT is no content and not read; the policy sees an
 //! empty body. A client that waits for `100 Continue` gets it when the reading begins. Several
 //! policies need together the most that one of them needs, whether it is asked in the end or not. A
-//! stack that observes only hands on what could not be read as it came.
+//! stack that observes only hands on what could not be read as it came, and gives back its room.
 //!
 //! # A refusal
 //!

@@ -273,7 +273,10 @@ impl Grants {
     }
 
     fn count(&self, who: &Principal, counts: impl Fn(&Grant) -> bool) -> usize {
-        self.read().of(who).filter(|grant| counts(grant)).count()
+        let view = self.read();
+        view.of_any_tenant(who)
+            .filter(|grant| counts(grant))
+            .count()
     }
 
     /// Makes place for one more, where there is none, by forgetting what is over: first of whoever

@@ -32,13 +32,21 @@ impl View {
         self.by_id.values().map(|entry| &entry.grant)
     }
 
-    /// Everything that `who` asked for.
+    /// Everything that `who` asked for, for the tenant that they act for now.
     pub(super) fn of<'a>(&'a self, who: &'a Principal) -> impl Iterator<Item = &'a Arc<Grant>> {
+        self.of_any_tenant(who).filter(|grant| grant.holder.is(who))
+    }
+
+    /// Everything that `who` asked for.
+    pub(super) fn of_any_tenant<'a>(
+        &'a self,
+        who: &'a Principal,
+    ) -> impl Iterator<Item = &'a Arc<Grant>> {
         self.by_subject
             .get(who.subject())
             .into_iter()
             .flatten()
-            .filter(|grant| grant.holder.is(who))
+            .filter(|grant| grant.holder.is_of_any_tenant(who))
     }
 
     pub(super) fn put(&mut self, grant: Arc<Grant>, kept_until: Option<Timestamp>) {

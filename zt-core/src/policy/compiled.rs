@@ -39,7 +39,7 @@ pub(crate) struct Engine {
     pub(crate) otherwise: Otherwise,
     pub(crate) paths: PathReading,
     /// Whether methods are told apart by their case alone; no rule of zt's own language does.
-    small_methods: bool,
+    small_methods: Box<[Text]>,
     /// Whether any condition can read a body; most policies have none that does.
     reads_bodies: bool,
 }
@@ -177,8 +177,11 @@ impl Engine {
         &self,
         access: &Access<'a>,
     ) -> Result<(Cow<'a, str>, Option<String>), Denial> {
-        if !self.small_methods {
-            facts::method(access)?;
+        let method = access.method().as_str();
+        if facts::has_small_letters(method)
+            && !self.small_methods.iter().any(|text| text.is(method))
+        {
+            return Err(facts::malformed("the method has small letters"));
         }
         facts::spellings(access, self.paths)
     }
@@ -192,14 +195,20 @@ impl Engine {
         };
         let facts = Facts {
             host,
+            usual: usual.as_deref(),
             ..Facts::with_path(access, &path)
         };
         let found = self.matcher.find(&facts);
-        Ok(match usual {
+        Ok(match facts.usual {
             None => found,
-            Some(usual) => {
-                let path = usual.as_str();
-                found.or_denied(self.matcher.find(&Facts { path, ..facts }), &self.rules)
+            Some(path) => {
+                let usual = None;
+                let facts = Facts {
+                    path,
+                    usual,
+                    ..facts
+                };
+                found.or_denied(self.matcher.find(&facts), &self.rules)
             }
         })
     }
@@ -297,17 +306,22 @@ impl Engine {
     }
 }
 
-/// Whether a rule names a method with small letters.
-fn small_methods(rules: &[Rule]) -> bool {
+/// What rules say of methods with small letters in it.
+fn small_methods(rules: &[Rule]) -> Box<[Text]> {
     let clauses = rules.iter().flat_map(|rule| &rule.clauses);
-    clauses
+    let texts = clauses
         .flat_map(|clause| &clause.any)
-        .any(|atom| match atom {
-            Atom::Method(Text::Exact(text) | Text::Prefix(text) | Text::Suffix(text)) => {
-                facts::has_small_letters(text)
-            }
-            _ => false,
-        })
+        .filter_map(|atom| match atom {
+            Atom::Method(text) => Some(text),
+            _ => None,
+        });
+    let is_small = |text: &&Text| match text {
+        Text::Exact(text) | Text::Prefix(text) | Text::Suffix(text) => {
+            facts::has_small_letters(text)
+        }
+        _ => false,
+    };
+    texts.filter(is_small).cloned().collect()
 }
 
 /// Whether a condition of these rules, or a whole Cedar policy, can read a body.

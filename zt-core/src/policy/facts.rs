@@ -24,6 +24,8 @@ pub(crate) struct Facts<'a> {
     pub method: &'a Method,
     /// The path that rules are compared with.
     pub path: &'a str,
+    /// Its usual spelling, where it is known and another one.
+    pub usual: Option<&'a str>,
     /// Without the port and the dot that may end it.
     pub host: Option<&'a str>,
     pub headers: &'a HeaderMap,
@@ -73,15 +75,8 @@ pub(crate) fn spellings<'a>(
     Ok((path, usual))
 }
 
-/// Refuses a method with small letters, where no rule names such a one: it is another method than the one
-/// in capitals (RFC 9110 section 9.1), and some readers take `delete` for DELETE all the same.
-pub(crate) fn method(access: &Access<'_>) -> Result<(), Denial> {
-    if has_small_letters(access.method().as_str()) {
-        return Err(malformed("the method has small letters"));
-    }
-    Ok(())
-}
-
+/// Such a method is another one than the one in capitals (RFC 9110 section 9.1), and some readers take
+/// `delete` for DELETE all the same.
 pub(crate) fn has_small_letters(method: &str) -> bool {
     method.bytes().any(|letter| letter.is_ascii_lowercase())
 }
@@ -133,7 +128,7 @@ pub(crate) fn host<'a>(access: &Access<'a>) -> Result<&'a str, Denial> {
 }
 
 #[cold]
-fn malformed(detail: impl Into<Cow<'static, str>>) -> Denial {
+pub(crate) fn malformed(detail: impl Into<Cow<'static, str>>) -> Denial {
     Denial::new(Code::RequestMalformed).detail(detail)
 }
 
@@ -169,6 +164,7 @@ impl<'a> Facts<'a> {
         Self {
             method: access.method(),
             path,
+            usual: None,
             host: None,
             headers: access.headers(),
             principal: access.principal().map(|principal| &**principal),
@@ -185,6 +181,7 @@ impl<'a> Facts<'a> {
         Facts {
             method: &Method::GET,
             path: "/",
+            usual: None,
             host: None,
             headers: &NONE,
             principal: None,

@@ -9,7 +9,8 @@
 //! # A request passes when
 //!
 //! 1. its path is canonical, as [`check_path`](crate::validate::check_path) says with what the route
-//!    allows, its method has no small letters, and, where any rule names hosts, it says one host
+//!    allows, its method has no small letters (but where a rule of Istio's names such a one), and, where
+//!    any rule names hosts, it says one host
 //!    (`request-malformed` otherwise): what the rules read is what every reader behind them reads;
 //! 2. no denying rule matches it (`policy-denied`);
 //! 3. no denying rule that matches but for its condition has a condition that holds, or that cannot
@@ -121,7 +122,8 @@
 //! `address`, with `?` behind what may be absent, and `"order.amount"` or tables in tables for
 //! members of members; `max_body` bounds its bytes. A rule with `when` and without an operation may
 //! have a `body` of its own. A request is one operation, the one with the closest path: what is
-//! allowed for `/orders/{id}` is not for an operation `/orders/export` beside it. What is denied for
+//! allowed for `/users/{id}` is not for an operation `/users/@me` beside it, also where that is asked for
+//! as `/users/%40me`. What is denied for
 //! an operation is denied for all that its path matches.
 //!
 //! **Environments.** Where a policy has any, the process says in which one it runs

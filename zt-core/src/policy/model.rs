@@ -157,6 +157,25 @@ impl Clause {
     pub(crate) fn holds(&self, facts: &Facts<'_>) -> bool {
         self.any.iter().any(|atom| atom.holds(facts)) != self.negated
     }
+
+    /// Whether it holds for a rule of such an effect: paths that an allowing rule leaves out it leaves out
+    /// in each spelling, since a reader that decodes takes them for the same.
+    pub(crate) fn holds_for(&self, effect: Effect, facts: &Facts<'_>) -> bool {
+        let in_usual = |path| {
+            let usual = None;
+            self.holds(&Facts {
+                path,
+                usual,
+                ..*facts
+            })
+        };
+        let leaves_out = effect == Effect::Allow && self.leaves_out_paths();
+        self.holds(facts) && (!leaves_out || facts.usual.is_none_or(in_usual))
+    }
+
+    pub(crate) fn leaves_out_paths(&self) -> bool {
+        self.negated && self.any.iter().any(|atom| matches!(atom, Atom::Path(_)))
+    }
 }
 
 /// One thing that is asked of the caller or of the request.

@@ -40,6 +40,33 @@ async fn refuses_more_broken_glass_than_others_have_reviewed() {
 }
 
 #[tokio::test]
+async fn whoever_acts_for_many_tenants_gets_no_more_for_it() {
+    let world = World::with(config().max_unreviewed(1).max_open_requests(1)).await;
+    let ada = |tenant: Option<&str>| {
+        let who = Principal::assertion(PrincipalKind::User, "ada", AuthMethod::Jwt)
+            .issuer(ISSUER)
+            .scopes(["grant.break-glass"]);
+        match tenant {
+            Some(tenant) => who.tenant(tenant).finish(),
+            None => who.finish(),
+        }
+    };
+    let take = async |tenant| {
+        let (who, grants) = (ada(tenant), &world.grants);
+        let glass = grants.break_glass(&who, "database.admin", "down").await;
+        let asked = grants
+            .request(&who, "refunds.write", "ticket 7", HOUR)
+            .await;
+        (glass.map(|_| ()), asked.map(|_| ()))
+    };
+    assert_eq!(take(Some("shop")).await, (Ok(()), Ok(())));
+    for tenant in [Some("shop"), Some("bank"), None] {
+        let refused = (Err(GrantError::Unreviewed), Err(GrantError::TooManyOpen));
+        assert_eq!(take(tenant).await, refused, "{tenant:?}");
+    }
+}
+
+#[tokio::test]
 async fn refuses_more_grants_than_are_held_and_forgets_only_what_is_over() {
     let world = World::with(config().max_grants(5)).await;
     let ada = person("ada", &["grant.break-glass"]);

@@ -138,14 +138,22 @@ impl Asked {
                 host: access.host(),
                 ..Facts::with_path(&access, &path)
             };
-            let usual = usual.as_deref().map(|path| Facts { path, ..facts });
+            let facts = Facts {
+                usual: usual.as_deref(),
+                ..facts
+            };
+            let usual = usual.as_deref().map(|path| Facts {
+                path,
+                usual: None,
+                ..facts
+            });
             let of = |rule: &Rule| {
                 let denied = |facts| rule.clauses.iter().all(|clause| clause.holds(facts));
                 if rule.effect == Effect::Deny && usual.as_ref().is_some_and(denied) {
                     return (Vec::new(), rule.clauses.len());
                 }
                 let clauses = rule.clauses.iter();
-                let missed = clauses.filter(|clause| !clause.holds(&facts));
+                let missed = clauses.filter(|clause| !clause.holds_for(rule.effect, &facts));
                 let misses: Vec<String> =
                     missed.map(|clause| words::miss(clause, &facts)).collect();
                 let held = rule.clauses.len() - misses.len();

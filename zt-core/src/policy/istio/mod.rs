@@ -58,7 +58,9 @@
 //!   `remoteIpBlocks`, `source.ip` and `remote.ip`;
 //! * templates match any character where a match denies; in Envoy `{*}` is not `a=b`;
 //! * GET is HEAD as well where a match denies, because routers answer HEAD as GET;
-//! * a DENY rule is compared with the usual spelling of a path too, so `/a@b` denies `/a%40b`.
+//! * a DENY rule is compared with the usual spelling of a path too, so `/a@b` denies `/a%40b`, and so
+//!   are `notPaths` of an ALLOW rule;
+//! * a method with small letters is refused, unless a rule names it so.
 //!
 //! # What is refused
 //!

@@ -247,6 +247,7 @@ impl Asked {
         read(&Facts {
             method: &method,
             path: self.path,
+            usual: None,
             host: self.host,
             headers: &headers,
             principal: self.principal.as_ref(),

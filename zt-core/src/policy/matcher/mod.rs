@@ -236,7 +236,12 @@ impl Matcher {
         let Some(candidate) = self.order.get(bit as usize) else {
             return ControlFlow::Break(());
         };
-        if !candidate.clauses.iter().all(|clause| clause.holds(facts)) {
+        let effect = match bit < self.ends.conditional_deny {
+            true => Effect::Deny,
+            false => Effect::Allow,
+        };
+        let mut clauses = candidate.clauses.iter();
+        if !clauses.all(|clause| clause.holds_for(effect, facts)) {
             return ControlFlow::Continue(());
         }
         if bit < self.ends.deny {

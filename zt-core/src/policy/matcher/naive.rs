@@ -12,7 +12,10 @@ pub(crate) fn naive(rules: &[Rule], facts: &Facts<'_>) -> Found {
         (0..).zip(rules).filter(move |(_, rule)| {
             rule.effect == effect
                 && rule.is_unconditional() == unconditional
-                && rule.clauses.iter().all(|clause| clause.holds(facts))
+                && rule
+                    .clauses
+                    .iter()
+                    .all(|clause| clause.holds_for(effect, facts))
         })
     };
     let first = |effect| matching(effect, true).map(|(at, _)| at).next();

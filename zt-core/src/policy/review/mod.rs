@@ -203,14 +203,19 @@ impl CompiledPolicy {
     }
 
     /// Denying rules match also as `otherwise` has it; where they match both ways they are listed as
-    /// what denies more.
+    /// what denies more. Allowing ones match only where what they leave out is left out both ways.
     fn review_as(&self, about: String, known: Known<'_>, otherwise: Option<Known<'_>>) -> Review {
         let engine = self.engine();
         let of = |effect: Effect| {
             let rules = engine
                 .rules
                 .iter()
-                .filter(move |rule| rule.effect == effect);
+                .filter(move |rule| rule.effect == effect)
+                .filter(|rule| {
+                    let mut left_out = rule.clauses.iter().filter(|it| it.leaves_out_paths());
+                    let otherwise = otherwise.filter(|_| effect == Effect::Allow);
+                    otherwise.is_none_or(|known| left_out.all(|it| left(it, known).is_some()))
+                });
             let listed = rules.filter_map(|rule| {
                 let first = reviewed(rule, known);
                 let second = otherwise.filter(|_| effect == Effect::Deny);

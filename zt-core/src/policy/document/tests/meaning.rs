@@ -44,6 +44,7 @@ impl Asked {
         let facts = Facts {
             method: &method,
             path,
+            usual: None,
             host: self.host,
             headers: &HeaderMap::new(),
             principal: named.then_some(&who),

@@ -287,3 +287,60 @@ fn two_files_without_a_name_cannot_take_each_others_database_roles_apart() {
     assert!(errors.contains("say `policy = \"NAME\"`"), "{errors}");
     assert!(load(&format!("policy = \"shop\"\n{rule}{section}")).is_ok());
 }
+
+#[tokio::test]
+async fn another_spelling_of_a_closer_operation_does_not_slip_by_its_rule() {
+    let text = r#"
+[operations.user]
+method = "GET"
+path = "/users/{id}"
+[operations.me]
+method = "GET"
+path = "/users/@me"
+[operations.purge]
+method = "GET"
+path = "/users/all:purge"
+[[rule]]
+id = "user"
+effect = "allow"
+operation = "user"
+[[rule]]
+id = "own"
+effect = "allow"
+operation = "me"
+caller = { kind = "user" }
+"#;
+    let policy = load(text);
+    for path in [
+        "/users/@me",
+        "/users/%40me",
+        "/users/all:purge",
+        "/users/all%3apurge",
+    ] {
+        let question = Question::new(format!("GET {path}"));
+        assert_eq!(
+            answer(&policy, question.clone()).await,
+            (false, None),
+            "{path}"
+        );
+        let explained = policy.explain(&question).await.unwrap();
+        let rule = explained.rules.iter().find(|rule| &*rule.id == "user");
+        assert!(rule.is_none_or(|rule| !rule.misses.is_empty()), "{path}");
+        let review = policy.who_can(&format!("GET {path}")).unwrap();
+        assert!(
+            review.allow.iter().all(|rule| &*rule.rule != "user"),
+            "{path}"
+        );
+    }
+    for path in ["/users/7", "/users/%40you", "/users/caf%c3%a9"] {
+        let allowed = (true, Some("user".to_owned()));
+        assert_eq!(
+            answer(&policy, Question::new(format!("GET {path}"))).await,
+            allowed
+        );
+        assert_eq!(
+            policy.who_can(&format!("GET {path}")).unwrap().allow.len(),
+            1
+        );
+    }
+}

@@ -127,8 +127,9 @@ impl Pools {
             host
         };
         Ask {
-            method: match dice.below(4) {
-                0 => "GET".into(),
+            // Where no rule names them, small letters are malformed.
+            method: match dice.below(8) {
+                0..=3 => "GET".into(),
                 _ => instance(&self.methods, dice),
             },
             host: (!dice.once_in(20)).then_some(host),

@@ -536,3 +536,25 @@ fn a_server_that_puts_no_address_on_requests_does_not_open_what_addresses_are_de
         assert_eq!(from(None).put_to(&allows), DENIED, "{said}");
     }
 }
+
+#[test]
+fn a_method_in_small_letters_that_one_rule_names_opens_no_other() {
+    let deny = named(
+        "d",
+        "  action: DENY\n  rules:\n  - to: [operation: {methods: [\"DELETE\", \"get\"]}]",
+    );
+    let policy = load(&format!("{}---\n{deny}", named("a", "  rules: [{}]"))).unwrap();
+    for (method, passes) in [
+        ("PUT", true),
+        ("DELETE", false),
+        ("get", false),
+        ("delete", false),
+        ("put", false),
+    ] {
+        let ask = Ask {
+            method: method.to_owned(),
+            ..Ask::of("/")
+        };
+        assert_eq!(ask.put_to(&policy).is_ok(), passes, "{method}");
+    }
+}

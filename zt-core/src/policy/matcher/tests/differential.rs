@@ -43,15 +43,17 @@ fn it_finds_what_a_scan_finds() {
         for _ in 0..100 {
             let method = dice.of(&METHODS).parse::<Method>().unwrap();
             let path = any_path(&mut dice);
+            let usual = any_path(&mut dice);
             let facts = Facts {
                 method: &method,
                 path: &path,
+                usual: dice.once_in(4).then_some(&usual),
                 host: (!dice.once_in(8)).then(|| dice.of(&HOSTS)),
                 headers: &headers[dice.below(headers.len())],
                 principal: (!dice.once_in(8)).then(|| &principals[dice.below(principals.len())]),
                 peer: (!dice.once_in(5)).then(|| &peers[dice.below(peers.len())]),
-                client: Some(dice.of(&ADDRESSES).parse().unwrap()),
-                connection: Some(dice.of(&ADDRESSES).parse().unwrap()),
+                client: (!dice.once_in(8)).then(|| dice.of(&ADDRESSES).parse().unwrap()),
+                connection: (!dice.once_in(8)).then(|| dice.of(&ADDRESSES).parse().unwrap()),
                 claims: None,
             };
             // A policy that was replaced is asked beside the new one, about the same callers.
