@@ -127,9 +127,8 @@ impl Pools {
             host
         };
         Ask {
-            // Where no rule names them, small letters are malformed.
-            method: match dice.below(8) {
-                0..=3 => "GET".into(),
+            method: match dice.below(4) {
+                0 => "GET".into(),
                 _ => instance(&self.methods, dice),
             },
             host: (!dice.once_in(20)).then_some(host),

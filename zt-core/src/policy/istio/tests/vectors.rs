@@ -383,8 +383,10 @@ fn some_of_the_full_rule_at_a_time_decides_as_istio_does() {
         total.malformed += compared.malformed;
     }
     println!("{total:?}");
+    // The rule's methods are in small letters, which are malformed where a part of it names none of them.
+    let enough = requests() / 8;
     assert!(
-        total.permits > requests() / 4 && total.denials > requests() / 4,
+        total.permits > enough && total.denials > enough,
         "{total:?}"
     );
 }
