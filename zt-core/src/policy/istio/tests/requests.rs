@@ -129,6 +129,8 @@ impl Pools {
         Ask {
             method: match dice.below(4) {
                 0 => "GET".into(),
+                // Small letters that no rule names are malformed.
+                _ if self.methods.is_empty() => ["POST", "PUT", "HEAD"][dice.below(3)].into(),
                 _ => instance(&self.methods, dice),
             },
             host: (!dice.once_in(20)).then_some(host),
