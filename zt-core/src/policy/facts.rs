@@ -40,7 +40,7 @@ pub(crate) struct Facts<'a> {
 /// The path that rules are compared with: the one that the client asked for. It has one reading only, or
 /// the request is refused before any rule is looked at. A route that lets `%2F` or empty segments pass
 /// ([`RouteRule`](crate::state::RouteRule)) lets them pass here too.
-pub(crate) fn path<'a>(access: &Access<'a>, reading: PathReading) -> Result<Cow<'a, str>, Denial> {
+fn path<'a>(access: &Access<'a>, reading: PathReading) -> Result<Cow<'a, str>, Denial> {
     let path = access.original_uri().path();
     match reading {
         PathReading::Canonical => {

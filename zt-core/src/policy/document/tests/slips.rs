@@ -344,3 +344,35 @@ caller = { kind = "user" }
         );
     }
 }
+
+#[cfg(feature = "cedar")]
+#[tokio::test]
+async fn a_condition_opens_no_closer_operation_in_another_spelling() {
+    let policy = load(
+        r#"
+[operations.user]
+path = "/users/{id}"
+[operations.me]
+path = "/users/@me"
+[[rule]]
+id = "user"
+effect = "allow"
+operation = "user"
+when = "context.request.method == \"GET\""
+[[rule]]
+id = "me"
+effect = "allow"
+operation = "me"
+caller = { kind = "user" }
+"#,
+    );
+    for (path, allowed) in [
+        ("/users/7", true),
+        ("/users/%40you", true),
+        ("/users/@me", false),
+        ("/users/%40me", false),
+    ] {
+        let question = Question::new(format!("GET {path}"));
+        assert_eq!(answer(&policy, question).await.0, allowed, "{path}");
+    }
+}
